@@ -1,0 +1,1 @@
+//! MCP servers we ship. Imports `model` only.

@@ -1,0 +1,84 @@
+//! The one door to a platform, local (same process) or remote (a Unix socket); faces cannot tell which.
+
+use crate::model::{Act, Answer, Chunk, Feed, JobId, Query, Refusal, Snapshot, Stamp};
+use std::sync::Arc;
+use tokio::sync::{mpsc, watch};
+
+/// A way to a platform. Cloning is cheap. Nothing here blocks; a full queue is an error, never a wait.
+#[derive(Clone)]
+pub struct Handle {
+    inner: Arc<dyn Port>,
+}
+
+/// How the handle reaches its platform.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// In this process.
+    Owner,
+    /// Over the socket.
+    Attached,
+    /// The owner is gone or silent; the last state stays, and it is tried again.
+    Lost { since: Stamp, reason: String },
+}
+
+/// What a handle needs of its platform; implemented by the owner (local) and by the socket client (remote).
+pub trait Port: Send + Sync {
+    fn state(&self) -> Arc<Snapshot>;
+    /// The newest revision; changes with each new snapshot and with the link.
+    fn revisions(&self) -> watch::Receiver<u64>;
+    fn link(&self) -> Link;
+    fn run(&self, act: Act) -> Fut<'_, Result<JobId, Refusal>>;
+    fn ask(&self, query: Query) -> Fut<'_, Result<Answer, Refusal>>;
+    fn follow(&self, feed: Feed) -> mpsc::Receiver<Chunk>;
+    /// What is on screen; fast-changing fields are kept fresh for it.
+    fn interest(&self, interest: Interest);
+}
+
+pub type Fut<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What a face looks at.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Interest {
+    /// False while nobody looks (hidden, detached): usage is then sampled slowly.
+    pub watching: bool,
+    pub instances: Vec<crate::model::InstanceKey>,
+}
+
+impl Handle {
+    pub fn new(port: Arc<dyn Port>) -> Self {
+        Self { inner: port }
+    }
+
+    /// The newest snapshot.
+    pub fn state(&self) -> Arc<Snapshot> {
+        self.inner.state()
+    }
+
+    /// Changes with each new snapshot and with the link.
+    pub fn revisions(&self) -> watch::Receiver<u64> {
+        self.inner.revisions()
+    }
+
+    pub fn link(&self) -> Link {
+        self.inner.link()
+    }
+
+    /// Gives a command. `Ok` once it is accepted and, where it changes what is wanted, durable; what becomes of it is a
+    /// [`crate::model::message::JobRow`] and events.
+    pub async fn run(&self, act: Act) -> Result<JobId, Refusal> {
+        self.inner.run(act).await
+    }
+
+    pub async fn ask(&self, query: Query) -> Result<Answer, Refusal> {
+        self.inner.ask(query).await
+    }
+
+    /// A bounded stream; its last chunk is `Chunk::End`. Dropping the receiver ends it (and cancels a call).
+    pub fn follow(&self, feed: Feed) -> mpsc::Receiver<Chunk> {
+        self.inner.follow(feed)
+    }
+
+    pub fn interest(&self, interest: Interest) {
+        self.inner.interest(interest);
+    }
+}

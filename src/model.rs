@@ -1,0 +1,26 @@
+//! The words of the product as plain data: no I/O, no async, no vendor types, nothing else of ours.
+//!
+//! Everything here crosses the Unix socket in a compact binary encoding (postcard), so types avoid
+//! `serde(flatten)`, `untagged`, `skip_serializing_if` and `serde_json::Value`; JSON travels as text.
+
+pub mod call;
+pub mod filter;
+pub mod id;
+pub mod instance;
+pub mod message;
+pub mod secret;
+pub mod server;
+pub mod snapshot;
+pub mod template;
+pub mod tenant;
+pub mod time;
+pub mod usage;
+
+pub use call::{CallId, CallRecord, Era, Outcome, PendingCall};
+pub use id::{InstanceKey, ServerId, TenantId, slug};
+pub use instance::{Desired, InstanceRow, State};
+pub use message::{Act, Answer, Chunk, Command, Event, Feed, JobId, Operator, Query, Refusal};
+pub use server::{Environment, Run, Scope, ServerDef};
+pub use snapshot::Snapshot;
+pub use tenant::TenantDef;
+pub use time::Stamp;

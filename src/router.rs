@@ -1,0 +1,264 @@
+//! The data plane: carries MCP messages from a caller, under a tenant, to an upstream and back.
+//! Imports `model` and `config` only; knows no backend, store, control or face.
+
+use crate::model::call::{CallDetail, Origin};
+use crate::model::instance::ProbeFacts;
+use crate::model::message::{CallEvent, Catalog, ConsoleCall, Preview};
+use crate::model::secret::Secret;
+use crate::model::server::EraChoice;
+use crate::model::{
+    CallId, CallRecord, Era, InstanceKey, PendingCall, ServerDef, ServerId, Stamp, State, TenantDef, TenantId,
+};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{mpsc, oneshot};
+
+/// The router. Cheap to share; no lock is held over an await and none is shared by all calls.
+pub struct Router {}
+
+/// The other ends of the router's queues; control owns them.
+pub struct RouterEnds {
+    /// Instances that must be started (or woken) for a call.
+    pub demands: mpsc::Receiver<Demand>,
+    /// Finished calls.
+    pub records: mpsc::Receiver<Arc<CallRecord>>,
+    pub notes: mpsc::Receiver<Note>,
+}
+
+/// A call waits until `key` serves.
+pub struct Demand {
+    pub key: InstanceKey,
+    /// The call gives up after this.
+    pub deadline: tokio::time::Instant,
+    /// `Ok`: try the gate again. `Err`: the reason, for the caller.
+    pub reply: oneshot::Sender<Result<(), String>>,
+}
+
+/// What the router noticed about an upstream.
+pub enum Note {
+    /// A line on stdout that was no JSON-RPC (cut at 4 KiB).
+    Garbage { instance: InstanceKey, line: String },
+    /// Upstream's `notifications/message` outside of a call.
+    Log { instance: InstanceKey, level: String, text: String },
+    /// The connection ended (EOF, reset) though nobody closed it.
+    Closed { instance: InstanceKey, reason: String },
+    /// `list_changed`, or a first listing.
+    Listed { instance: InstanceKey, tools: u32 },
+}
+
+/// Who may use what; immutable, swapped whole.
+#[derive(Clone, Debug, Default)]
+pub struct Table {
+    pub servers: Vec<Arc<ServerDef>>,
+    pub tenants: Vec<(Arc<TenantDef>, Vec<ServerId>)>,
+    /// Calls of tools not marked read-only are refused everywhere.
+    pub read_only: bool,
+}
+
+/// What to connect to.
+pub enum Connect {
+    Stdio { stdin: Box<dyn AsyncWrite + Send + Sync + Unpin>, stdout: Box<dyn AsyncRead + Send + Sync + Unpin> },
+    Http { url: String, headers: Vec<(String, Secret)> },
+}
+
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    pub era: EraChoice,
+    /// What was found last time.
+    pub hint: Option<Era>,
+    pub probe_timeout: Duration,
+    /// For the whole of probe and handshake.
+    pub timeout: Duration,
+    pub max_message: u64,
+    pub max_in_flight: u32,
+}
+
+/// An open upstream.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    pub era: Era,
+    /// `name version`
+    pub server_info: Option<String>,
+    pub instructions: Option<String>,
+    /// JSON text.
+    pub capabilities: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// The child closed its pipes on the modern probe: start it again with `EraChoice::Legacy`.
+    #[error("it exited when probed with server/discover")]
+    ExitedOnProbe,
+    #[error("no answer to {step} within {seconds} s")]
+    Timeout { step: &'static str, seconds: u64 },
+    #[error("{0}")]
+    Protocol(String),
+    #[error("refused for its credentials: {0}")]
+    Auth(String),
+    #[error("{0}")]
+    Transport(String),
+}
+
+/// One message of a caller.
+pub struct CallRequest {
+    pub tenant: TenantId,
+    pub server: ServerId,
+    pub body: CallBody,
+    /// Pin the era instead of the upstream's own.
+    pub era: Option<Era>,
+    pub timeout: Option<Duration>,
+    pub origin: Origin,
+    pub principal: String,
+    /// Session-scoped servers: which session.
+    pub session: Option<u32>,
+    /// Progress, wire and log messages while it runs (bounded; lossy).
+    pub events: Option<mpsc::Sender<CallEvent>>,
+}
+
+pub enum CallBody {
+    /// A method and the JSON text of its params (may be empty).
+    Method { method: String, params: String },
+    /// A whole message that is sent on as it is (after injection where it parses), malformed or not.
+    Raw(Bytes),
+}
+
+/// The end of a call.
+pub struct CallReply {
+    pub record: Arc<CallRecord>,
+    /// JSON-RPC answer: the upstream's, or an error of ours.
+    pub body: Bytes,
+}
+
+/// Where an instance stands, for idle stop, hang detection and the screen.
+#[derive(Clone, Debug, Default)]
+pub struct Activity {
+    pub in_flight: u32,
+    pub waiting: u32,
+    pub oldest: Option<Stamp>,
+    /// End or start of the newest real call.
+    pub last: Option<Stamp>,
+    /// When a call last finished.
+    pub finished: Option<Stamp>,
+}
+
+/// Figures over a window, for rows.
+#[derive(Clone, Debug, Default)]
+pub struct Figures {
+    /// Calls per second over the last 10 s.
+    pub rate: f32,
+    pub p50_ms: Option<f32>,
+    pub p95_ms: Option<f32>,
+    /// Finished, and failed with [`crate::model::Outcome::is_error`], in the last 5 minutes.
+    pub calls: u32,
+    pub errors: u32,
+    pub last_call: Option<Stamp>,
+}
+
+impl Router {
+    /// A router with an empty table, and the far ends of its queues.
+    pub fn new() -> (Arc<Self>, RouterEnds) {
+        todo!()
+    }
+
+    /// Swaps the table; calls under way keep the one they began with. Slots of instances no longer named stay
+    /// until [`Router::remove`].
+    pub fn set_table(&self, _table: Table) {
+        todo!()
+    }
+
+    /// Puts an instance's gate into a state (creating its slot), with the reason that a refused call is told.
+    pub fn set_state(&self, _key: &InstanceKey, _state: State, _reason: &str) {
+        todo!()
+    }
+
+    /// Connects, probes the era, shakes hands. On success calls flow once the state serves.
+    pub async fn open(
+        &self,
+        _key: &InstanceKey,
+        _connect: Connect,
+        _options: OpenOptions,
+    ) -> Result<Opened, OpenError> {
+        todo!()
+    }
+
+    /// Ends the upstream session and drops its pipes; pending calls fail at once as `transport` with `reason`.
+    pub fn close(&self, _key: &InstanceKey, _reason: &str) {
+        todo!()
+    }
+
+    /// (serving, 0 in flight) -> stopping, atomically. False if a call came first; the state is then unchanged.
+    pub fn begin_stop(&self, _key: &InstanceKey) -> bool {
+        todo!()
+    }
+
+    /// Forgets an instance's slot.
+    pub fn remove(&self, _key: &InstanceKey) {
+        todo!()
+    }
+
+    /// Carries one call to its end; never panics, always answers. Dropping the future cancels the call upstream.
+    pub async fn call(&self, _request: CallRequest) -> CallReply {
+        todo!()
+    }
+
+    /// Cancels a call under way (its `call` answers with outcome `cancelled`). False if there is none.
+    pub fn cancel(&self, _id: CallId) -> bool {
+        todo!()
+    }
+
+    /// Asks the upstream on the traffic path without counting as activity and without re-initialising: `ping` (legacy)
+    /// or `server/discover` (modern), then `tools/list` if it has tools.
+    pub async fn probe(&self, _key: &InstanceKey, _timeout: Duration) -> ProbeFacts {
+        todo!()
+    }
+
+    pub fn activity(&self, _key: &InstanceKey) -> Activity {
+        todo!()
+    }
+
+    /// Calls not answered yet, oldest first.
+    pub fn pending(&self) -> Vec<PendingCall> {
+        todo!()
+    }
+
+    /// What is still kept of a call.
+    pub fn detail(&self, _id: CallId) -> Option<CallDetail> {
+        todo!()
+    }
+
+    /// Tools, prompts, resources and templates of a server as a tenant sees them (injected arguments hidden). Answers
+    /// from the cache when the server sleeps and `wake` is false.
+    pub async fn catalog(&self, _tenant: &TenantId, _server: &ServerId, _wake: bool) -> Result<Catalog, String> {
+        todo!()
+    }
+
+    /// Where a call would go and what would be added, without sending it.
+    pub fn preview(&self, _call: &ConsoleCall) -> Preview {
+        todo!()
+    }
+
+    /// The instance that serves a tenant's calls to a server; `None` if it is not enabled.
+    pub fn instance_of(&self, _tenant: &TenantId, _server: &ServerId, _session: Option<u32>) -> Option<InstanceKey> {
+        todo!()
+    }
+
+    /// Figures per instance, per (tenant, server), per tenant, per server, and over all.
+    pub fn figures(&self) -> AllFigures {
+        todo!()
+    }
+}
+
+/// One reading of the meter.
+#[derive(Clone, Debug, Default)]
+pub struct AllFigures {
+    pub total: Figures,
+    /// Calls since the start, by outcome.
+    pub outcomes: Vec<(crate::model::Outcome, u64)>,
+    pub dropped_records: u64,
+    pub by_cell: std::collections::HashMap<(TenantId, ServerId), Figures>,
+    pub by_tenant: std::collections::HashMap<TenantId, Figures>,
+    pub by_server: std::collections::HashMap<ServerId, Figures>,
+    pub by_instance: std::collections::HashMap<InstanceKey, Figures>,
+}

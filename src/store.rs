@@ -1,0 +1,91 @@
+//! What outlives the process: run-time enablement, calls, history, journal, metrics; and the audit file.
+//! Imports `model` and `config` only.
+
+use crate::model::instance::Mark;
+use crate::model::message::{Event, HistoryEntry, JournalEntry, MetricRow};
+use crate::model::{CallRecord, InstanceKey, ServerId, Stamp, TenantId};
+use std::pin::Pin;
+use std::sync::Arc;
+
+pub type Fut<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Durable state. A write is on disk when its future is ready. Implementations serialise writes on a thread of
+/// their own and commit in groups; futures may be dropped (the write then still happens).
+pub trait Store: Send + Sync {
+    /// Run-time enablement that differs from, or was once set against, the file.
+    fn enablement(&self) -> Fut<'_, Result<Vec<Enablement>, StoreError>>;
+    /// Sets it, or with `None` forgets it.
+    fn set_enablement(
+        &self,
+        server: ServerId,
+        tenant: TenantId,
+        value: Option<(bool, Mark)>,
+    ) -> Fut<'_, Result<(), StoreError>>;
+
+    /// Holds and fences survive a restart of the owner.
+    fn marks(&self) -> Fut<'_, Result<Vec<(InstanceKey, MarkKind, Mark)>, StoreError>>;
+    fn set_mark(&self, key: InstanceKey, kind: MarkKind, mark: Option<Mark>) -> Fut<'_, Result<(), StoreError>>;
+
+    /// Era found by probing, per server, so that the next start skips the probe.
+    fn era_hints(&self) -> Fut<'_, Result<Vec<(ServerId, crate::model::Era)>, StoreError>>;
+    fn set_era_hint(&self, server: ServerId, era: Option<crate::model::Era>) -> Fut<'_, Result<(), StoreError>>;
+
+    /// Keeps errors and the newest N per tenant, adds to the metrics per minute, and appends each to the audit file.
+    fn add_calls(&self, calls: Vec<Arc<CallRecord>>) -> Fut<'_, Result<(), StoreError>>;
+    /// Newest first.
+    fn calls(
+        &self,
+        tenant: Option<TenantId>,
+        errors_only: bool,
+        limit: u32,
+    ) -> Fut<'_, Result<Vec<CallRecord>, StoreError>>;
+    fn metrics(&self, since: Stamp) -> Fut<'_, Result<Vec<MetricRow>, StoreError>>;
+
+    fn add_history(&self, entry: HistoryEntry) -> Fut<'_, Result<u64, StoreError>>;
+    fn history(&self, tenant: Option<TenantId>, limit: u32) -> Fut<'_, Result<Vec<HistoryEntry>, StoreError>>;
+
+    fn add_journal(&self, entry: JournalEntry) -> Fut<'_, Result<(), StoreError>>;
+    fn journal(&self, limit: u32) -> Fut<'_, Result<Vec<JournalEntry>, StoreError>>;
+
+    fn add_events(&self, events: Vec<Event>) -> Fut<'_, Result<(), StoreError>>;
+    fn events(&self, limit: u32) -> Fut<'_, Result<Vec<Event>, StoreError>>;
+
+    /// Flushes everything and closes; later calls answer `Closed`.
+    fn close(&self) -> Fut<'_, ()>;
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enablement {
+    pub server: ServerId,
+    pub tenant: TenantId,
+    pub on: bool,
+    pub mark: Mark,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MarkKind {
+    Held,
+    Fenced,
+}
+
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Not a database, or damaged: it is left as it is.
+    #[error(
+        "{path} is not a usable database ({reason}); it was not changed. Move it away or restore a copy, then start again"
+    )]
+    Corrupt { path: String, reason: String },
+    #[error("{path} is locked by another program ({reason}); find it with `fuser {path}`")]
+    Locked { path: String, reason: String },
+    #[error("{path} was written by a newer mcpdeck (schema {found}, this one knows {known}); use that version")]
+    Newer { path: String, found: u32, known: u32 },
+    #[error("cannot write {path}: {reason}")]
+    Io { path: String, reason: String },
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// Opens (or creates) the SQLite store and its audit file.
+pub fn open(_config: &crate::config::StoreConfig) -> Result<Arc<dyn Store>, StoreError> {
+    todo!()
+}

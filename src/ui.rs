@@ -1,0 +1,1 @@
+//! The screen. Imports `control::Handle`, `config` and `model` only.
