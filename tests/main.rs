@@ -1,2 +1,3 @@
-#[test]
-fn x() {}
+//! The one integration test binary; each module proves one part as its users meet it.
+
+mod architecture;
