@@ -129,3 +129,17 @@ fn the_path_finder_sees_what_use_lines_hide() {
     let text = "use crate::{model::Id, store}; fn f() { crate::router::x() } let y = mycrate::z; ";
     assert_eq!(crate_paths(text), ["model::Id", "store", "router::x"]);
 }
+
+#[test]
+fn every_dependency_is_named_with_its_reason() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest: toml::Table = fs::read_to_string(root.join("Cargo.toml")).unwrap().parse().unwrap();
+    let document = fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    let missing: Vec<_> = ["dependencies", "dev-dependencies"]
+        .iter()
+        .filter_map(|section| manifest.get(*section)?.as_table())
+        .flat_map(|section| section.keys())
+        .filter(|name| !document.contains(&format!("`{name}`")))
+        .collect();
+    assert!(missing.is_empty(), "ARCHITECTURE.md does not say why we need {missing:?}");
+}
