@@ -1,1 +1,3 @@
 //! The screen. Imports `control::Handle`, `config` and `model` only.
+
+pub mod console;

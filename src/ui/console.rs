@@ -1,0 +1,3 @@
+//! What stands behind the Console view: the JSON buffer, the schema form, the answer. Pure state, no drawing.
+
+pub mod json;
