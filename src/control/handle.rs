@@ -32,6 +32,10 @@ pub trait Port: Send + Sync {
     fn follow(&self, feed: Feed) -> mpsc::Receiver<Chunk>;
     /// What is on screen; fast-changing fields are kept fresh for it.
     fn interest(&self, interest: Interest);
+    /// The registry of attached consoles; `None` where the platform is not in this process.
+    fn consoles(&self) -> Option<Arc<super::consoles::Consoles>> {
+        None
+    }
 }
 
 pub type Fut<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -80,5 +84,10 @@ impl Handle {
 
     pub fn interest(&self, interest: Interest) {
         self.inner.interest(interest);
+    }
+
+    /// The registry of attached consoles; `None` where the platform is not in this process.
+    pub fn consoles(&self) -> Option<Arc<super::consoles::Consoles>> {
+        self.inner.consoles()
     }
 }
