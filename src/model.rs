@@ -8,6 +8,7 @@ pub mod filter;
 pub mod id;
 pub mod instance;
 pub mod message;
+pub mod near;
 pub mod secret;
 pub mod server;
 pub mod snapshot;

@@ -1,0 +1,533 @@
+//! What can be filtered in each kind of row. Imports `model` only.
+
+use super::{Fields, Value};
+use crate::model::call::{CallRecord, PendingCall};
+use crate::model::instance::InstanceRow;
+use crate::model::message::{Event, EventKind, Face, JobOutcome, JobRow, JournalEntry, Level, LogLine, LogSource};
+use crate::model::server::{Environment, Run, Scope};
+use crate::model::snapshot::{ServerRow, TenantRow};
+use crate::model::{InstanceKey, Stamp};
+use std::borrow::Cow;
+use std::time::Duration;
+
+fn text(value: &str) -> Option<Value<'_>> {
+    Some(Value::Text(Cow::Borrowed(value)))
+}
+
+fn owned<'a>(value: impl ToString) -> Option<Value<'a>> {
+    Some(Value::Text(Cow::Owned(value.to_string())))
+}
+
+fn texts<'a>(values: impl Iterator<Item = &'a str>) -> Option<Value<'a>> {
+    Some(Value::Texts(values.map(Cow::Borrowed).collect()))
+}
+
+fn number<'a>(value: impl Into<f64>) -> Option<Value<'a>> {
+    Some(Value::Number(value.into()))
+}
+
+/// Sizes stay exact up to 2^53 bytes, which is more than any machine has.
+fn bytes<'a>(value: u64) -> Option<Value<'a>> {
+    Some(Value::Number(value as f64))
+}
+
+fn since<'a>(at: Stamp, now: Stamp) -> Option<Value<'a>> {
+    Some(Value::Time(now.since(at)))
+}
+
+fn micros<'a>(value: u64) -> Option<Value<'a>> {
+    Some(Value::Time(Duration::from_micros(value)))
+}
+
+fn millis<'a>(value: f32) -> Option<Value<'a>> {
+    Duration::try_from_secs_f32(value / 1000.0).ok().map(Value::Time)
+}
+
+fn yes(value: bool) -> Option<Value<'static>> {
+    text(if value { "yes" } else { "no" })
+}
+
+fn push(out: &mut String, value: &str) {
+    out.push_str(value);
+    out.push('\n');
+}
+
+/// `server@tenant#N` without the detour over a formatter: this runs for every row of every key press.
+fn push_key(out: &mut String, key: &InstanceKey) {
+    out.push_str(key.server.as_str());
+    if let Some(tenant) = &key.tenant {
+        out.push('@');
+        out.push_str(tenant.as_str());
+    }
+    if let Some(session) = key.session {
+        out.push('#');
+        out.push_str(&session.to_string());
+    }
+    out.push('\n');
+}
+
+fn push_all<'a>(out: &mut String, values: impl IntoIterator<Item = &'a str>) {
+    values.into_iter().for_each(|value| push(out, value));
+}
+
+fn key_text(key: &InstanceKey) -> Option<Value<'_>> {
+    match (&key.tenant, key.session) {
+        (None, None) => text(key.server.as_str()),
+        _ => owned(key),
+    }
+}
+
+fn label<'a>(labels: &'a std::collections::BTreeMap<String, String>) -> Option<Value<'a>> {
+    Some(Value::Texts(labels.iter().map(|(key, value)| Cow::Owned(format!("{key}:{value}"))).collect()))
+}
+
+impl Environment {
+    /// Lower-case name, as in files and filters.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Lab => "lab",
+            Self::Staging => "staging",
+            Self::Production => "production",
+        }
+    }
+}
+
+impl Scope {
+    /// Lower-case name, as in files and filters.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Shared => "shared",
+            Self::Tenant => "tenant",
+            Self::Session => "session",
+        }
+    }
+}
+
+impl Run {
+    /// Name of the backend that runs it, as in filters.
+    fn backend(&self) -> &'static str {
+        match self {
+            Self::Process(_) | Self::Builtin { .. } => "process",
+            Self::Remote { .. } | Self::PerTenant { .. } => "remote",
+            Self::Simulated(_) => "simulated",
+        }
+    }
+}
+
+impl Face {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Screen => "screen",
+            Self::Cli => "cli",
+            Self::Api => "api",
+            Self::Platform => "platform",
+        }
+    }
+}
+
+impl Level {
+    /// Lower-case name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
+impl JobOutcome {
+    /// Lower-case name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl Fields for TenantRow {
+    fn names() -> &'static [&'static str] {
+        &[
+            "tenant",
+            "name",
+            "env",
+            "label",
+            "server",
+            "state",
+            "read_only",
+            "instances",
+            "in_flight",
+            "oldest",
+            "rate",
+            "p95",
+            "errors",
+            "cpu",
+            "mem",
+            "last",
+        ]
+    }
+
+    fn field(&self, name: &str, now: Stamp) -> Option<Value<'_>> {
+        match name {
+            "tenant" => {
+                let own = [self.def.id.as_str(), &self.def.name];
+                texts(own.into_iter().chain(self.def.aliases.iter().map(String::as_str)))
+            }
+            "name" => text(&self.def.name),
+            "env" => text(self.def.environment.name()),
+            "label" => label(&self.def.labels),
+            "server" => texts(self.cells.iter().filter(|c| c.enabled).map(|c| c.server.as_str())),
+            "state" => texts(self.cells.iter().filter_map(|c| c.state).map(|s| s.name())),
+            "read_only" => yes(self.def.read_only),
+            "instances" => number(self.instances),
+            "in_flight" => number(self.in_flight),
+            "oldest" => since(self.oldest?, now),
+            "rate" => number(self.rate),
+            "p95" => millis(self.p95_ms?),
+            "errors" => number(self.errors),
+            "cpu" => number(self.usage.cpu?),
+            "mem" => bytes(self.usage.memory?),
+            "last" => since(self.last_call?, now),
+            _ => None,
+        }
+    }
+
+    fn text(&self, out: &mut String) {
+        push_all(out, [self.def.id.as_str(), &self.def.name, self.def.environment.name()]);
+        push_all(out, self.def.aliases.iter().map(String::as_str));
+        push_all(out, self.cells.iter().filter(|c| c.enabled).map(|c| c.server.as_str()));
+    }
+}
+
+impl Fields for ServerRow {
+    fn names() -> &'static [&'static str] {
+        &[
+            "server",
+            "name",
+            "env",
+            "scope",
+            "backend",
+            "capability",
+            "label",
+            "state",
+            "tenants",
+            "instances",
+            "ready",
+            "in_flight",
+            "oldest",
+            "rate",
+            "p95",
+            "errors",
+            "cpu",
+            "mem",
+            "tools",
+        ]
+    }
+
+    fn field(&self, name: &str, now: Stamp) -> Option<Value<'_>> {
+        match name {
+            "server" => text(self.def.id.as_str()),
+            "name" => text(&self.def.name),
+            "env" => text(self.environment.name()),
+            "scope" => text(self.def.scope.name()),
+            "backend" => text(self.def.run.backend()),
+            "capability" => texts(self.def.capabilities.iter().map(String::as_str)),
+            "label" => label(&self.def.labels),
+            "state" => text(self.state.name()),
+            "tenants" => number(self.tenants),
+            "instances" => number(self.instances),
+            "ready" => number(self.ready),
+            "in_flight" => number(self.in_flight),
+            "oldest" => since(self.oldest?, now),
+            "rate" => number(self.rate),
+            "p95" => millis(self.p95_ms?),
+            "errors" => number(self.errors),
+            "cpu" => number(self.usage.cpu?),
+            "mem" => bytes(self.usage.memory?),
+            "tools" => number(self.tools?),
+            _ => None,
+        }
+    }
+
+    fn text(&self, out: &mut String) {
+        let def = &self.def;
+        push_all(out, [def.id.as_str(), &def.name, &def.description, self.environment.name(), self.state.name()]);
+        push_all(out, [def.scope.name(), def.run.backend()]);
+        push_all(out, def.capabilities.iter().map(String::as_str));
+    }
+}
+
+impl Fields for InstanceRow {
+    fn names() -> &'static [&'static str] {
+        &[
+            "instance",
+            "server",
+            "tenant",
+            "env",
+            "backend",
+            "transport",
+            "era",
+            "state",
+            "reason",
+            "desired",
+            "age",
+            "uptime",
+            "last",
+            "outcome",
+            "error",
+            "in_flight",
+            "waiting",
+            "oldest",
+            "rate",
+            "p95",
+            "cpu",
+            "mem",
+            "restarts",
+            "garbage",
+            "pid",
+        ]
+    }
+
+    fn field(&self, name: &str, now: Stamp) -> Option<Value<'_>> {
+        match name {
+            "instance" => key_text(&self.key),
+            "server" => text(self.key.server.as_str()),
+            "tenant" => text(self.key.tenant.as_ref()?.as_str()),
+            "env" => text(self.environment.name()),
+            "backend" => text(self.backend.name()),
+            "transport" => text(self.transport.name()),
+            "era" => text(self.era?.name()),
+            "state" => text(self.state.name()),
+            "reason" => text(&self.reason),
+            "desired" => text(match self.desired {
+                crate::model::Desired::OnDemand => "on_demand",
+                crate::model::Desired::Running => "running",
+                crate::model::Desired::Held => "held",
+            }),
+            "age" => since(self.since, now),
+            "uptime" => since(self.started_at?, now),
+            "last" => since(self.last_call.as_ref()?.at, now),
+            "outcome" => text(self.last_call.as_ref()?.outcome.name()),
+            "error" => text(self.last_call.as_ref()?.error.as_deref()?),
+            "in_flight" => number(self.in_flight),
+            "waiting" => number(self.waiting),
+            "oldest" => since(self.oldest?, now),
+            "rate" => number(self.rate),
+            "p95" => millis(self.p95_ms?),
+            "cpu" => number(self.usage.cpu?),
+            "mem" => bytes(self.usage.memory?),
+            "restarts" => number(self.restarts),
+            "garbage" => bytes(self.garbage),
+            "pid" => number(self.pid?),
+            _ => None,
+        }
+    }
+
+    fn text(&self, out: &mut String) {
+        push_key(out, &self.key);
+        push_all(out, [self.environment.name(), self.state.name(), &self.reason, self.backend.name()]);
+    }
+}
+
+impl Fields for CallRecord {
+    fn names() -> &'static [&'static str] {
+        &[
+            "id", "tenant", "server", "instance", "method", "tool", "outcome", "error", "took", "wake", "upstream",
+            "size", "age", "era", "origin", "by",
+        ]
+    }
+
+    fn field(&self, name: &str, now: Stamp) -> Option<Value<'_>> {
+        match name {
+            "id" => owned(self.id),
+            "tenant" => text(self.tenant.as_str()),
+            "server" => text(self.server.as_str()),
+            "instance" => key_text(self.instance.as_ref()?),
+            "method" => text(&self.method),
+            "tool" => text(self.tool.as_deref()?),
+            "outcome" => text(self.outcome.name()),
+            "error" => text(self.error.as_deref()?),
+            "took" => micros(self.took_us),
+            "wake" => micros(self.wake_us),
+            "upstream" => micros(self.upstream_us),
+            "size" => bytes(self.request_bytes.saturating_add(self.response_bytes)),
+            "age" => since(self.at, now),
+            "era" => text(self.era?.name()),
+            "origin" => text(self.origin.name()),
+            "by" => text(&self.principal),
+            _ => None,
+        }
+    }
+
+    fn text(&self, out: &mut String) {
+        push_all(out, [self.tenant.as_str(), self.server.as_str(), &self.method, self.outcome.name()]);
+        push_all(out, [self.origin.name(), &self.principal]);
+        push_all(out, self.tool.as_deref().into_iter().chain(self.error.as_deref()));
+    }
+}
+
+impl Fields for PendingCall {
+    fn names() -> &'static [&'static str] {
+        CallRecord::names()
+    }
+
+    fn field(&self, name: &str, now: Stamp) -> Option<Value<'_>> {
+        match name {
+            "id" => owned(self.id),
+            "tenant" => text(self.tenant.as_str()),
+            "server" => text(self.server.as_str()),
+            "instance" => key_text(self.instance.as_ref()?),
+            "method" => text(&self.method),
+            "tool" => text(self.tool.as_deref()?),
+            "outcome" => text("pending"),
+            "took" | "age" => since(self.at, now),
+            "origin" => text(self.origin.name()),
+            "by" => text(&self.principal),
+            _ => None,
+        }
+    }
+
+    fn text(&self, out: &mut String) {
+        push_all(out, [self.tenant.as_str(), self.server.as_str(), &self.method, "pending"]);
+        push_all(out, [self.origin.name(), &self.principal]);
+        push_all(out, self.tool.as_deref());
+    }
+}
+
+impl Fields for JobRow {
+    fn names() -> &'static [&'static str] {
+        &["id", "name", "state", "outcome", "by", "face", "reason", "age", "took"]
+    }
+
+    fn field(&self, name: &str, now: Stamp) -> Option<Value<'_>> {
+        match name {
+            "id" => owned(self.id),
+            "name" => text(&self.title),
+            "state" => text(self.outcome.map_or("running", |_| "finished")),
+            "outcome" => text(self.outcome?.name()),
+            "by" => text(&self.operator.name),
+            "face" => text(self.operator.face.name()),
+            "reason" => text(&self.message),
+            "age" => since(self.started, now),
+            "took" => since(self.started, self.finished.unwrap_or(now)),
+            _ => None,
+        }
+    }
+
+    fn text(&self, out: &mut String) {
+        push_all(out, [&*self.title, &self.operator.name, &self.message]);
+        push(out, self.outcome.map_or("running", JobOutcome::name));
+    }
+}
+
+impl Fields for JournalEntry {
+    fn names() -> &'static [&'static str] {
+        &["by", "face", "verb", "object", "outcome", "age"]
+    }
+
+    fn field(&self, name: &str, now: Stamp) -> Option<Value<'_>> {
+        match name {
+            "by" => text(&self.operator.name),
+            "face" => text(self.operator.face.name()),
+            "verb" => text(&self.verb),
+            "object" => text(&self.object),
+            "outcome" => text(&self.outcome),
+            "age" => since(self.at, now),
+            _ => None,
+        }
+    }
+
+    fn text(&self, out: &mut String) {
+        push_all(out, [&*self.operator.name, &self.verb, &self.object, &self.outcome, &self.command_line]);
+    }
+}
+
+impl Fields for Event {
+    fn names() -> &'static [&'static str] {
+        &["kind", "instance", "server", "tenant", "state", "reason", "by", "level", "outcome", "age"]
+    }
+
+    fn field(&self, name: &str, now: Stamp) -> Option<Value<'_>> {
+        match (name, &self.kind) {
+            ("age", _) => since(self.at, now),
+            ("kind", kind) => text(kind.name()),
+            ("instance", EventKind::Transition { instance, .. }) => key_text(instance),
+            ("instance", EventKind::Act { command, .. }) => key_text(command.target()?),
+            ("server", EventKind::Transition { instance, .. }) => text(instance.server.as_str()),
+            ("server", EventKind::Act { command, .. }) => text(command.target()?.server.as_str()),
+            ("server", EventKind::Enabled { server, .. }) => text(server.as_str()),
+            ("tenant", EventKind::Transition { instance, .. }) => text(instance.tenant.as_ref()?.as_str()),
+            ("tenant", EventKind::Act { command, .. }) => text(command.target()?.tenant.as_ref()?.as_str()),
+            ("tenant", EventKind::Enabled { tenant, .. }) => text(tenant.as_str()),
+            ("state", EventKind::Transition { to, .. }) => text(to.name()),
+            ("reason", EventKind::Transition { reason, .. }) => text(reason),
+            ("reason", EventKind::Job { message, .. }) => text(message),
+            ("reason", EventKind::Notice { text: notice, .. }) => text(notice),
+            ("by", EventKind::Act { operator, .. } | EventKind::Attached { operator, .. }) => text(&operator.name),
+            ("by", EventKind::Enabled { by, .. }) => text(by),
+            ("level", EventKind::Notice { level, .. }) => text(level.name()),
+            ("outcome", EventKind::Job { outcome, .. }) => text(outcome.name()),
+            _ => None,
+        }
+    }
+
+    fn text(&self, out: &mut String) {
+        push(out, self.kind.name());
+        match &self.kind {
+            EventKind::Transition { instance, from, to, reason } => {
+                push_key(out, instance);
+                push_all(out, [from.name(), to.name(), reason]);
+            }
+            EventKind::Act { operator, command, .. } => push_all(out, [&*operator.name, &command.command_line()]),
+            EventKind::Job { title, outcome, message, .. } => push_all(out, [&**title, outcome.name(), message]),
+            EventKind::Enabled { server, tenant, by, on } => {
+                push_all(out, [server.as_str(), tenant.as_str(), by, if *on { "enabled" } else { "disabled" }]);
+            }
+            EventKind::Notice { level, text } => push_all(out, [level.name(), text]),
+            EventKind::Attached { operator, .. } => push_all(out, [&*operator.name, operator.face.name()]),
+        }
+    }
+}
+
+impl EventKind {
+    /// The word for it in filters.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Transition { .. } => "transition",
+            Self::Act { .. } => "act",
+            Self::Job { .. } => "job",
+            Self::Enabled { .. } => "enabled",
+            Self::Notice { .. } => "notice",
+            Self::Attached { .. } => "attached",
+        }
+    }
+}
+
+impl Fields for LogLine {
+    fn names() -> &'static [&'static str] {
+        &["instance", "server", "tenant", "source", "level", "age"]
+    }
+
+    fn field(&self, name: &str, now: Stamp) -> Option<Value<'_>> {
+        match name {
+            "instance" => key_text(self.instance.as_ref()?),
+            "server" => text(self.instance.as_ref()?.server.as_str()),
+            "tenant" => text(self.instance.as_ref()?.tenant.as_ref()?.as_str()),
+            "source" => text(match self.source {
+                LogSource::Stderr => "stderr",
+                LogSource::Garbage => "garbage",
+                LogSource::Deck => "deck",
+            }),
+            "level" => text(self.level?.name()),
+            "age" => since(self.at, now),
+            _ => None,
+        }
+    }
+
+    fn text(&self, out: &mut String) {
+        push(out, &self.text);
+    }
+}
