@@ -139,7 +139,7 @@ pub struct Activity {
     pub oldest: Option<Stamp>,
     /// End or start of the newest real call.
     pub last: Option<Stamp>,
-    /// When a call last finished.
+    /// When the upstream last answered a call; a timeout or a cancel is no answer (so that a hang shows).
     pub finished: Option<Stamp>,
 }
 
@@ -239,7 +239,7 @@ impl Router {
         todo!()
     }
 
-    /// The instance that serves a tenant's calls to a server; `None` if it is not enabled.
+    /// The instance that serves a tenant's calls to a server ([`ServerDef::instance_for`]); `None` if it is not enabled.
     pub fn instance_of(&self, _tenant: &TenantId, _server: &ServerId, _session: Option<u32>) -> Option<InstanceKey> {
         todo!()
     }

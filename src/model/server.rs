@@ -1,8 +1,8 @@
 //! A server: the definition of one MCP service in the registry.
 
-use super::ServerId;
 use super::secret::SecretRef;
 use super::template::Template;
+use super::{InstanceKey, ServerId, TenantDef};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -54,6 +54,18 @@ pub struct ServerDef {
     pub labels: BTreeMap<String, String>,
     /// File and line the definition stands at, for messages.
     pub defined_at: String,
+}
+
+impl ServerDef {
+    /// The instance that serves `tenant`, enabled or not. A tenant that changes anything of a shared server for itself
+    /// has its own; a session that is not told is number 0.
+    pub fn instance_for(&self, tenant: &TenantDef, session: Option<u32>) -> InstanceKey {
+        match self.scope {
+            Scope::Shared if !tenant.servers.contains_key(&self.id) => InstanceKey::shared(self.id.clone()),
+            Scope::Shared | Scope::Tenant => InstanceKey::of_tenant(self.id.clone(), tenant.id.clone()),
+            Scope::Session => InstanceKey::of_session(self.id.clone(), tenant.id.clone(), session.unwrap_or(0)),
+        }
+    }
 }
 
 /// What a server costs.
@@ -113,6 +125,8 @@ pub struct ProcessRun {
 pub enum EnvValue {
     Text(Template),
     Secret(SecretRef),
+    /// `{ secret = "NAME" }`: the named secret of the tenant's override, else of the tenant, else of the server.
+    Named(String),
 }
 
 /// A made-up server for tests, benches and screens; see `backend::simulated`.
