@@ -1,3 +1,5 @@
 //! What stands behind the Console view: the JSON buffer, the schema form, the answer. Pure state, no drawing.
 
+pub mod form;
 pub mod json;
+pub mod schema;

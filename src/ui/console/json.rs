@@ -337,7 +337,11 @@ impl<'a> Scanner<'a> {
                 if self.take(closing(kind)) {
                     break;
                 }
-                return Err(self.error(if kind == Kind::Object { "expected `,` or `}`" } else { "expected `,` or `]`" }));
+                return Err(self.error(if kind == Kind::Object {
+                    "expected `,` or `}`"
+                } else {
+                    "expected `,` or `]`"
+                }));
             }
         }
         Ok(Node { span: start..self.at, kind, children })
