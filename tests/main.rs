@@ -1,3 +1,4 @@
 //! The one integration test binary; each module proves one part as its users meet it.
 
 mod architecture;
+mod store_contract;

@@ -1,0 +1,66 @@
+//! The audit file: every call as one line of JSON, appended and rotated. Imports `model` only.
+
+use super::rotate::RotatedFile;
+use super::{StoreError, schema};
+use crate::model::CallRecord;
+use serde::Serialize;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Name of the audit file, beside the database.
+pub const FILE_NAME: &str = "audit.jsonl";
+
+/// `audit.jsonl` and its rotated elders.
+#[derive(Debug)]
+pub struct Audit {
+    file: RotatedFile,
+    line: Vec<u8>,
+}
+
+/// A record as it is written: `time` for people, then the fields of [`CallRecord`].
+#[derive(Serialize)]
+struct Line<'a> {
+    time: String,
+    #[serde(flatten)]
+    call: &'a CallRecord,
+}
+
+impl Audit {
+    /// Opens `audit.jsonl` in `folder`.
+    pub fn open(folder: &Path, rotate_bytes: u64, keep: u32) -> Result<Self, StoreError> {
+        let path = folder.join(FILE_NAME);
+        let file = RotatedFile::open(&path, rotate_bytes, keep).map_err(|error| failed(&path, &error))?;
+        Ok(Self { file, line: Vec::new() })
+    }
+
+    /// Appends `calls`; they are on disk only after [`sync`](Self::sync). An error names the lines lost so far.
+    pub fn append(&mut self, calls: &[Arc<CallRecord>]) -> Result<(), StoreError> {
+        let mut outcome = Ok(());
+        for call in calls {
+            self.line.clear();
+            let written = serde_json::to_writer(&mut self.line, &Line { time: rfc3339(call.at.0), call })
+                .map_err(io::Error::from)
+                .and_then(|()| self.file.write_line(&self.line));
+            outcome = outcome.and(written);
+        }
+        outcome.map_err(|error: io::Error| failed(self.file.path(), &error))
+    }
+
+    /// Waits until everything appended is on disk.
+    pub fn sync(&mut self) -> Result<(), StoreError> {
+        self.file.sync().map_err(|error| failed(self.file.path(), &error))
+    }
+}
+
+fn failed(path: &Path, error: &io::Error) -> StoreError {
+    StoreError::Io { path: path.display().to_string(), reason: schema::advice(error) }
+}
+
+/// `2026-07-28T09:30:00.123Z`; the bare number if the clock was absurd.
+fn rfc3339(millis: u64) -> String {
+    i64::try_from(millis)
+        .ok()
+        .and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok())
+        .map_or_else(|| millis.to_string(), |time| time.to_string())
+}

@@ -1,0 +1,307 @@
+//! Every write, as SQL. Imports `model` only.
+
+use super::audit::Audit;
+use super::prune::{self, PerTenant, minute_of};
+use super::{MarkKind, StoreError};
+use crate::model::instance::Mark;
+use crate::model::message::{Event, Face, HistoryEntry, JournalEntry};
+use crate::model::{CallRecord, Era, InstanceKey, ServerId, TenantId};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Console requests kept per tenant.
+pub const HISTORY_PER_TENANT: u32 = 1_000;
+
+/// A change to the store.
+pub enum Write {
+    Enablement { server: ServerId, tenant: TenantId, value: Option<(bool, Mark)> },
+    Mark { key: InstanceKey, kind: MarkKind, mark: Option<Mark> },
+    EraHint { server: ServerId, era: Option<Era> },
+    Calls(Vec<Arc<CallRecord>>),
+    History(HistoryEntry),
+    Journal(JournalEntry),
+    Events(Vec<Event>),
+}
+
+/// The connection, the audit file, and what is known about the size of the tables.
+pub struct Writer {
+    db: Connection,
+    audit: Option<Audit>,
+    kept: Kept,
+}
+
+struct Kept {
+    succeeded: PerTenant,
+    failed: PerTenant,
+    history: PerTenant,
+    metrics: prune::Metrics,
+}
+
+impl Writer {
+    /// Keeps `calls_per_tenant` records of calls that went well, and as many of those that failed.
+    pub fn new(db: Connection, audit: Option<Audit>, calls_per_tenant: u32) -> Self {
+        let kept = Kept {
+            succeeded: PerTenant::new("calls", "seq", "failed = 0", calls_per_tenant),
+            failed: PerTenant::new("calls", "seq", "failed = 1", calls_per_tenant),
+            history: PerTenant::new("history", "id", "true", HISTORY_PER_TENANT),
+            metrics: prune::Metrics::default(),
+        };
+        Self { db, audit, kept }
+    }
+
+    /// For reading.
+    pub fn db(&self) -> &Connection {
+        &self.db
+    }
+
+    /// Appends to the audit file what belongs there. Apart from the transaction: a write that is tried twice is
+    /// audited once.
+    pub fn audit(&mut self, write: &Write) -> Result<(), StoreError> {
+        match (write, &mut self.audit) {
+            (Write::Calls(calls), Some(audit)) => audit.append(calls),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until the audit file has everything appended.
+    pub fn sync_audit(&mut self) -> Result<(), StoreError> {
+        self.audit.as_mut().map_or(Ok(()), Audit::sync)
+    }
+
+    /// Does `writes` in one transaction: all or none. Answers the row number each made, 0 where it made none.
+    pub fn commit<'a>(&mut self, writes: impl Iterator<Item = &'a Write>) -> rusqlite::Result<Vec<u64>> {
+        let outcome = self.try_commit(writes);
+        if outcome.is_err() {
+            self.kept.succeeded.forget();
+            self.kept.failed.forget();
+            self.kept.history.forget();
+        }
+        outcome
+    }
+
+    fn try_commit<'a>(&mut self, writes: impl Iterator<Item = &'a Write>) -> rusqlite::Result<Vec<u64>> {
+        let work = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let numbers = writes.map(|write| self.kept.apply(&work, write)).collect::<Result<_, _>>()?;
+        work.commit()?;
+        Ok(numbers)
+    }
+
+    /// Leaves one file behind instead of three.
+    pub fn finish(&self) -> rusqlite::Result<()> {
+        self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+    }
+}
+
+impl Write {
+    /// True if it also goes to the audit file.
+    pub fn is_audited(&self) -> bool {
+        matches!(self, Self::Calls(_))
+    }
+}
+
+impl Kept {
+    fn apply(&mut self, db: &Transaction<'_>, write: &Write) -> rusqlite::Result<u64> {
+        match write {
+            Write::Enablement { server, tenant, value } => set_enablement(db, server, tenant, value.as_ref()),
+            Write::Mark { key, kind, mark } => set_mark(db, key, *kind, mark.as_ref()),
+            Write::EraHint { server, era } => set_era_hint(db, server, *era),
+            Write::Calls(calls) => self.add_calls(db, calls),
+            Write::History(entry) => return self.add_history(db, entry),
+            Write::Journal(entry) => add_journal(db, entry),
+            Write::Events(events) => events.iter().try_for_each(|event| add_event(db, event)),
+        }?;
+        Ok(0)
+    }
+
+    fn add_calls(&mut self, db: &Connection, calls: &[Arc<CallRecord>]) -> rusqlite::Result<()> {
+        for call in calls {
+            insert_call(db, call)?;
+            let kept = if call.outcome.is_error() { &mut self.failed } else { &mut self.succeeded };
+            kept.added(db, &call.tenant)?;
+        }
+        add_metrics(db, calls)?;
+        self.metrics.added(db)
+    }
+
+    fn add_history(&mut self, db: &Connection, entry: &HistoryEntry) -> rusqlite::Result<u64> {
+        db.prepare_cached(
+            "INSERT INTO history (at, tenant, server, method, tool, params, raw, outcome, took_us, operator, response)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        )?
+        .execute(params![
+            int(entry.at.0),
+            entry.tenant.as_str(),
+            entry.server.as_str(),
+            entry.method,
+            entry.tool,
+            entry.params,
+            entry.raw,
+            entry.outcome.name(),
+            int(entry.took_us),
+            entry.operator,
+            entry.response,
+        ])?;
+        let id = db.last_insert_rowid();
+        self.history.added(db, &entry.tenant)?;
+        Ok(id.unsigned_abs())
+    }
+}
+
+fn set_enablement(
+    db: &Connection,
+    server: &ServerId,
+    tenant: &TenantId,
+    value: Option<&(bool, Mark)>,
+) -> rusqlite::Result<()> {
+    let (server, tenant) = (server.as_str(), tenant.as_str());
+    match value {
+        Some((on, mark)) => db
+            .prepare_cached("INSERT OR REPLACE INTO enablement VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+            .execute(params![server, tenant, on, mark.by, int(mark.at.0), mark.reason]),
+        None => db
+            .prepare_cached("DELETE FROM enablement WHERE server = ?1 AND tenant = ?2")?
+            .execute(params![server, tenant]),
+    }
+    .map(|_| ())
+}
+
+fn set_mark(db: &Connection, key: &InstanceKey, kind: MarkKind, mark: Option<&Mark>) -> rusqlite::Result<()> {
+    let (key, kind) = (key.to_string(), kind.name());
+    match mark {
+        Some(mark) => db.prepare_cached("INSERT OR REPLACE INTO marks VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
+            key,
+            kind,
+            mark.by,
+            int(mark.at.0),
+            mark.reason
+        ]),
+        None => db.prepare_cached("DELETE FROM marks WHERE instance = ?1 AND kind = ?2")?.execute(params![key, kind]),
+    }
+    .map(|_| ())
+}
+
+fn set_era_hint(db: &Connection, server: &ServerId, era: Option<Era>) -> rusqlite::Result<()> {
+    match era {
+        Some(era) => db
+            .prepare_cached("INSERT OR REPLACE INTO era_hints VALUES (?1, ?2)")?
+            .execute(params![server.as_str(), era.name()]),
+        None => db.prepare_cached("DELETE FROM era_hints WHERE server = ?1")?.execute([server.as_str()]),
+    }
+    .map(|_| ())
+}
+
+fn insert_call(db: &Connection, call: &CallRecord) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "INSERT INTO calls (id, at, tenant, server, instance, method, tool, outcome, failed, took_us, wake_us,
+             upstream_us, request_bytes, response_bytes, era, origin, principal, error)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+    )?
+    .execute(params![
+        int(call.id.0),
+        int(call.at.0),
+        call.tenant.as_str(),
+        call.server.as_str(),
+        call.instance.as_ref().map(InstanceKey::to_string),
+        call.method,
+        call.tool,
+        call.outcome.name(),
+        call.outcome.is_error(),
+        int(call.took_us),
+        int(call.wake_us),
+        int(call.upstream_us),
+        int(call.request_bytes),
+        int(call.response_bytes),
+        call.era.map(Era::name),
+        call.origin.name(),
+        call.principal,
+        call.error,
+    ])
+    .map(|_| ())
+}
+
+/// Calls of one operation within one minute.
+#[derive(Default)]
+struct Sum {
+    calls: i64,
+    errors: i64,
+    total_us: i64,
+    max_us: i64,
+}
+
+/// Sums in memory first: most calls of a batch fall into the same few rows.
+fn add_metrics(db: &Connection, calls: &[Arc<CallRecord>]) -> rusqlite::Result<()> {
+    let mut sums: HashMap<_, Sum> = HashMap::new();
+    for call in calls {
+        let tool = call.tool.as_deref().unwrap_or_default();
+        let key = (minute_of(call.at), call.tenant.as_str(), call.server.as_str(), call.method.as_str(), tool);
+        let (sum, took) = (sums.entry(key).or_default(), int(call.took_us));
+        sum.calls += 1;
+        sum.errors += i64::from(call.outcome.is_error());
+        sum.total_us = sum.total_us.saturating_add(took);
+        sum.max_us = sum.max_us.max(took);
+    }
+    let mut upsert = db.prepare_cached(
+        "INSERT INTO metrics VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+         ON CONFLICT DO UPDATE SET calls = calls + excluded.calls, errors = errors + excluded.errors,
+             total_us = total_us + excluded.total_us, max_us = max(max_us, excluded.max_us)",
+    )?;
+    for ((minute, tenant, server, method, tool), sum) in sums {
+        upsert.execute(params![
+            minute,
+            tenant,
+            server,
+            method,
+            tool,
+            sum.calls,
+            sum.errors,
+            sum.total_us,
+            sum.max_us
+        ])?;
+    }
+    Ok(())
+}
+
+fn add_journal(db: &Connection, entry: &JournalEntry) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "INSERT INTO journal (at, operator, face, pid, verb, object, outcome, command_line)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?
+    .execute(params![
+        int(entry.at.0),
+        entry.operator.name,
+        face_name(entry.operator.face),
+        entry.operator.pid,
+        entry.verb,
+        entry.object,
+        entry.outcome,
+        entry.command_line,
+    ])?;
+    let delete = "DELETE FROM journal WHERE seq <= ?1";
+    prune::sequence(db, delete, db.last_insert_rowid(), prune::JOURNAL_ROWS)
+}
+
+fn add_event(db: &Connection, event: &Event) -> rusqlite::Result<()> {
+    let kind =
+        serde_json::to_string(&event.kind).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+    db.prepare_cached("INSERT INTO events (seq, at, kind) VALUES (?1, ?2, ?3)")?.execute(params![
+        int(event.seq),
+        int(event.at.0),
+        kind
+    ])?;
+    prune::sequence(db, "DELETE FROM events WHERE row <= ?1", db.last_insert_rowid(), prune::EVENT_ROWS)
+}
+
+/// SQLite's integers are signed; what does not fit becomes the largest.
+pub fn int(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn face_name(face: Face) -> &'static str {
+    match face {
+        Face::Screen => "screen",
+        Face::Cli => "cli",
+        Face::Api => "api",
+        Face::Platform => "platform",
+    }
+}
