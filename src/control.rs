@@ -1,7 +1,13 @@
 //! The control plane: what should run, what does, and the handle through which every face sees it.
 //! Imports everything but faces.
 
+pub mod client;
 pub mod consoles;
+pub mod delta;
 pub mod handle;
+pub mod lock;
+pub mod peer;
+pub mod server;
+pub mod wire;
 
 pub use handle::{Handle, Link};

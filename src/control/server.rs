@@ -1,0 +1,403 @@
+//! The owner's end of the socket: serves a local [`Handle`] to consoles. A slow, dead or hostile console costs itself
+//! its connection and the owner nothing: every queue is bounded, every write has a deadline.
+
+use super::consoles::{Consoles, Seat};
+use super::delta::Delta;
+use super::handle::Handle;
+use super::lock::Lock;
+use super::peer::{self, Access, Peer};
+use super::wire::{self, ToConsole, ToOwner, WINDOW, WireError};
+use crate::model::call::Origin;
+use crate::model::message::{ConsoleCall, Face, Operator};
+use crate::model::{Act, Chunk, Feed, Query, Refusal};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use std::collections::HashMap;
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+/// A console must greet within this.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+/// A console that takes nothing for this long is cut off.
+const WRITE: Duration = Duration::from_secs(10);
+/// Sent when there is nothing else to say, so that a console can tell quiet from hung.
+const ALIVE: Duration = Duration::from_secs(3);
+/// Connections at once, greeting ones included; more wait in the kernel's queue.
+const CONNECTIONS: usize = super::consoles::MAX_CONSOLES + 32;
+/// Our own consoles keep to [`wire::QUESTIONS`] and [`wire::STREAMS`]; twice that leaves room for what has ended here
+/// and not yet there. Whoever takes more is no console of ours.
+const QUESTIONS: usize = 2 * wire::QUESTIONS;
+const STREAMS: usize = 2 * wire::STREAMS;
+/// Frames under way to one console.
+const OUT_FRAMES: usize = 16;
+
+/// Why the socket cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    #[error("cannot listen on {}: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("[platform] socket_group: this machine has no group `{0}`")]
+    Group(String),
+}
+
+/// A socket that is being served.
+pub struct Server {
+    cancel: CancellationToken,
+    task: JoinHandle<Option<()>>,
+    path: PathBuf,
+}
+
+/// Opens the socket in place of whatever a dead owner left there; that is why the lock must be held.
+/// The mode is set before anybody can connect: it gets its name when it is ready.
+pub fn bind(
+    socket: &Path,
+    group: Option<&str>,
+    _held: &Lock,
+) -> Result<(std::os::unix::net::UnixListener, Access), BindError> {
+    let gid = match group {
+        Some(name) => Some(peer::group_id(name).ok_or_else(|| BindError::Group(name.to_owned()))?),
+        None => None,
+    };
+    let listener = listen(socket, gid).map_err(|source| BindError::Io { path: socket.to_owned(), source })?;
+    Ok((listener, Access::new(gid)))
+}
+
+fn listen(socket: &Path, gid: Option<u32>) -> io::Result<std::os::unix::net::UnixListener> {
+    let mut fresh = socket.as_os_str().to_owned();
+    fresh.push(".new");
+    let fresh = PathBuf::from(fresh);
+    remove(&fresh)?;
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let fd = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::net::bind(&fd, &SocketAddrUnix::new(&fresh)?)?;
+    fs::set_permissions(&fresh, Permissions::from_mode(if gid.is_some() { 0o660 } else { 0o600 }))?;
+    if gid.is_some() {
+        std::os::unix::fs::chown(&fresh, None, gid)?;
+    }
+    rustix::net::listen(&fd, 1024)?;
+    fs::rename(&fresh, socket)?;
+    Ok(fd.into())
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
+}
+
+impl Server {
+    /// Serves `handle`, which must be local, until [`Server::stop`]. Call it inside the owner's runtime.
+    pub fn start(
+        listener: std::os::unix::net::UnixListener,
+        socket: &Path,
+        access: Access,
+        handle: Handle,
+    ) -> Result<Self, BindError> {
+        let io = |source| BindError::Io { path: socket.to_owned(), source };
+        let listener = UnixListener::from_std(listener).map_err(io)?;
+        let cancel = CancellationToken::new();
+        let task = tokio::spawn(cancel.clone().run_until_cancelled_owned(accept(listener, access, handle)));
+        Ok(Self { cancel, task, path: socket.to_owned() })
+    }
+
+    /// Hangs up on every console and removes the socket.
+    pub async fn stop(self) {
+        self.cancel.cancel();
+        let _ = self.task.await;
+        if let Err(error) = remove(&self.path) {
+            tracing::warn!(path = %self.path.display(), %error, "cannot remove the socket");
+        }
+    }
+}
+
+/// Accepts until it is dropped, and its connections with it.
+async fn accept(listener: UnixListener, access: Access, handle: Handle) {
+    let Some(consoles) = handle.consoles() else {
+        return tracing::error!("only an owner can serve the socket");
+    };
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let (access, handle, consoles) = (access.clone(), handle.clone(), consoles.clone());
+                connections.spawn(async move {
+                    let _place = place;
+                    if let Err(error) = serve(stream, access, handle, consoles).await {
+                        tracing::debug!(%error, "a console was cut off");
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a console");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn serve(
+    mut stream: UnixStream,
+    access: Access,
+    handle: Handle,
+    consoles: Arc<Consoles>,
+) -> Result<(), WireError> {
+    let greeting = timeout(HANDSHAKE, greet(&mut stream, &access, &consoles));
+    let Some((operator, seat)) = greeting.await.map_err(|_| WireError::Silent(HANDSHAKE.as_secs()))?? else {
+        return Ok(());
+    };
+    let (read, write) = stream.into_split();
+    let (out, queue) = mpsc::channel(OUT_FRAMES);
+    let (acks, acked) = watch::channel(0);
+    let session = Session {
+        operator,
+        seat,
+        handle: handle.clone(),
+        out: out.clone(),
+        acks,
+        questions: Arc::new(Semaphore::new(QUESTIONS)),
+        work: JoinSet::new(),
+        streams: HashMap::new(),
+    };
+    tokio::select! {
+        ended = write_frames(write, queue) => ended,
+        ended = session.listen(read) => ended,
+        ended = push_states(handle, out, acked) => ended,
+    }
+}
+
+/// Exchanges greetings and gives the console a seat; `None` if it was sent away.
+async fn greet(
+    stream: &mut UnixStream,
+    access: &Access,
+    consoles: &Arc<Consoles>,
+) -> Result<Option<(Operator, Seat)>, WireError> {
+    let cred = stream.peer_cred()?;
+    let peer = Peer { uid: cred.uid(), gid: cred.gid(), pid: cred.pid().and_then(|p| p.try_into().ok()).unwrap_or(0) };
+    wire::send_hello(stream, wire::own_version()).await?;
+    wire::read_hello(stream).await?;
+    let ToOwner::Attach(face) = wire::read(stream).await? else { return Err(WireError::Breach("attach comes first")) };
+    if !access.admits(peer) {
+        let name = peer::login_name(peer.uid);
+        send(stream, &ToConsole::Denied(format!("{name} may not attach to this platform ([platform] socket_group)")))
+            .await?;
+        return Ok(None);
+    }
+    let operator = Operator { name: peer::login_name(peer.uid), face: claimable(face), pid: peer.pid };
+    match consoles.attach(operator.clone(), false) {
+        Ok(seat) => {
+            send(stream, &ToConsole::Welcome(operator.clone())).await?;
+            Ok(Some((operator, seat)))
+        }
+        Err(full) => {
+            send(stream, &ToConsole::Full(full.to_string())).await?;
+            Ok(None)
+        }
+    }
+}
+
+/// A console is a screen or a command line, whatever else it says it is.
+fn claimable(face: Face) -> Face {
+    match face {
+        Face::Screen => Face::Screen,
+        Face::Cli | Face::Api | Face::Platform => Face::Cli,
+    }
+}
+
+async fn send(stream: &mut UnixStream, message: &ToConsole) -> Result<(), WireError> {
+    use tokio::io::AsyncWriteExt;
+    Ok(stream.write_all(&wire::encode(message)?).await?)
+}
+
+/// Writes what the others queue; ends when the console takes nothing.
+async fn write_frames(mut write: OwnedWriteHalf, mut queue: mpsc::Receiver<Vec<u8>>) -> Result<(), WireError> {
+    use tokio::io::AsyncWriteExt;
+    loop {
+        let frame = match timeout(ALIVE, queue.recv()).await {
+            Ok(Some(frame)) => frame,
+            Ok(None) => return Ok(()),
+            Err(_) => wire::encode(&ToConsole::Alive)?,
+        };
+        timeout(WRITE, write.write_all(&frame)).await.map_err(|_| WireError::Silent(WRITE.as_secs()))??;
+    }
+}
+
+/// Sends each newest state as a delta. While one is not acknowledged none follows: the newest wins.
+async fn push_states(
+    handle: Handle,
+    out: mpsc::Sender<Vec<u8>>,
+    mut acked: watch::Receiver<u64>,
+) -> Result<(), WireError> {
+    let mut revisions = handle.revisions();
+    let mut sent = None;
+    let mut seq = 0;
+    loop {
+        revisions.mark_unchanged();
+        let state = handle.state();
+        if sent.as_ref().is_none_or(|sent| !Arc::ptr_eq(sent, &state)) {
+            seq += 1;
+            let delta = Box::new(Delta::between(sent.as_deref(), &state));
+            let frame = wire::encode(&ToConsole::State { seq, delta })?;
+            out.send(frame).await.map_err(|_| WireError::Closed)?;
+            acked.wait_for(|ack| *ack >= seq).await.map_err(|_| WireError::Closed)?;
+            sent = Some(state);
+        }
+        revisions.changed().await.map_err(|_| WireError::Closed)?;
+    }
+}
+
+/// One attached console.
+struct Session {
+    operator: Operator,
+    seat: Seat,
+    handle: Handle,
+    out: mpsc::Sender<Vec<u8>>,
+    acks: watch::Sender<u64>,
+    questions: Arc<Semaphore>,
+    /// Questions and streams; they end with the session.
+    work: JoinSet<()>,
+    streams: HashMap<u64, Stream>,
+}
+
+struct Stream {
+    /// A permit per chunk that may still be sent.
+    credit: Arc<Semaphore>,
+    task: AbortHandle,
+}
+
+impl Session {
+    async fn listen(mut self, mut read: OwnedReadHalf) -> Result<(), WireError> {
+        loop {
+            match wire::read(&mut read).await {
+                Ok(message) => self.take(message)?,
+                Err(WireError::Closed) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn take(&mut self, message: ToOwner) -> Result<(), WireError> {
+        match message {
+            ToOwner::Attach(_) => return Err(WireError::Breach("attached twice")),
+            ToOwner::Ack(seq) => drop(self.acks.send_replace(seq)),
+            ToOwner::Run { id, act } => self.run(id, act)?,
+            ToOwner::Ask { id, query } => self.ask(id, query)?,
+            ToOwner::Follow { id, feed } => self.follow(id, feed)?,
+            ToOwner::Credit { id, chunks } => self.credit(id, chunks)?,
+            ToOwner::Drop { id } => {
+                if let Some(stream) = self.streams.remove(&id) {
+                    stream.task.abort();
+                }
+            }
+            ToOwner::Interest(interest) => self.seat.set_interest(interest),
+        }
+        Ok(())
+    }
+
+    /// An act outlives the console that gave it: it is accepted or refused as a whole.
+    fn run(&mut self, id: u64, act: Act) -> Result<(), WireError> {
+        let act = Act { operator: self.operator.clone(), ..act };
+        let (place, handle, out) = (self.place()?, self.handle.clone(), self.out.clone());
+        tokio::spawn(async move {
+            let result = handle.run(act).await;
+            reply(&out, &ToConsole::Ran { id, result }).await;
+            drop(place);
+        });
+        Ok(())
+    }
+
+    fn ask(&mut self, id: u64, query: Query) -> Result<(), WireError> {
+        while self.work.try_join_next().is_some() {}
+        let query = match query {
+            Query::Preview(call) => Query::Preview(self.own(call)),
+            other => other,
+        };
+        let (place, handle, out) = (self.place()?, self.handle.clone(), self.out.clone());
+        self.work.spawn(async move {
+            let result = handle.ask(query).await;
+            reply(&out, &ToConsole::Answered { id, result }).await;
+            drop(place);
+        });
+        Ok(())
+    }
+
+    fn place(&self) -> Result<OwnedSemaphorePermit, WireError> {
+        self.questions.clone().try_acquire_owned().map_err(|_| WireError::Breach("too many questions at once"))
+    }
+
+    fn follow(&mut self, id: u64, feed: Feed) -> Result<(), WireError> {
+        while self.work.try_join_next().is_some() {}
+        self.streams.retain(|_, stream| !stream.task.is_finished());
+        if self.streams.contains_key(&id) || self.streams.len() >= STREAMS {
+            return Err(WireError::Breach("too many streams, or one twice"));
+        }
+        let feed = match feed {
+            Feed::Call(call) => Feed::Call(Box::new(self.own(*call))),
+            other => other,
+        };
+        let credit = Arc::new(Semaphore::new(WINDOW as usize));
+        let task = self.work.spawn(forward(id, self.handle.follow(feed), credit.clone(), self.out.clone()));
+        self.streams.insert(id, Stream { credit, task });
+        Ok(())
+    }
+
+    fn credit(&mut self, id: u64, chunks: u32) -> Result<(), WireError> {
+        let Some(stream) = self.streams.get(&id) else { return Ok(()) };
+        if stream.credit.available_permits() + chunks as usize > WINDOW as usize {
+            return Err(WireError::Breach("more credit than the window holds"));
+        }
+        stream.credit.add_permits(chunks as usize);
+        Ok(())
+    }
+
+    /// The call as this console's own: who calls is not the caller's to say.
+    fn own(&self, call: ConsoleCall) -> ConsoleCall {
+        let origin = match self.operator.face {
+            Face::Screen => Origin::Console,
+            Face::Cli | Face::Api | Face::Platform => Origin::Cli,
+        };
+        ConsoleCall { operator: self.operator.clone(), origin, ..call }
+    }
+}
+
+/// Sends a stream's chunks as the console takes them. What a slow console misses is dropped, and counted, where the
+/// stream begins: its queue there is bounded.
+async fn forward(id: u64, mut chunks: mpsc::Receiver<Chunk>, credit: Arc<Semaphore>, out: mpsc::Sender<Vec<u8>>) {
+    loop {
+        let Ok(permit) = credit.acquire().await else { return };
+        permit.forget();
+        let chunk = chunks.recv().await.unwrap_or(Chunk::End(None));
+        let last = matches!(chunk, Chunk::End(_));
+        if !reply(&out, &ToConsole::Chunk { id, chunk }).await || last {
+            return;
+        }
+    }
+}
+
+/// False if the console is gone. An answer larger than a frame is replaced by the reason.
+async fn reply(out: &mpsc::Sender<Vec<u8>>, message: &ToConsole) -> bool {
+    let frame = wire::encode(message).or_else(|error| {
+        let reason = format!("the answer cannot be sent: {error}; ask for less");
+        wire::encode(&match message {
+            ToConsole::Answered { id, .. } => ToConsole::Answered { id: *id, result: Err(Refusal::Failed(reason)) },
+            ToConsole::Chunk { id, .. } => ToConsole::Chunk { id: *id, chunk: Chunk::End(Some(reason)) },
+            _ => ToConsole::Denied(reason),
+        })
+    });
+    match frame {
+        Ok(frame) => out.send(frame).await.is_ok(),
+        Err(_) => false,
+    }
+}
