@@ -1,5 +1,8 @@
 //! Where instances run. Knows nothing of routing, storing or showing; imports `model` and `config` only.
 
+pub mod process;
+pub mod reaper;
+
 use crate::model::instance::BackendKind;
 use crate::model::secret::Secret;
 use crate::model::server::{Limits, SimulatedRun};

@@ -1,4 +1,6 @@
 //! The one integration test binary; each module proves one part as its users meet it.
 
 mod architecture;
+mod backend_contract;
 mod store_contract;
+mod support;
