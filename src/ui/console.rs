@@ -2,5 +2,6 @@
 
 pub mod form;
 pub mod json;
+pub mod methods;
 pub mod schema;
 pub mod tree;
