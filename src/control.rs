@@ -9,5 +9,6 @@ pub mod lock;
 pub mod peer;
 pub mod server;
 pub mod wire;
+pub mod lifecycle;
 
 pub use handle::{Handle, Link};
