@@ -10,5 +10,9 @@ pub mod peer;
 pub mod server;
 pub mod wire;
 pub mod lifecycle;
+pub mod plan;
+
+#[cfg(test)]
+mod fixture;
 
 pub use handle::{Handle, Link};

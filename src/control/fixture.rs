@@ -1,0 +1,96 @@
+//! Small configs for the unit tests of this module.
+
+use crate::config::{Config, OnHangup, OwnerMode, Paths, Platform, StoreConfig, UiConfig};
+use crate::model::server::{Inject, Settings, SimulatedRun};
+use crate::model::tenant::AuditPolicy;
+use crate::model::{Environment, Run, Scope, ServerDef, TenantDef};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A lab platform that `fill` puts servers and tenants into.
+pub fn config(fill: impl FnOnce(&mut Config)) -> Config {
+    let mut config = Config {
+        platform: Platform {
+            name: "test".into(),
+            environment: Environment::Lab,
+            read_only: false,
+            owner: OwnerMode::Auto,
+            on_hangup: OnHangup::Exit,
+            socket_group: None,
+            bulk_cap: 10,
+        },
+        store: StoreConfig {
+            path: "/nonexistent/deck.db".into(),
+            calls_per_tenant: 100,
+            audit_rotate_bytes: 1 << 20,
+            audit_keep: 1,
+        },
+        paths: Paths {
+            state: "/nonexistent".into(),
+            data: "/nonexistent/data".into(),
+            logs: "/nonexistent/logs".into(),
+            socket: "/nonexistent/deck.sock".into(),
+        },
+        servers: Vec::new(),
+        tenants: Vec::new(),
+        example_traffic: None,
+        ui: UiConfig::default(),
+        log: "info".into(),
+        source: None,
+        warnings: Vec::new(),
+    };
+    fill(&mut config);
+    config
+}
+
+/// Adds a shared simulated server.
+pub fn server(config: &mut Config, id: &str, change: impl FnOnce(&mut ServerDef)) {
+    let run = SimulatedRun {
+        latency: Duration::from_millis(1),
+        start: Duration::from_millis(1),
+        tools: vec!["echo".into()],
+        memory_bytes: 1 << 20,
+        faults: Vec::new(),
+        seed: 1,
+    };
+    let mut def = ServerDef {
+        id: id.into(),
+        name: id.into(),
+        description: String::new(),
+        version: None,
+        capabilities: Vec::new(),
+        use_cases: Vec::new(),
+        price: None,
+        environment: None,
+        scope: Scope::Shared,
+        run: Run::Simulated(run),
+        inject: Inject::default(),
+        needs: Vec::new(),
+        settings: Settings::default(),
+        secrets: BTreeMap::new(),
+        labels: BTreeMap::new(),
+        defined_at: "test:1".into(),
+    };
+    change(&mut def);
+    config.servers.push(Arc::new(def));
+}
+
+/// Adds a lab tenant with these servers enabled.
+pub fn tenant(config: &mut Config, id: &str, enabled: &[&str], change: impl FnOnce(&mut TenantDef)) {
+    let mut def = TenantDef {
+        id: id.into(),
+        aliases: Vec::new(),
+        name: id.to_uppercase(),
+        environment: Environment::Lab,
+        read_only: false,
+        context: BTreeMap::new(),
+        labels: BTreeMap::new(),
+        secrets: BTreeMap::new(),
+        enabled: enabled.iter().map(|s| ((*s).into(), true)).collect(),
+        servers: BTreeMap::new(),
+        audit: AuditPolicy::Drop,
+    };
+    change(&mut def);
+    config.tenants.push(Arc::new(def));
+}
