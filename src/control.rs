@@ -2,6 +2,7 @@
 //! Imports everything but faces.
 
 pub mod client;
+pub mod attention;
 pub mod consoles;
 pub mod delta;
 pub mod handle;
@@ -11,6 +12,7 @@ pub mod server;
 pub mod wire;
 pub mod lifecycle;
 pub mod plan;
+pub mod snapshot;
 
 #[cfg(test)]
 mod fixture;

@@ -2,6 +2,7 @@
 
 use crate::config::{Config, OnHangup, OwnerMode, Paths, Platform, StoreConfig, UiConfig};
 use crate::model::server::{Inject, Settings, SimulatedRun};
+use crate::model::snapshot::PlatformInfo;
 use crate::model::tenant::AuditPolicy;
 use crate::model::{Environment, Run, Scope, ServerDef, TenantDef};
 use std::collections::BTreeMap;
@@ -93,4 +94,22 @@ pub fn tenant(config: &mut Config, id: &str, enabled: &[&str], change: impl FnOn
     };
     change(&mut def);
     config.tenants.push(Arc::new(def));
+}
+
+/// What it says of itself.
+pub fn platform() -> PlatformInfo {
+    PlatformInfo {
+        name: "test".into(),
+        environment: Environment::Lab,
+        read_only: false,
+        version: "0".into(),
+        pid: 1,
+        boot: crate::model::Stamp(1),
+        config: None,
+        socket: String::new(),
+        state_dir: String::new(),
+        example_traffic: None,
+        keeps_running: false,
+        warnings: Vec::new(),
+    }
 }

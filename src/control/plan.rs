@@ -2,8 +2,11 @@
 //! Pure; must never import a backend or a clock.
 
 use crate::config::Config;
-use crate::model::instance::{BackendKind, Mark, Transport};
-use crate::model::{Environment, InstanceKey, Run, Scope, ServerDef, ServerId, TenantDef, TenantId};
+use crate::model::instance::{BackendKind, Mark, ProbeFacts, Transport};
+use crate::model::usage::InstanceUsage;
+use crate::model::{
+    Desired, Environment, InstanceKey, InstanceRow, Run, Scope, ServerDef, ServerId, Stamp, State, TenantDef, TenantId,
+};
 use crate::router::Table;
 use crate::store::Enablement;
 use std::collections::{BTreeMap, BTreeSet};
@@ -185,11 +188,47 @@ impl Plan {
     }
 }
 
+impl InstanceRow {
+    /// A row of one that never started.
+    pub fn new(key: InstanceKey, place: Placement, now: Stamp) -> Self {
+        Self {
+            key,
+            backend: place.backend,
+            transport: place.transport,
+            environment: place.environment,
+            era: None,
+            desired: Desired::OnDemand,
+            state: State::Dormant,
+            since: now,
+            reason: String::new(),
+            held: None,
+            fenced: None,
+            probe: ProbeFacts::default(),
+            last_call: None,
+            in_flight: 0,
+            waiting: 0,
+            oldest: None,
+            idle_stop_at: None,
+            retry_at: None,
+            rate: 0.0,
+            p95_ms: None,
+            error_rate: 0.0,
+            usage: InstanceUsage::default(),
+            restarts: 0,
+            started_at: None,
+            pid: None,
+            garbage: 0,
+            notes: Vec::new(),
+            secrets: Vec::new(),
+            server_info: None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::fixture;
     use super::*;
-    use crate::model::Stamp;
 
     fn mark() -> Mark {
         Mark { by: "ana".into(), at: Stamp(1), reason: String::new() }
