@@ -1,0 +1,313 @@
+//! The request being made up: whom it is for, what it calls, and the one JSON buffer behind form and editor.
+
+use super::form::Form;
+use super::json::{self, Step, edit};
+use super::methods::{self, Offer, PROMPTS_GET, TOOLS_CALL};
+use crate::model::call::{Era, Origin};
+use crate::model::message::{ConsoleCall, HistoryEntry, Operator};
+use crate::model::{ServerId, TenantId};
+
+/// A request.
+pub struct Request {
+    pub tenant: Option<TenantId>,
+    pub server: Option<ServerId>,
+    /// The buffer is the whole message, sent as it is, malformed or not.
+    pub raw: bool,
+    method: String,
+    /// Tool of `tools/call`, prompt of `prompts/get`.
+    pub tool: Option<String>,
+    pub era: Option<Era>,
+    buffer: String,
+    pub form: Form,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self {
+            tenant: None,
+            server: None,
+            raw: false,
+            method: TOOLS_CALL.to_owned(),
+            tool: None,
+            era: None,
+            buffer: "{}".to_owned(),
+            form: Form::new(""),
+        }
+    }
+}
+
+impl Request {
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
+    /// The arguments (of a tool or prompt), the params, or the whole message.
+    pub fn buffer(&self) -> &str {
+        &self.buffer
+    }
+
+    /// Puts a text in; the form follows.
+    pub fn set_buffer(&mut self, text: String) {
+        self.buffer = text;
+        self.form.read(&self.buffer);
+    }
+
+    /// What the buffer is, for its title.
+    pub fn buffer_name(&self) -> &'static str {
+        match (self.raw, self.takes_name()) {
+            (true, _) => "message",
+            (_, true) => "arguments",
+            _ => "params",
+        }
+    }
+
+    /// True if the method names a tool or prompt.
+    pub fn takes_name(&self) -> bool {
+        !self.raw && matches!(self.method.as_str(), TOOLS_CALL | PROMPTS_GET)
+    }
+
+    /// Another method, with an empty buffer.
+    pub fn set_method(&mut self, method: &str) {
+        self.raw = false;
+        self.method = method.trim().to_owned();
+        self.tool = None;
+        self.use_schema(methods::schema_of(&self.method), None);
+    }
+
+    /// A tool or prompt, with the buffer its schema begins with.
+    pub fn set_tool(&mut self, offer: &Offer) {
+        self.tool = Some(offer.name.clone());
+        self.use_schema(&offer.schema, None);
+    }
+
+    /// The schema of the tool already named has come; the buffer stays.
+    pub fn describe(&mut self, offer: &Offer) {
+        let buffer = self.buffer.clone();
+        self.use_schema(&offer.schema, Some(buffer));
+    }
+
+    fn use_schema(&mut self, schema: &str, buffer: Option<String>) {
+        self.form = Form::new(schema);
+        let buffer = buffer.unwrap_or_else(|| self.form.initial());
+        self.set_buffer(buffer);
+    }
+
+    /// Between "the whole message by hand" and a method with params. The message begins as what would be sent.
+    pub fn toggle_raw(&mut self) {
+        if self.raw {
+            self.raw = false;
+            let method = self.method.clone();
+            self.load(&method, &message_params(&self.buffer).unwrap_or_else(|| "{}".to_owned()));
+        } else {
+            let message = self.message();
+            self.raw = true;
+            self.form = Form::new("");
+            self.set_buffer(json::print::pretty(&message));
+        }
+    }
+
+    /// Takes a method with its params, as history and other views have them.
+    pub fn load(&mut self, method: &str, params: &str) {
+        self.set_method(method);
+        if self.takes_name() {
+            let root = json::parse(params).ok();
+            let part = |key: &str| root.as_ref().and_then(|r| r.get(key));
+            self.tool = part("name").and_then(|n| n.string(params));
+            let arguments = part("arguments").map_or("{}", |n| n.source(params)).to_owned();
+            self.use_schema("", Some(json::print::pretty(&arguments)));
+        } else if !params.trim().is_empty() {
+            self.set_buffer(json::print::pretty(params));
+        }
+    }
+
+    /// Takes a request out of the history.
+    pub fn load_entry(&mut self, entry: &HistoryEntry) {
+        self.tenant = Some(entry.tenant.clone());
+        self.server = Some(entry.server.clone());
+        if entry.raw {
+            self.set_method(&entry.method);
+            self.raw = true;
+            self.form = Form::new("");
+            self.set_buffer(entry.params.clone());
+        } else {
+            self.load(&entry.method, &entry.params);
+        }
+    }
+
+    /// JSON text of `params`.
+    pub fn params(&self) -> String {
+        if !self.takes_name() {
+            return self.buffer.clone();
+        }
+        let arguments = if self.buffer.trim().is_empty() { "{}" } else { &self.buffer };
+        let name = json::quote(self.tool.as_deref().unwrap_or_default());
+        format!("{{\"name\":{name},\"arguments\":{}}}", json::print::compact(arguments))
+    }
+
+    /// The whole message, as far as it is ours to make: the router gives it its id and what is injected.
+    pub fn message(&self) -> String {
+        if self.raw {
+            return self.buffer.clone();
+        }
+        let head = format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":{}}}", json::quote(&self.method));
+        let params = self.params();
+        edit::set(&head, &[Step::Key("params".to_owned())], params.trim()).unwrap_or(head)
+    }
+
+    /// What is missing before it can be sent.
+    pub fn missing(&self) -> Option<String> {
+        if self.tenant.is_none() {
+            return Some("choose a customer first (F2)".to_owned());
+        }
+        if self.server.is_none() {
+            return Some("choose a server first (F3)".to_owned());
+        }
+        if self.raw {
+            return None;
+        }
+        if self.method.is_empty() {
+            return Some("choose a method first (F4)".to_owned());
+        }
+        if self.takes_name() && self.tool.is_none() {
+            return Some("choose a tool first (F4)".to_owned());
+        }
+        let broken = json::parse(if self.buffer.trim().is_empty() { "{}" } else { &self.buffer }).err()?;
+        Some(format!("the {} are no JSON: {broken}; a raw message is sent as it is", self.buffer_name()))
+    }
+
+    /// As it is sent; `None` while tenant or server are missing.
+    pub fn call(&self, operator: &Operator, confirm: Option<String>) -> Option<ConsoleCall> {
+        Some(ConsoleCall {
+            tenant: self.tenant.clone()?,
+            server: self.server.clone()?,
+            method: (!self.raw).then(|| self.method.clone()),
+            body: if self.raw { self.buffer.clone() } else { self.params() },
+            era: self.era,
+            timeout_ms: None,
+            origin: Origin::Console,
+            operator: operator.clone(),
+            confirm,
+            keep: true,
+        })
+    }
+
+    /// The same on the command line. A raw message has none.
+    pub fn command_line(&self) -> Option<String> {
+        let (tenant, server) = (self.tenant.as_ref()?, self.server.as_ref()?);
+        if self.raw {
+            return None;
+        }
+        let what = if self.method == TOOLS_CALL { self.tool.as_deref()? } else { &self.method };
+        let body = if self.method == TOOLS_CALL {
+            json::print::compact(&self.buffer)
+        } else {
+            json::print::compact(&self.params())
+        };
+        let body = if matches!(body.trim(), "" | "{}") { String::new() } else { format!(" {}", shell_quote(&body)) };
+        Some(format!("mcpdeck call --tenant {tenant} {server} {}{body}", shell_quote(what)))
+    }
+}
+
+/// `params` of a message, as JSON text.
+fn message_params(message: &str) -> Option<String> {
+    let root = json::parse(message).ok()?;
+    root.get("params").map(|n| n.source(message).to_owned())
+}
+
+/// A curl line that sends `message` to an HTTP upstream.
+pub fn curl(url: &str, headers: &[(String, String)], message: &str) -> String {
+    let mut line = format!(
+        "curl -sS {} -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream'",
+        shell_quote(url)
+    );
+    for (name, value) in headers {
+        line.push_str(&format!(" -H {}", shell_quote(&format!("{name}: {value}"))));
+    }
+    line.push_str(&format!(" -d {}", shell_quote(&json::print::compact(message))));
+    line
+}
+
+/// One word of a POSIX shell.
+pub fn shell_quote(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::message::Face;
+
+    fn request() -> Request {
+        let mut request = Request { tenant: Some("eaton".into()), server: Some("etim".into()), ..Request::default() };
+        request.set_tool(&Offer {
+            name: "find".to_owned(),
+            schema: r#"{"required":["q"],"properties":{"q":{}}}"#.to_owned(),
+            ..Offer::default()
+        });
+        request.set_buffer("{ \"q\": \"it's\", \"n\": 1.50 }".to_owned());
+        request
+    }
+
+    #[test]
+    fn a_tool_call_wraps_its_arguments() {
+        let request = request();
+        let operator = Operator { name: "op".to_owned(), face: Face::Screen, pid: 1 };
+        let call = request.call(&operator, None).unwrap();
+        assert_eq!(
+            (call.method.as_deref(), call.body.as_str()),
+            (Some("tools/call"), r#"{"name":"find","arguments":{"q":"it's","n":1.50}}"#)
+        );
+        assert_eq!(
+            request.command_line().unwrap(),
+            r#"mcpdeck call --tenant eaton etim find '{"q":"it'\''s","n":1.50}'"#
+        );
+        assert_eq!(
+            curl("http://h/mcp", &[("X-Customer-ID".to_owned(), "eaton".to_owned())], &request.message()),
+            r#"curl -sS http://h/mcp -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' -H 'X-Customer-ID: eaton' -d '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"find","arguments":{"q":"it'\''s","n":1.50}}}'"#
+        );
+    }
+
+    #[test]
+    fn raw_begins_as_what_would_be_sent_and_goes_back() {
+        let mut request = request();
+        request.toggle_raw();
+        assert!(request.raw && request.buffer().contains("\"jsonrpc\": \"2.0\""));
+        request.set_buffer(request.buffer().replace("1.50", "2.00"));
+        assert!(request.missing().is_none());
+        request.toggle_raw();
+        assert_eq!(
+            (request.tool.as_deref(), json::print::compact(request.buffer()).as_str()),
+            (Some("find"), r#"{"q":"it's","n":2.00}"#)
+        );
+        request.toggle_raw();
+        request.set_buffer("{oops".to_owned());
+        assert!(request.missing().is_none(), "raw is sent malformed on purpose");
+    }
+
+    #[test]
+    fn what_is_missing_is_said() {
+        let mut request = Request::default();
+        let steps: [(fn(&mut Request), &str); 5] = [
+            (|_| {}, "choose a customer first (F2)"),
+            (|r| r.tenant = Some("t".into()), "choose a server first (F3)"),
+            (|r| r.server = Some("s".into()), "choose a tool first (F4)"),
+            (|r| r.set_method(""), "choose a method first (F4)"),
+            (
+                |r| {
+                    r.set_method("x/y");
+                    r.set_buffer("{".to_owned());
+                },
+                "the params are no JSON: expected a key in double quotes at line 1, column 2; a raw message is sent as it is",
+            ),
+        ];
+        for (step, said) in steps {
+            step(&mut request);
+            assert_eq!(request.missing().as_deref(), Some(said));
+        }
+    }
+}
