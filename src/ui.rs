@@ -1,5 +1,27 @@
-//! The screen. Imports `control::Handle`, `config` and `model` only.
+//! The screen. Imports `control::Handle`, `config` and `model` only; never what control stands on.
+//!
+//! A pure core: [`update::update`] takes a [`app::Msg`] and gives [`app::Effect`]s, [`draw::draw`] paints what is there.
+//!
+//! To add a view: a variant of [`page::Page`] with its digit, an `Action` that goes there, and a struct that implements
+//! [`page::View`] in `ui/page/`.
+//! - Rows are derived in `sync` (new snapshot, limit, filter), never in `draw`. Tables are [`widget::table::Table`].
+//! - Questions go through [`app::Cx`]: `cx.ask(query)` gives a token, the answer comes to `View::answer` with it; streams
+//!   with `cx.follow` / `View::chunk` / `cx.unfollow` (end them in `leave`); lists to choose from with `cx.pick` /
+//!   `View::picked`; `$EDITOR` with `cx.editor` / `View::edited`; acts with `cx.run`, which asks where it must.
+//! - Keys are rows of [`action::ROWS`]; a new action is one line there and one arm in the view's `act`.
+//! - While `editing()` is true every key comes to `edit` first. `/` opens the filter line and calls `set_filter` as one types.
+//! - Draw with `look.style(Role::..)`, `widget::pane`, `widget::empty`; leave out borders and side panes when `look.tiny`.
 
+pub mod action;
+pub mod app;
 pub mod console;
+pub mod draw;
+pub mod fmt;
+pub mod keymap;
 pub mod latency;
+pub mod layer;
+pub mod page;
 pub mod ring;
+pub mod theme;
+pub mod update;
+pub mod widget;

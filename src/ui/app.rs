@@ -1,0 +1,391 @@
+//! The state of the screen and the words it exchanges with the loop: messages in, effects out.
+//! No I/O, no terminal; imports `control::{Link, Interest}` and `model` only.
+
+use super::action::Action;
+use super::keymap::{Chord, Keymap};
+use super::layer::Layer;
+use super::page::{Page, Views};
+use super::theme::{ColorMode, Theme};
+use super::widget::line::LineEdit;
+use crate::control::handle::{Interest, Link};
+use crate::model::message::{Face, Level};
+use crate::model::{
+    Answer, CallId, Chunk, Command, Feed, InstanceKey, JobId, Operator, Query, Refusal, ServerId, Snapshot, Stamp,
+    TenantId,
+};
+use crossterm::event::KeyEvent;
+use std::path::PathBuf;
+
+/// What comes in. The snapshot beside it is the one that was last drawn, but for `Snapshot`.
+#[derive(Debug)]
+pub enum Msg {
+    Key(KeyEvent),
+    Paste(String),
+    Resize(u16, u16),
+    /// The snapshot passed to `update` is a new one.
+    Snapshot,
+    Link(Link),
+    /// Wall clock, and seconds east of Greenwich.
+    Tick(Stamp, i32),
+    Answer(Token, Result<Answer, Refusal>),
+    Chunk(Token, Chunk),
+    /// What became of `Effect::Run`.
+    Ran(Command, Result<JobId, Refusal>),
+    /// The text that came back from `$EDITOR`, or why none did.
+    Edited(Token, Result<String, String>),
+    Notice(Level, String),
+}
+
+/// What the loop has to do; nothing of it blocks the screen.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    Run {
+        command: Command,
+        confirm: Option<String>,
+    },
+    Ask(Token, Query),
+    Follow(Token, Feed),
+    /// Ends a stream; a followed call is cancelled by it.
+    Unfollow(Token),
+    Interest(Interest),
+    /// To the clipboard of the operator's terminal.
+    Copy(String),
+    /// To a file; a notice says where it lies.
+    Save {
+        path: PathBuf,
+        text: String,
+    },
+    /// Edit a text in `$EDITOR`; `extension` without the dot.
+    Editor {
+        token: Token,
+        text: String,
+        extension: &'static str,
+    },
+    Suspend,
+    /// The screen goes, the platform stays.
+    Detach,
+    /// The screen goes; `stop` takes the platform with it.
+    Quit {
+        stop: bool,
+    },
+}
+
+/// Which question or stream an answer belongs to, and who asked: a view, or (`None`) a layer above it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Token {
+    pub page: Option<Page>,
+    pub number: u64,
+}
+
+/// Where to go, and what to select or show there.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Target {
+    #[default]
+    Nothing,
+    Instance(InstanceKey),
+    Server(ServerId),
+    Tenant(TenantId),
+    /// A tenant at a server.
+    Cell(TenantId, ServerId),
+    Call(CallId),
+    /// Log sources; `None` is mcpdeck's own.
+    Logs(Vec<Option<InstanceKey>>),
+    /// A request for the console, filled in as far as known; `params` as JSON text.
+    Request {
+        tenant: Option<TenantId>,
+        server: Option<ServerId>,
+        method: Option<String>,
+        tool: Option<String>,
+        params: Option<String>,
+    },
+    /// A text for the view's filter.
+    Filter(String),
+}
+
+/// One message for the operator, on the line above the keys.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Notice {
+    pub level: Level,
+    pub text: String,
+    pub at: Stamp,
+}
+
+/// What every view and layer shares.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    pub theme: Theme,
+    pub colors: ColorMode,
+    pub ascii: bool,
+    pub now: Stamp,
+    /// Seconds east of Greenwich.
+    pub utc_offset_s: i32,
+    pub link: Link,
+    /// `--read-only` of this screen; the platform and tenants have theirs.
+    pub read_only: bool,
+    pub operator: Operator,
+    /// Everything is limited to this tenant.
+    pub limit: Option<TenantId>,
+    pub wide: bool,
+    pub frozen: bool,
+    pub notice: Option<Notice>,
+    /// Most objects one bulk act may touch.
+    pub bulk_cap: u32,
+    /// Where files are saved.
+    pub save_dir: PathBuf,
+    pub keymap: Keymap,
+    pub size: (u16, u16),
+    next_token: u64,
+}
+
+impl Shared {
+    /// Why acts are refused here, if they are.
+    pub fn refusal(&self, snap: &Snapshot) -> Option<String> {
+        if self.read_only {
+            return Some("read-only: this screen was opened with --read-only".to_owned());
+        }
+        if snap.platform.read_only {
+            return Some(format!(
+                "read-only: {} says `read_only = true`",
+                snap.platform.config.as_deref().unwrap_or("the config")
+            ));
+        }
+        match &self.link {
+            Link::Lost { reason, .. } => Some(format!("no owner to act: {reason}; the last state is shown")),
+            Link::Owner | Link::Attached => None,
+        }
+    }
+}
+
+/// All state of the screen.
+pub struct App {
+    pub page: Page,
+    pub views: Views,
+    /// What lies above the view; the last has the keys.
+    pub layers: Vec<Layer>,
+    pub shared: Shared,
+    /// The line in which a filter or search is being typed.
+    pub filter_line: Option<LineEdit>,
+    pub history: History,
+    pub sent_interest: Interest,
+}
+
+/// Views seen, as in a browser.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    pub back: Vec<(Page, Target)>,
+    pub forward: Vec<(Page, Target)>,
+}
+
+/// How a screen is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub view: Page,
+    /// Built-in theme, or path of a `.toml`.
+    pub theme: Option<String>,
+    pub colors: ColorMode,
+    pub ascii: bool,
+    pub mouse: bool,
+    /// Action name -> chords.
+    pub keys: std::collections::BTreeMap<String, Vec<String>>,
+    pub read_only: bool,
+    pub operator: Operator,
+    pub limit: Option<TenantId>,
+    pub bulk_cap: u32,
+    /// Where `save` puts files.
+    pub save_dir: PathBuf,
+}
+
+impl Options {
+    /// From the config's `[ui]`; colours as the environment says.
+    pub fn new(ui: &crate::config::UiConfig, operator: Operator) -> Self {
+        Self {
+            view: Page::Overview,
+            theme: ui.theme.clone(),
+            colors: ColorMode::from_env(|name| std::env::var(name).ok()),
+            ascii: ui.ascii,
+            mouse: ui.mouse,
+            keys: ui.keys.clone(),
+            read_only: false,
+            operator,
+            limit: None,
+            bulk_cap: 10,
+            save_dir: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
+        }
+    }
+
+    /// For frames and tests: the default theme in 16 colours, nobody's keys.
+    pub fn plain() -> Self {
+        let operator = Operator { name: "operator".to_owned(), face: Face::Screen, pid: 0 };
+        Self {
+            colors: ColorMode::Sixteen,
+            save_dir: PathBuf::from("."),
+            ..Self::new(&crate::config::UiConfig::default(), operator)
+        }
+    }
+}
+
+impl App {
+    /// A screen that has seen nothing yet; problems with theme and keys become a notice.
+    pub fn new(options: &Options, link: Link) -> Self {
+        let (keymap, errors) = Keymap::new(&options.keys);
+        let mut problem = errors.first().map(|e| format!("[ui.keys] {e}; the default keys stand"));
+        let theme =
+            Theme::load(options.theme.as_deref().unwrap_or("default"), options.colors).unwrap_or_else(|error| {
+                problem = Some(error.to_string());
+                Theme::load("default", options.colors).unwrap_or_default()
+            });
+        let shared = Shared {
+            theme,
+            colors: options.colors,
+            ascii: options.ascii,
+            now: Stamp(0),
+            utc_offset_s: 0,
+            link,
+            read_only: options.read_only,
+            operator: options.operator.clone(),
+            limit: options.limit.clone(),
+            wide: false,
+            frozen: false,
+            notice: problem.map(|text| Notice { level: Level::Error, text, at: Stamp(0) }),
+            bulk_cap: options.bulk_cap,
+            save_dir: options.save_dir.clone(),
+            keymap,
+            size: (80, 24),
+            next_token: 0,
+        };
+        Self {
+            page: options.view,
+            views: Views::default(),
+            layers: Vec::new(),
+            shared,
+            filter_line: None,
+            history: History::default(),
+            sent_interest: Interest::default(),
+        }
+    }
+}
+
+/// What a view or layer works with while it handles a message.
+pub struct Cx<'a> {
+    pub snap: &'a Snapshot,
+    pub shared: &'a mut Shared,
+    /// Whose turn it is: the view, or `None` in a layer.
+    pub owner: Option<Page>,
+    /// The key that brought us here; a dialog does not take it as its answer.
+    pub chord: Option<Chord>,
+    pub effects: &'a mut Vec<Effect>,
+    /// Done after the message: open a layer, go somewhere, run an action.
+    pub after: Vec<After>,
+}
+
+/// What a view asks of the frame around it.
+pub enum After {
+    Open(Layer),
+    Go(Page, Target),
+    /// As if its key had been pressed in the current view.
+    Act(Action),
+    /// Limit every view to a tenant, or lift the limit.
+    Limit(Option<TenantId>),
+}
+
+impl Cx<'_> {
+    fn token(&mut self) -> Token {
+        self.shared.next_token += 1;
+        Token { page: self.owner, number: self.shared.next_token }
+    }
+
+    /// Asks; the answer comes to `View::answer` with this token.
+    pub fn ask(&mut self, query: Query) -> Token {
+        let token = self.token();
+        self.effects.push(Effect::Ask(token, query));
+        token
+    }
+
+    /// Follows; chunks come to `View::chunk` with this token until `Chunk::End` or [`Cx::unfollow`].
+    pub fn follow(&mut self, feed: Feed) -> Token {
+        let token = self.token();
+        self.effects.push(Effect::Follow(token, feed));
+        token
+    }
+
+    pub fn unfollow(&mut self, token: Token) {
+        self.effects.push(Effect::Unfollow(token));
+    }
+
+    /// Opens `$EDITOR`; the text comes to `View::edited`.
+    pub fn editor(&mut self, text: String, extension: &'static str) -> Token {
+        let token = self.token();
+        self.effects.push(Effect::Editor { token, text, extension });
+        token
+    }
+
+    /// Opens a list to choose from; the choice comes to `View::picked`.
+    pub fn pick(&mut self, title: &str, items: Vec<super::layer::pick::Item>) -> Token {
+        let token = self.token();
+        self.after.push(After::Open(Layer::Pick(super::layer::pick::Pick::new(title, items, Some(token)))));
+        token
+    }
+
+    /// Asks for one line of text; it comes to `View::picked`.
+    pub fn prompt(&mut self, title: &str, text: &str) -> Token {
+        let token = self.token();
+        self.after.push(After::Open(Layer::Prompt(super::layer::prompt::Prompt::new(title, text, token))));
+        token
+    }
+
+    pub fn copy(&mut self, text: String) {
+        self.effects.push(Effect::Copy(text));
+    }
+
+    /// Saves `text` in the folder for saved files under `name`.
+    pub fn save(&mut self, name: &str, text: String) {
+        self.effects.push(Effect::Save { path: self.shared.save_dir.join(name), text });
+    }
+
+    pub fn notice(&mut self, level: Level, text: impl Into<String>) {
+        self.shared.notice = Some(Notice { level, text: text.into(), at: self.shared.now });
+    }
+
+    pub fn go(&mut self, page: Page, target: Target) {
+        self.after.push(After::Go(page, target));
+    }
+
+    pub fn open(&mut self, layer: Layer) {
+        self.after.push(After::Open(layer));
+    }
+
+    /// Carries commands out: at once if they harm nothing, after a dialog if they do. Refusals become notices.
+    pub fn run(&mut self, commands: Vec<Command>) {
+        super::layer::confirm::run(self, commands);
+    }
+}
+
+/// What a view draws with.
+#[derive(Clone, Copy)]
+pub struct Look<'a> {
+    pub snap: &'a Snapshot,
+    pub shared: &'a Shared,
+    pub theme: &'a Theme,
+    pub ascii: bool,
+    pub now: Stamp,
+    /// False below a size where borders cost more than they give.
+    pub borders: bool,
+    /// True at 40 columns or a dozen rows: a view is its main table alone.
+    pub tiny: bool,
+}
+
+impl Look<'_> {
+    pub fn style(&self, role: super::theme::Role) -> ratatui::style::Style {
+        self.theme.style(role)
+    }
+
+    /// `HH:MM:SS` on the operator's clock.
+    pub fn time(&self, at: Stamp) -> String {
+        super::fmt::clock_s(at, self.shared.utc_offset_s)
+    }
+
+    /// Age of something that happened at `at`, in steps.
+    pub fn age(&self, at: Stamp) -> String {
+        super::fmt::age(self.now.since(at))
+    }
+}

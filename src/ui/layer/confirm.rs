@@ -1,0 +1,312 @@
+//! The dialog before a harmful act: what it hits, who, and what will follow. Cancel is chosen.
+
+use super::{Next, same};
+use crate::model::message::{Impact, Level};
+use crate::model::{Answer, Command, Environment, Query, Refusal, Snapshot};
+use crate::ui::app::{Cx, Effect, Look, Token};
+use crate::ui::fmt;
+use crate::ui::keymap::Chord;
+use crate::ui::theme::Role;
+use crate::ui::widget::line::LineEdit;
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+/// State of the dialog.
+pub struct Confirm {
+    commands: Vec<Command>,
+    /// One question per command, and its answer.
+    asked: Vec<(Token, Option<Result<Impact, String>>)>,
+    /// The key that opened it; it never answers it.
+    opened_by: Option<Chord>,
+    typed: LineEdit,
+    /// True while the confirming button is chosen.
+    yes: bool,
+}
+
+/// Acts that harm nothing go at once; the others ask first.
+pub fn run(cx: &mut Cx, commands: Vec<Command>) {
+    let Some(first) = commands.first() else { return cx.notice(Level::Info, "nothing is selected to act on") };
+    if let Some(why) = refused(cx, &commands) {
+        return cx.notice(Level::Warn, why);
+    }
+    let cap = usize::try_from(cx.shared.bulk_cap).unwrap_or(usize::MAX);
+    if commands.len() > cap {
+        let text = format!(
+            "{} {} at once: the cap is {cap} (`bulk_cap`); mark fewer",
+            first.verb(),
+            fmt::plural(commands.len(), "object")
+        );
+        return cx.notice(Level::Warn, text);
+    }
+    if commands.iter().all(|c| !is_harmful(c, cx.snap)) {
+        let text = match commands.len() {
+            1 => format!("{} {}", first.verb(), first.object()),
+            n => format!("{} {}", first.verb(), fmt::plural(n, "object")),
+        };
+        cx.notice(Level::Info, format!("{text}: asked for"));
+        cx.effects.extend(commands.into_iter().map(|command| Effect::Run { command, confirm: None }));
+        return;
+    }
+    ask(cx, commands);
+}
+
+/// Opens the dialog, whatever the commands are.
+pub fn ask(cx: &mut Cx, commands: Vec<Command>) {
+    let owner = cx.owner.take();
+    let asked = commands.iter().map(|c| (cx.ask(Query::Impact(c.clone())), None)).collect();
+    cx.owner = owner;
+    let dialog = Confirm { commands, asked, opened_by: cx.chord, typed: LineEdit::default(), yes: false };
+    cx.open(super::Layer::Confirm(dialog));
+}
+
+fn refused(cx: &Cx, commands: &[Command]) -> Option<String> {
+    if let Some(why) = cx.shared.refusal(cx.snap) {
+        return Some(why);
+    }
+    let tenants = commands.iter().filter_map(|c| match c {
+        Command::Enable { tenant, .. } | Command::Disable { tenant, .. } | Command::Revert { tenant, .. } => {
+            Some(tenant)
+        }
+        other => other.target().and_then(|k| k.tenant.as_ref()),
+    });
+    let mut held = tenants.filter_map(|t| cx.snap.tenant(t.as_str())).filter(|t| t.def.read_only);
+    held.next().map(|t| format!("read-only: customer {} says `read_only = true`", t.def.name))
+}
+
+fn is_harmful(command: &Command, snap: &Snapshot) -> bool {
+    match command {
+        Command::Stop(_)
+        | Command::Sleep(_)
+        | Command::Restart(_)
+        | Command::Kill(_)
+        | Command::Fence(_)
+        | Command::Disable { .. }
+        | Command::ReapOrphans
+        | Command::Shutdown => true,
+        // Going back to the file may disable it.
+        Command::Revert { server, tenant } => {
+            snap.tenant(tenant.as_str()).and_then(|t| t.cell(server)).is_some_and(|c| c.enabled && !c.in_file)
+        }
+        Command::Start(_)
+        | Command::Unfence(_)
+        | Command::Probe(_)
+        | Command::Enable { .. }
+        | Command::ExampleTraffic(_)
+        | Command::ReloadSecrets
+        | Command::CancelCall(_)
+        | Command::CancelJob(_) => false,
+    }
+}
+
+/// What all the commands together would do.
+#[derive(Default)]
+struct Sum {
+    instances: usize,
+    names: Vec<String>,
+    tenants: Vec<String>,
+    environment: Environment,
+    in_flight: u32,
+    follows: Vec<String>,
+    type_name: Option<String>,
+    refused: Option<String>,
+}
+
+impl Confirm {
+    pub fn paste(&mut self, text: &str) {
+        self.typed.insert(text);
+    }
+
+    pub fn answer(&mut self, token: Token, answer: &Result<Answer, Refusal>) {
+        let Some((_, slot)) = self.asked.iter_mut().find(|(t, _)| *t == token) else { return };
+        *slot = Some(match answer {
+            Ok(Answer::Impact(impact)) => Ok(impact.clone()),
+            Ok(_) => Err("the owner answered something else".to_owned()),
+            Err(refusal) => Err(refusal.to_string()),
+        });
+    }
+
+    /// `None` until every answer is there.
+    fn sum(&self) -> Option<Sum> {
+        let mut sum = Sum::default();
+        for (_, answer) in &self.asked {
+            match answer.as_ref()? {
+                Err(why) => sum.refused = Some(why.clone()),
+                Ok(impact) => sum.add(impact),
+            }
+        }
+        if self.commands.len() > 1 && sum.type_name.is_some() {
+            // One name stands for the whole bulk act; each command still carries its own.
+            sum.type_name = Some(self.commands.len().to_string());
+        }
+        Some(sum)
+    }
+
+    pub fn key(&mut self, key: KeyEvent, cx: &mut Cx) -> Next {
+        if key.kind == KeyEventKind::Repeat {
+            return Next::Stay;
+        }
+        let sum = self.sum();
+        let typing = sum.as_ref().is_some_and(|s| s.type_name.is_some() && s.refused.is_none());
+        if !typing && same(key, self.opened_by) {
+            return Next::Stay;
+        }
+        // Another key was pressed: from here on the first one is a key like others.
+        self.opened_by = None;
+        match key.code {
+            KeyCode::Esc => Next::Close,
+            KeyCode::Tab | KeyCode::BackTab => {
+                self.yes = !self.yes;
+                Next::Stay
+            }
+            KeyCode::Left | KeyCode::Right if !typing => {
+                self.yes = !self.yes;
+                Next::Stay
+            }
+            KeyCode::Enter if typing => self.confirm_typed(sum, cx),
+            KeyCode::Enter if self.yes => self.confirm(sum, cx),
+            KeyCode::Enter => Next::Close,
+            KeyCode::Char('n' | 'q') if !typing => Next::Close,
+            KeyCode::Char('y') if !typing => self.confirm(sum, cx),
+            _ => {
+                if typing {
+                    self.typed.key(key);
+                }
+                Next::Stay
+            }
+        }
+    }
+
+    fn confirm_typed(&mut self, sum: Option<Sum>, cx: &mut Cx) -> Next {
+        let name = sum.as_ref().and_then(|s| s.type_name.clone());
+        if name.as_deref() == Some(self.typed.text().trim()) { self.confirm(sum, cx) } else { Next::Stay }
+    }
+
+    fn confirm(&mut self, sum: Option<Sum>, cx: &mut Cx) -> Next {
+        // Nobody confirms what is not known yet.
+        if sum.is_none_or(|s| s.refused.is_some()) {
+            return Next::Stay;
+        }
+        if let Some(why) = cx.shared.refusal(cx.snap) {
+            cx.notice(Level::Warn, why);
+            return Next::Close;
+        }
+        for (command, (_, answer)) in self.commands.drain(..).zip(&self.asked) {
+            let confirm = answer.as_ref().and_then(|a| a.as_ref().ok()).and_then(|impact| impact.type_name.clone());
+            cx.effects.push(Effect::Run { command, confirm });
+        }
+        Next::Close
+    }
+
+    fn title(&self) -> String {
+        let verb = self.commands.first().map_or("", Command::verb);
+        match self.commands.as_slice() {
+            [one] => format!("{verb} {}", one.object()),
+            many => format!("{verb} {}", fmt::plural(many.len(), "object")),
+        }
+    }
+
+    pub fn draw(&self, look: &Look, frame: &mut Frame, area: Rect) {
+        let width = 68.min(area.width);
+        let lines = self.lines(look, usize::from(width.saturating_sub(4)));
+        let inner = super::window(look, frame, area, width, lines.len() as u16 + 2, &self.title());
+        // The answer line is the last one and stays on screen however small that is.
+        let skip = lines.len().saturating_sub(usize::from(inner.height));
+        let (head, tail) = lines.split_at(lines.len() - 1);
+        let shown: Vec<Line> = head[..head.len() - skip.min(head.len())].iter().chain(tail).cloned().collect();
+        crate::ui::widget::lines(frame, inner, &shown);
+    }
+
+    fn lines<'a>(&'a self, look: &Look, columns: usize) -> Vec<Line<'a>> {
+        let dim = look.style(Role::Dim);
+        let Some(sum) = self.sum() else {
+            return vec![Line::styled("asking what it would hit ...", dim), Line::default(), self.buttons(look, false)];
+        };
+        let row = |name: &str, value: String, role: Role| {
+            let value = fmt::fit(&value, columns.saturating_sub(13), look.ascii);
+            Line::from(vec![Span::styled(format!("{name:<13}"), dim), Span::styled(value, look.style(role))])
+        };
+        let mut lines = vec![
+            row("instances", format!("{}  {}", sum.instances, some(&sum.names)), Role::Text),
+            row("customers", format!("{}  {}", sum.tenants.len(), some(&sum.tenants)), Role::Text),
+            row("environment", sum.environment.name().to_owned(), Role::of_environment(sum.environment)),
+            row(
+                "in flight",
+                fmt::plural(sum.in_flight as usize, "call"),
+                if sum.in_flight > 0 { Role::Warn } else { Role::Text },
+            ),
+        ];
+        for text in &sum.follows {
+            lines.extend(
+                crate::ui::widget::wrap(text, columns.saturating_sub(2))
+                    .into_iter()
+                    .map(|l| Line::from(format!("- {l}"))),
+            );
+        }
+        if let Some(why) = &sum.refused {
+            lines.extend(
+                crate::ui::widget::wrap(why, columns).into_iter().map(|l| Line::styled(l, look.style(Role::Bad))),
+            );
+        }
+        lines.push(Line::default());
+        lines.push(match (&sum.type_name, &sum.refused) {
+            (_, Some(_)) => Line::styled("it would be refused; esc closes", dim),
+            (Some(name), None) => {
+                let (head, tail) = self.typed.split();
+                Line::from(vec![
+                    Span::raw("type "),
+                    Span::styled(name.clone(), look.style(Role::Production)),
+                    Span::raw(" and enter, esc leaves: "),
+                    Span::raw(head),
+                    Span::styled("█", look.style(Role::Key)),
+                    Span::raw(tail),
+                ])
+            }
+            (None, None) => self.buttons(look, true),
+        });
+        lines
+    }
+
+    fn buttons<'a>(&self, look: &Look, ready: bool) -> Line<'a> {
+        let style = |chosen: bool| look.style(if chosen { Role::Selection } else { Role::Text });
+        let verb = self.commands.first().map_or("", Command::verb);
+        let mut spans = vec![Span::styled("[ Cancel ]", style(!self.yes))];
+        if ready {
+            spans.push(Span::raw("  "));
+            spans.push(Span::styled(format!("[ {verb} ]"), style(self.yes)));
+            spans.push(Span::styled("   y does it, tab chooses, enter takes, esc leaves", look.style(Role::Dim)));
+        }
+        Line::from(spans)
+    }
+}
+
+impl Sum {
+    fn add(&mut self, impact: &Impact) {
+        self.instances += impact.instances.len();
+        self.names.extend(impact.instances.iter().map(ToString::to_string));
+        for tenant in impact.tenants.iter().map(ToString::to_string) {
+            if !self.tenants.contains(&tenant) {
+                self.tenants.push(tenant);
+            }
+        }
+        self.environment = self.environment.max(impact.environment);
+        self.in_flight += impact.in_flight;
+        for text in &impact.follows {
+            if !self.follows.contains(text) {
+                self.follows.push(text.clone());
+            }
+        }
+        self.type_name = self.type_name.take().or_else(|| impact.type_name.clone());
+        self.refused = self.refused.take().or_else(|| impact.refused.clone());
+    }
+}
+
+fn some(names: &[String]) -> String {
+    const SHOWN: usize = 6;
+    let mut text = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    if names.len() > SHOWN {
+        text.push_str(&format!(", {} more", names.len() - SHOWN));
+    }
+    text
+}

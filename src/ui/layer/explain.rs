@@ -1,0 +1,134 @@
+//! Why something is in its state, check by check; each finding may name a key that jumps to it or helps.
+
+use super::Next;
+use crate::model::message::{ExplainWhat, Explained};
+use crate::model::{Answer, InstanceKey, Query, Refusal};
+use crate::ui::action::Action;
+use crate::ui::app::{After, Cx, Look, Target, Token};
+use crate::ui::page::Page;
+use crate::ui::theme::Role;
+use crossterm::event::{KeyCode, KeyEvent};
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+/// State of the overlay.
+pub struct Explain {
+    title: String,
+    /// Where a finding without a target of its own leads.
+    subject: Option<InstanceKey>,
+    token: Token,
+    answer: Option<Result<Vec<Explained>, String>>,
+    at: usize,
+}
+
+impl Explain {
+    /// Opens it and asks.
+    pub fn open(cx: &mut Cx, what: ExplainWhat) {
+        let (title, subject) = match &what {
+            ExplainWhat::Instance(key) => (key.to_string(), Some(key.clone())),
+            ExplainWhat::Tenant(id) => (id.to_string(), None),
+            ExplainWhat::Call(id) => (id.to_string(), None),
+        };
+        let owner = cx.owner.take();
+        let token = cx.ask(Query::Explain(what));
+        cx.owner = owner;
+        cx.open(super::Layer::Explain(Self { title, subject, token, answer: None, at: 0 }));
+    }
+
+    pub fn answer(&mut self, token: Token, answer: &Result<Answer, Refusal>) {
+        if token != self.token {
+            return;
+        }
+        self.answer = Some(match answer {
+            Ok(Answer::Explain(findings)) => Ok(findings.clone()),
+            Ok(_) => Err("the owner answered something else".to_owned()),
+            Err(refusal) => Err(refusal.to_string()),
+        });
+        // The first check that failed is what one came for.
+        self.at = self.findings().iter().position(|f| f.passed == Some(false)).unwrap_or(0);
+    }
+
+    fn findings(&self) -> &[Explained] {
+        self.answer.as_ref().and_then(|a| a.as_ref().ok()).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn key(&mut self, key: KeyEvent, cx: &mut Cx) -> Next {
+        let last = self.findings().len().saturating_sub(1);
+        match key.code {
+            KeyCode::Esc | KeyCode::Char('q') => return Next::Close,
+            KeyCode::Down | KeyCode::Char('j') => self.at = (self.at + 1).min(last),
+            KeyCode::Up | KeyCode::Char('k') => self.at = self.at.saturating_sub(1),
+            KeyCode::Enter => return self.follow(cx, None),
+            _ => {
+                // The keys of the findings work here as they do in the view below.
+                let pressed = cx.shared.keymap.resolve(Page::Servers, key);
+                if let Some(action) = pressed.filter(|a| self.findings().iter().any(|f| helps(f) == Some(*a))) {
+                    return self.follow(cx, Some(action));
+                }
+            }
+        }
+        Next::Stay
+    }
+
+    /// Goes to what the finding is about and does what it names.
+    fn follow(&mut self, cx: &mut Cx, pressed: Option<Action>) -> Next {
+        let by_key = self.findings().iter().find(|f| pressed.is_some() && helps(f) == pressed);
+        let Some(finding) = by_key.or_else(|| self.findings().get(self.at)) else { return Next::Close };
+        if let Some(key) = finding.target.clone().or_else(|| self.subject.clone()) {
+            cx.go(Page::Servers, Target::Instance(key));
+        }
+        cx.after.extend(helps(finding).filter(|a| *a != Action::Explain).map(After::Act));
+        Next::Close
+    }
+
+    pub fn draw(&self, look: &Look, frame: &mut Frame, area: Rect) {
+        let width = 100.min(area.width);
+        let lines = self.lines(look, usize::from(width.saturating_sub(4)));
+        let title = format!("Why: {}", self.title);
+        let inner = super::window(look, frame, area, width, lines.len() as u16 + 2, &title);
+        let skip = lines.len().saturating_sub(usize::from(inner.height)).min(self.at * 2);
+        crate::ui::widget::lines(frame, inner, &lines[skip..]);
+    }
+
+    fn lines(&self, look: &Look, columns: usize) -> Vec<Line<'static>> {
+        let dim = look.style(Role::Dim);
+        let mut lines = Vec::new();
+        match &self.answer {
+            None => lines.push(Line::styled("asking ...", dim)),
+            Some(Err(why)) => lines.push(Line::styled(why.clone(), look.style(Role::Bad))),
+            Some(Ok(findings)) => {
+                for (at, finding) in findings.iter().enumerate() {
+                    lines.extend(finding_lines(look, finding, columns, at == self.at));
+                }
+            }
+        }
+        lines.push(Line::default());
+        lines.push(Line::styled("enter goes there, esc closes", dim));
+        lines
+    }
+}
+
+fn helps(finding: &Explained) -> Option<Action> {
+    finding.next.as_deref().and_then(Action::named)
+}
+
+fn finding_lines(look: &Look, finding: &Explained, columns: usize, chosen: bool) -> Vec<Line<'static>> {
+    let (symbol, role) = match (finding.passed, look.ascii) {
+        (Some(true), false) => ("✓", Role::Good),
+        (Some(true), true) => ("ok", Role::Good),
+        (Some(false), false) => ("✗", Role::Bad),
+        (Some(false), true) => ("NO", Role::Bad),
+        (None, _) => ("-", Role::Dim),
+    };
+    let key = helps(finding).map(|a| format!("  {} {}", look.shared.keymap.shown(a), a.name())).unwrap_or_default();
+    let head = look.style(if chosen { Role::Selection } else { Role::Text });
+    let mut lines = vec![Line::from(vec![
+        Span::styled(format!("{symbol:<3}"), look.style(role)),
+        Span::styled(finding.check.clone(), head),
+        Span::styled(key, look.style(Role::Key)),
+    ])];
+    let evidence = crate::ui::widget::wrap(&finding.evidence, columns.saturating_sub(5));
+    lines.extend(evidence.into_iter().map(|text| Line::styled(format!("   {text}"), look.style(Role::Dim))));
+    lines
+}

@@ -1,0 +1,51 @@
+//! The keys of the current view, from the action table; typing searches.
+
+use super::Next;
+use super::pick::{Item, Pick};
+use crate::ui::action::{Action, ROWS};
+use crate::ui::app::{After, Cx, Look};
+use crate::ui::keymap::Chord;
+use crate::ui::page::Page;
+use crossterm::event::{KeyCode, KeyEvent};
+use ratatui::Frame;
+use ratatui::layout::Rect;
+
+/// State of the help.
+pub struct Help {
+    list: Pick,
+}
+
+impl Help {
+    pub fn new(cx: &Cx, page: Page) -> Self {
+        let own = ROWS.iter().filter(|row| row.on.page(page));
+        let items = own.map(|row| {
+            let chords = cx.shared.keymap.chords(row.action).iter().map(Chord::to_string).collect::<Vec<_>>().join(" ");
+            Item::new(row.name, format!("{chords:<16}{}", row.doc)).with_note(row.name)
+        });
+        Self {
+            list: Pick::new(&format!("Keys in {}: type to search, enter does it", page.title()), items.collect(), None),
+        }
+    }
+
+    pub fn paste(&mut self, text: &str) {
+        self.list.paste(text);
+    }
+
+    pub fn key(&mut self, key: KeyEvent, cx: &mut Cx) -> Next {
+        match key.code {
+            KeyCode::Esc => Next::Close,
+            KeyCode::Enter => {
+                cx.after.extend(self.list.current().and_then(|item| Action::named(&item.value)).map(After::Act));
+                Next::Close
+            }
+            _ => {
+                self.list.browse(key);
+                Next::Stay
+            }
+        }
+    }
+
+    pub fn draw(&self, look: &Look, frame: &mut Frame, area: Rect) {
+        self.list.draw(look, frame, area);
+    }
+}

@@ -1,0 +1,92 @@
+//! The command palette: views, customers, servers, actions and themes by name.
+
+use super::Next;
+use super::pick::{Item, Pick};
+use crate::model::message::Level;
+use crate::model::{ServerId, TenantId};
+use crate::ui::action::{Action, ROWS};
+use crate::ui::app::{After, Cx, Look, Target};
+use crate::ui::page::Page;
+use crate::ui::theme::Theme;
+use crossterm::event::{KeyCode, KeyEvent};
+use ratatui::Frame;
+use ratatui::layout::Rect;
+
+/// State of the palette.
+pub struct Palette {
+    list: Pick,
+    choices: Vec<Choice>,
+}
+
+#[derive(Clone)]
+enum Choice {
+    Act(Action),
+    Tenant(TenantId),
+    Server(ServerId),
+    Theme(&'static str),
+}
+
+impl Palette {
+    /// Everything that can be chosen in `page`.
+    pub fn new(cx: &Cx, page: Page) -> Self {
+        let actions = ROWS.iter().filter(|row| row.on.page(page) && row.action != Action::Palette).map(|row| {
+            let chord = cx.shared.keymap.shown(row.action);
+            (Choice::Act(row.action), row.name.to_owned(), format!("{chord:<6} {}", row.doc))
+        });
+        let tenants = cx
+            .snap
+            .tenants
+            .iter()
+            .map(|t| (Choice::Tenant(t.def.id.clone()), format!("customer {}", t.def.name), t.def.id.to_string()));
+        let servers = cx
+            .snap
+            .servers
+            .iter()
+            .map(|s| (Choice::Server(s.def.id.clone()), format!("server {}", s.def.id), s.def.description.clone()));
+        let themes = Theme::NAMES.map(|name| (Choice::Theme(name), format!("theme {name}"), String::new()));
+        let mut choices = Vec::new();
+        let mut items = Vec::new();
+        for (choice, label, note) in actions.chain(tenants).chain(servers).chain(themes) {
+            items.push(Item::new(choices.len().to_string(), label).with_note(note));
+            choices.push(choice);
+        }
+        Self { list: Pick::new("Command", items, None), choices }
+    }
+
+    pub fn paste(&mut self, text: &str) {
+        self.list.paste(text);
+    }
+
+    pub fn key(&mut self, key: KeyEvent, cx: &mut Cx) -> Next {
+        match key.code {
+            KeyCode::Esc => Next::Close,
+            KeyCode::Enter => {
+                let chosen = self.list.current().and_then(|item| item.value.parse::<usize>().ok());
+                if let Some(choice) = chosen.and_then(|at| self.choices.get(at)).cloned() {
+                    choose(cx, choice);
+                }
+                Next::Close
+            }
+            _ => {
+                self.list.browse(key);
+                Next::Stay
+            }
+        }
+    }
+
+    pub fn draw(&self, look: &Look, frame: &mut Frame, area: Rect) {
+        self.list.draw(look, frame, area);
+    }
+}
+
+fn choose(cx: &mut Cx, choice: Choice) {
+    match choice {
+        Choice::Act(action) => cx.after.push(After::Act(action)),
+        Choice::Tenant(id) => cx.go(Page::Customers, Target::Tenant(id)),
+        Choice::Server(id) => cx.go(Page::Servers, Target::Server(id)),
+        Choice::Theme(name) => match Theme::load(name, cx.shared.colors) {
+            Ok(theme) => cx.shared.theme = theme,
+            Err(error) => cx.notice(Level::Error, error.to_string()),
+        },
+    }
+}

@@ -1,0 +1,465 @@
+//! A table of objects: its selection belongs to the object and not to the row; only visible rows are built.
+//!
+//! Rows are filtered and sorted when they are set (a new snapshot, filter or order), never while drawing.
+
+use crate::model::Stamp;
+use crate::model::filter::{Fields, Filter};
+use crate::ui::action::Action;
+use crate::ui::app::{Cx, Look, Token};
+use crate::ui::fmt;
+use crate::ui::layer::pick::Item;
+use crate::ui::theme::Role;
+use ratatui::Frame;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use std::cell::Cell as Shared;
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+
+/// Something that can be a row.
+pub trait Row: Fields + Clone + 'static {
+    /// What the object is called, for ever.
+    type Key: Ord + Clone;
+
+    fn key(&self) -> Self::Key;
+
+    fn columns() -> &'static [Column<Self>];
+
+    /// The row as JSON, for copying.
+    fn json(&self) -> String;
+}
+
+/// One column. Its width does not depend on the rows, so that nothing jumps.
+pub struct Column<R> {
+    /// Title; also what `sort` calls it.
+    pub title: &'static str,
+    pub width: Width,
+    /// Numbers stand at the right.
+    pub right: bool,
+    /// Shown in wide mode only.
+    pub wide: bool,
+    pub cell: fn(&R, &Look) -> Cell,
+    /// Order of the rows by this column, what matters most first; `None`: cannot be sorted by it.
+    pub order: Option<fn(&R, &R) -> Ordering>,
+}
+
+/// Columns of screen: just so many, or between two bounds as space allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Width {
+    Fixed(u16),
+    Flex(u16, u16),
+}
+
+/// What stands in a cell.
+pub struct Cell {
+    pub text: String,
+    pub role: Role,
+}
+
+impl Cell {
+    pub fn new(text: impl Into<String>, role: Role) -> Self {
+        Self { text: text.into(), role }
+    }
+
+    pub fn plain(text: impl Into<String>) -> Self {
+        Self::new(text, Role::Text)
+    }
+
+    pub fn dim(text: impl Into<String>) -> Self {
+        Self::new(text, Role::Dim)
+    }
+}
+
+/// State of a table.
+pub struct Table<R: Row> {
+    rows: Vec<R>,
+    /// Rows before the filter.
+    total: usize,
+    selected: Option<R::Key>,
+    /// Where the selection is in `rows`; keeps the place when the object goes.
+    cursor: usize,
+    filter: Filter,
+    filter_text: String,
+    /// Column to sort by, and whether the order is turned around.
+    sort: Option<usize>,
+    reverse: bool,
+    marks: BTreeSet<R::Key>,
+    /// Where a range of marks began.
+    range_from: Option<R::Key>,
+    /// First scrolled column after the pinned one.
+    skip: usize,
+    sort_pick: Option<Token>,
+    /// First row and number of rows as last drawn: what drawing learns about the space it has.
+    top: Shared<usize>,
+    height: Shared<usize>,
+}
+
+impl<R: Row> Default for Table<R> {
+    fn default() -> Self {
+        Self {
+            rows: Vec::new(),
+            total: 0,
+            selected: None,
+            cursor: 0,
+            filter: Filter::default(),
+            filter_text: String::new(),
+            sort: None,
+            reverse: false,
+            marks: BTreeSet::new(),
+            range_from: None,
+            skip: 0,
+            sort_pick: None,
+            top: Shared::new(0),
+            height: Shared::new(10),
+        }
+    }
+}
+
+impl<R: Row> Table<R> {
+    /// Takes new rows in their natural order; filters, sorts, and finds the selected object again.
+    pub fn set_rows(&mut self, rows: impl IntoIterator<Item = R>, now: Stamp) {
+        let mut total = 0;
+        let mut rows: Vec<R> = rows
+            .into_iter()
+            .inspect(|_| total += 1)
+            .filter(|row| self.filter.is_empty() || self.filter.matches(row, now))
+            .collect();
+        if self.sort.is_some() {
+            rows.sort_by(|a, b| self.compare(a, b));
+        }
+        self.set_ordered(rows, total);
+    }
+
+    /// Takes rows that are filtered and ordered already (trees), out of `total`.
+    pub fn set_ordered(&mut self, rows: Vec<R>, total: usize) {
+        self.total = total;
+        self.rows = rows;
+        let found = self.selected.as_ref().and_then(|key| self.rows.iter().position(|row| row.key() == *key));
+        self.set_cursor(found.unwrap_or(self.cursor));
+        if !self.marks.is_empty() {
+            let alive: BTreeSet<R::Key> = self.rows.iter().map(Row::key).collect();
+            self.marks.retain(|key| alive.contains(key));
+        }
+    }
+
+    /// Order of two rows by the chosen column; equal if none is chosen.
+    pub fn compare(&self, a: &R, b: &R) -> Ordering {
+        let order = self.sort.and_then(|at| R::columns()[at].order).map_or(Ordering::Equal, |order| order(a, b));
+        if self.reverse { order.reverse() } else { order }
+    }
+
+    pub fn filter(&self) -> &Filter {
+        &self.filter
+    }
+
+    /// The filter's text as typed.
+    pub fn filter_text(&self) -> &str {
+        &self.filter_text
+    }
+
+    /// Takes a filter as typed; the last one that reads stays while it does not. Rows must be set again after it.
+    pub fn set_filter(&mut self, text: &str) -> Result<(), String> {
+        text.clone_into(&mut self.filter_text);
+        self.filter = Filter::parse_for::<R>(text).map_err(|e| e.to_string())?;
+        Ok(())
+    }
+
+    pub fn rows(&self) -> &[R] {
+        &self.rows
+    }
+
+    pub fn selected(&self) -> Option<&R> {
+        self.rows.get(self.cursor)
+    }
+
+    /// Marked rows, or the selected one.
+    pub fn targets(&self) -> Vec<&R> {
+        if self.marks.is_empty() {
+            return self.selected().into_iter().collect();
+        }
+        self.rows.iter().filter(|row| self.marks.contains(&row.key())).collect()
+    }
+
+    pub fn clear_marks(&mut self) -> bool {
+        self.range_from = None;
+        !std::mem::take(&mut self.marks).is_empty()
+    }
+
+    /// Selects an object; false if it is not among the rows.
+    pub fn select(&mut self, key: &R::Key) -> bool {
+        let found = self.rows.iter().position(|row| row.key() == *key);
+        if let Some(at) = found {
+            self.set_cursor(at);
+        } else {
+            self.selected = Some(key.clone());
+        }
+        found.is_some()
+    }
+
+    fn set_cursor(&mut self, at: usize) {
+        self.cursor = at.min(self.rows.len().saturating_sub(1));
+        // An object that is gone (or filtered away) for a moment is not forgotten while nothing takes its place.
+        if let Some(row) = self.rows.get(self.cursor) {
+            self.selected = Some(row.key());
+        }
+    }
+
+    /// Rows as last drawn.
+    pub fn visible(&self) -> &[R] {
+        let top = self.top.get().min(self.rows.len());
+        &self.rows[top..(top + self.height.get()).min(self.rows.len())]
+    }
+
+    /// Moving, marking, sorting, copying; false for an action that is none of a table's.
+    pub fn act(&mut self, action: Action, cx: &mut Cx) -> bool {
+        let page = self.height.get().max(2) - 1;
+        match action {
+            Action::Down => self.go(self.cursor + 1),
+            Action::Up => self.go(self.cursor.saturating_sub(1)),
+            Action::Top => self.go(0),
+            Action::Bottom => self.go(usize::MAX),
+            Action::PageDown => self.go(self.cursor.saturating_add(page)),
+            Action::PageUp => self.go(self.cursor.saturating_sub(page)),
+            Action::Left => self.skip = self.skip.saturating_sub(1),
+            Action::Right => {
+                self.skip = (self.skip + 1).min(shown_columns::<R>(cx.shared.wide).len().saturating_sub(2))
+            }
+            Action::Mark => self.mark(),
+            Action::Range => self.range(),
+            Action::Sort => self.choose_order(cx),
+            Action::SortReverse => self.reverse = !self.reverse,
+            Action::CopyCell | Action::CopyRow => self.copy(action, cx),
+            _ => return false,
+        }
+        true
+    }
+
+    fn go(&mut self, to: usize) {
+        self.set_cursor(to);
+        let Some(from) = self.range_from.clone() else { return };
+        let Some(start) = self.rows.iter().position(|row| row.key() == from) else { return };
+        let (low, high) = (start.min(self.cursor), start.max(self.cursor));
+        self.marks = self.rows[low..=high].iter().map(Row::key).collect();
+    }
+
+    fn mark(&mut self) {
+        let Some(key) = self.selected().map(Row::key) else { return };
+        if !self.marks.remove(&key) {
+            self.marks.insert(key);
+        }
+        self.range_from = None;
+        self.set_cursor(self.cursor + 1);
+    }
+
+    fn range(&mut self) {
+        self.range_from = match self.range_from {
+            Some(_) => None,
+            None => self.selected().map(Row::key),
+        };
+        self.go(self.cursor);
+    }
+
+    fn choose_order(&mut self, cx: &mut Cx) {
+        let natural = std::iter::once(Item::new("", "as it comes"));
+        let columns = R::columns().iter().filter(|c| c.order.is_some()).map(|c| Item::new(c.title, c.title));
+        self.sort_pick = Some(cx.pick("Sort by", natural.chain(columns).collect()));
+    }
+
+    /// The answer to `sort`; true if it was this table's question. Rows must be set again after it.
+    pub fn picked(&mut self, token: Token, value: &str) -> bool {
+        if self.sort_pick != Some(token) {
+            return false;
+        }
+        self.sort_pick = None;
+        self.sort = R::columns().iter().position(|c| c.title == value && c.order.is_some());
+        self.reverse = false;
+        true
+    }
+
+    fn copy(&self, action: Action, cx: &mut Cx) {
+        let Some(row) = self.selected() else { return };
+        if action == Action::CopyRow {
+            return cx.copy(row.json());
+        }
+        let columns = shown_columns::<R>(cx.shared.wide);
+        let at = if self.skip == 0 { 0 } else { self.skip + 1 };
+        let Some(column) = columns.get(at).or(columns.first()) else { return };
+        let text = {
+            let look = super::super::draw::look(cx.snap, cx.shared);
+            (column.cell)(row, &look).text
+        };
+        cx.copy(text.trim().to_owned());
+    }
+
+    /// `12` or, filtered, `3 of 12`; with the marks if there are any.
+    pub fn count(&self) -> String {
+        let mut text = if self.rows.len() == self.total {
+            self.total.to_string()
+        } else {
+            format!("{} of {}", self.rows.len(), self.total)
+        };
+        if !self.marks.is_empty() {
+            text.push_str(&format!(", {} marked", self.marks.len()));
+        }
+        if !self.filter_text.is_empty() {
+            text.push_str(&format!(" /{}", self.filter_text));
+        }
+        text
+    }
+
+    /// Draws head and visible rows.
+    pub fn draw(&self, look: &Look, frame: &mut Frame, area: Rect, focused: bool) {
+        if area.height == 0 || area.width == 0 {
+            return;
+        }
+        let head = u16::from(area.height > 1);
+        let body = Rect { y: area.y + head, height: area.height - head, ..area };
+        let height = usize::from(body.height);
+        let highest = self.rows.len().saturating_sub(height);
+        let top = self.top.get().clamp((self.cursor + 1).saturating_sub(height), self.cursor).min(highest);
+        self.top.set(top);
+        self.height.set(height);
+        let layout = self.layout(look, area.width);
+        let buffer = frame.buffer_mut();
+        if head == 1 {
+            self.draw_head(look, buffer, area, &layout);
+        }
+        for (at, row) in self.rows.iter().enumerate().skip(top).take(height) {
+            let line = Rect { y: body.y + (at - top) as u16, height: 1, ..body };
+            self.draw_row(look, buffer, line, &layout, at, row, focused);
+        }
+    }
+
+    fn draw_head(&self, look: &Look, buffer: &mut Buffer, area: Rect, layout: &[Place<R>]) {
+        for place in layout {
+            let sorted = self.sort.is_some_and(|at| R::columns()[at].title == place.column.title);
+            let arrow = match (sorted, self.reverse, look.ascii) {
+                (false, ..) => "",
+                (true, false, false) => "▾",
+                (true, true, false) => "▴",
+                (true, false, true) => "v",
+                (true, true, true) => "^",
+            };
+            let title = format!("{}{arrow}", place.column.title);
+            put(
+                buffer,
+                area.x + place.x,
+                area.y,
+                place.width,
+                &title,
+                look.style(Role::Dim),
+                place.column.right,
+                look.ascii,
+            );
+        }
+        let hidden = shown_columns::<R>(look.shared.wide).len() > layout.len() + self.skip;
+        if hidden && area.width > 10 {
+            let mark = if look.ascii { ">" } else { "›" };
+            buffer.set_string(area.right() - 1, area.y, mark, look.style(Role::Key));
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one row needs its place, its rank and its content")]
+    fn draw_row(
+        &self,
+        look: &Look,
+        buffer: &mut Buffer,
+        line: Rect,
+        layout: &[Place<R>],
+        at: usize,
+        row: &R,
+        focused: bool,
+    ) {
+        let marked = !self.marks.is_empty() && self.marks.contains(&row.key());
+        if marked {
+            buffer.set_string(line.x, line.y, if look.ascii { "*" } else { "▌" }, look.style(Role::Mark));
+        }
+        for place in layout {
+            let cell = (place.column.cell)(row, look);
+            let style = if marked { look.style(Role::Mark) } else { look.style(cell.role) };
+            let x = line.x + place.x;
+            put(buffer, x, line.y, place.width, &cell.text, style, place.column.right, look.ascii);
+            self.highlight(look, buffer, x, line.y, place, &cell.text);
+        }
+        if at == self.cursor {
+            buffer.set_style(line, look.style(if focused { Role::Selection } else { Role::SelectionIdle }));
+        }
+    }
+
+    fn highlight(&self, look: &Look, buffer: &mut Buffer, x: u16, y: u16, place: &Place<R>, text: &str) {
+        if self.filter.is_empty() || place.column.right {
+            return;
+        }
+        for range in self.filter.highlights(text) {
+            let (Some(before), Some(found)) = (text.get(..range.start), text.get(range.clone())) else { continue };
+            let start = fmt::width(before).min(usize::from(place.width));
+            let wide = fmt::width(found).min(usize::from(place.width) - start);
+            buffer.set_style(Rect { x: x + start as u16, y, width: wide as u16, height: 1 }, look.style(Role::Match));
+        }
+    }
+
+    /// Which columns stand where: the first is pinned, `skip` are scrolled away, flexible ones share what is left.
+    fn layout(&self, look: &Look, width: u16) -> Vec<Place<R>> {
+        let all = shown_columns::<R>(look.shared.wide);
+        let mut places: Vec<Place<R>> = Vec::new();
+        let mut x = 1;
+        for (at, column) in all.iter().enumerate() {
+            if at > 0 && at <= self.skip {
+                continue;
+            }
+            let least = match column.width {
+                Width::Fixed(n) | Width::Flex(n, _) => n,
+            };
+            let room = width.saturating_sub(x);
+            if least > room && !places.is_empty() {
+                break;
+            }
+            let least = least.min(room);
+            places.push(Place { column, x, width: least });
+            x += least + 1;
+        }
+        let mut spare = (width + 1).saturating_sub(x + 1);
+        for place in &mut places {
+            if let Width::Flex(least, most) = place.column.width {
+                let more = spare.min(most - least.min(most));
+                place.width += more;
+                spare -= more;
+            }
+        }
+        let mut x = 1;
+        for place in &mut places {
+            place.x = x;
+            x += place.width + 1;
+        }
+        places
+    }
+}
+
+/// A column with its place on screen, relative to the table.
+struct Place<R: 'static> {
+    column: &'static Column<R>,
+    x: u16,
+    width: u16,
+}
+
+fn shown_columns<R: Row>(wide: bool) -> Vec<&'static Column<R>> {
+    R::columns().iter().filter(|c| wide || !c.wide).collect()
+}
+
+#[expect(clippy::too_many_arguments, reason = "a place, a text and how it stands there")]
+fn put(buffer: &mut Buffer, x: u16, y: u16, width: u16, text: &str, style: Style, right: bool, ascii: bool) {
+    let columns = usize::from(width);
+    let used = fmt::width(text);
+    if used > columns {
+        buffer.set_stringn(x, y, fmt::fit(text, columns, ascii), columns, style);
+    } else {
+        let shift = if right { columns - used } else { 0 };
+        buffer.set_stringn(x + shift as u16, y, text, used, style);
+    }
+}
+
+/// Larger first; what is unknown last.
+pub fn descending<T: PartialOrd>(a: T, b: T) -> Ordering {
+    b.partial_cmp(&a).unwrap_or(Ordering::Equal)
+}
