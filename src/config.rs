@@ -1,7 +1,37 @@
 //! Configuration: TOML text in layers -> one checked [`Config`], or every problem at once with file, line and key.
 //! Imports `model` only.
+//!
+//! Layers, each over the one before: what is built in, the file with its includes (the embedded default if there is
+//! none), `MCPDECK_TABLE__KEY=value` variables, `--set table.key=value` flags. One item of a list is named by its id:
+//! `MCPDECK_SERVER__ETIM__IDLE_STOP=1m`.
 
+mod check;
+mod draft;
+mod include;
+mod inject;
+mod layers;
+mod pass;
+mod paths;
+mod platform;
+mod preset;
+mod problem;
+mod reader;
+mod run;
+mod server;
+mod settings;
+mod simulate;
+mod tenant;
+mod tree;
+mod units;
+mod value;
+
+pub use paths::Paths;
+pub use problem::{Problem, problems_text};
+
+use crate::model::server::Settings;
 use crate::model::{Environment, ServerDef, TenantDef};
+use pass::Pass;
+use reader::{Field, Reader};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -67,17 +97,6 @@ pub struct StoreConfig {
     pub audit_keep: u32,
 }
 
-/// Where everything lies; all absolute.
-#[derive(Clone, Debug)]
-pub struct Paths {
-    /// Database, audit file.
-    pub state: PathBuf,
-    /// One folder per instance below it: `data/SERVER/` or `data/SERVER/TENANT/`.
-    pub data: PathBuf,
-    pub logs: PathBuf,
-    pub socket: PathBuf,
-}
-
 #[derive(Clone, Debug)]
 pub struct ExampleTraffic {
     pub on: bool,
@@ -105,28 +124,6 @@ pub struct UiConfig {
     pub keys: BTreeMap<String, Vec<String>>,
 }
 
-/// One thing wrong (or doubtful) in the configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// File, or `MCPDECK_...`, or `--flag`, or `embedded default`.
-    pub file: String,
-    /// From 1; 0 where there is no text (environment, flags).
-    pub line: usize,
-    pub column: usize,
-    /// Dotted key: `server.git.run.command`.
-    pub key: String,
-    /// What is wrong, what was found.
-    pub message: String,
-    /// What is allowed, or what to do.
-    pub help: Option<String>,
-    /// `did you mean ...`
-    pub suggestion: Option<String>,
-    /// Byte range in the file for the picture under the message.
-    pub span: Option<std::ops::Range<usize>>,
-    /// The file's text, for the picture.
-    pub text: Option<Arc<str>>,
-}
-
 /// Where to read from.
 #[derive(Clone, Debug, Default)]
 pub struct LoadOptions {
@@ -139,6 +136,57 @@ pub struct LoadOptions {
 }
 
 /// Reads default < file < environment < flags and checks the whole. `Err` holds every problem, in file order.
-pub fn load(_options: &LoadOptions) -> Result<Config, Vec<Problem>> {
-    todo!()
+pub fn load(options: &LoadOptions) -> Result<Config, Vec<Problem>> {
+    let pass = Pass::new(&options.env);
+    let config = read(options, &pass);
+    match (config, pass.finish()) {
+        (Some(config), Ok(warnings)) => Ok(Config { warnings, ..config }),
+        (_, Err(problems)) => Err(problems),
+        // Whatever stops the reading reports why.
+        (None, Ok(warnings)) => Err(warnings),
+    }
+}
+
+fn read(options: &LoadOptions, pass: &Pass<'_>) -> Option<Config> {
+    let document = layers::read(options, pass)?;
+    let mut root = Reader::new(&document.root, &document.at, String::new(), pass);
+    let embedded = document.file.is_none();
+    let (platform, socket) = platform::platform(root.get("platform").as_ref(), embedded);
+    let paths = paths::paths(root.get("paths").as_ref(), &root, &platform.name, socket);
+    let store = platform::store(root.get("store").as_ref(), &paths);
+    let ui = platform::ui(root.get("ui").as_ref());
+    let log = root.text("log").unwrap_or_else(|| "info".to_owned());
+    let defaults = root.or("defaults", Settings::default(), defaults);
+    let mut servers = server::servers(&mut root, &defaults);
+    let mut tenants = tenant::tenants(&mut root);
+    if let Some((more_servers, more_tenants)) = root.opt("simulate", |f| simulate::expand(f, &defaults)) {
+        servers.extend(more_servers);
+        tenants.extend(more_tenants);
+    }
+    check::definitions(&servers, &tenants);
+    let example = root.opt("example_traffic", platform::example_traffic);
+    let example_traffic = example.map(|(mut traffic, fields)| {
+        check::example_traffic(&mut traffic, &fields, &servers, &tenants);
+        traffic
+    });
+    root.finish();
+    Some(Config {
+        platform,
+        store,
+        paths,
+        servers: servers.into_iter().map(|draft| Arc::new(draft.def)).collect(),
+        tenants: tenants.into_iter().map(|draft| Arc::new(draft.def)).collect(),
+        example_traffic,
+        ui,
+        log,
+        source: document.file.clone(),
+        warnings: Vec::new(),
+    })
+}
+
+fn defaults(field: &Field<'_>) -> Option<Settings> {
+    let mut from = field.table()?;
+    let settings = settings::settings(&mut from, &Settings::default());
+    from.finish();
+    Some(settings)
 }

@@ -4,3 +4,4 @@ mod architecture;
 mod backend_contract;
 mod store_contract;
 mod support;
+mod config;

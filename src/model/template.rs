@@ -20,7 +20,7 @@ pub enum Part {
 }
 
 /// A placeholder.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Hole {
     TenantId,
     TenantName,

@@ -1,0 +1,168 @@
+//! A file with all that it includes, as one tree. Servers and tenants add up; anything else is given once.
+
+use super::pass::{Pass, Report};
+use super::tree::{self, Entry, Node, Place, Source, Table, Value};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// A larger file is no configuration.
+const MAX_BYTES: u64 = 64 << 20;
+/// Tables that come as lists and add up over files.
+const LISTS: [&str; 2] = ["server", "tenant"];
+
+struct Includes<'p, 'e> {
+    pass: &'p Pass<'e>,
+    /// Canonical paths of what was read, with the place that asked for it.
+    read: Vec<(PathBuf, String)>,
+    /// What is being read now, outermost first.
+    open: Vec<PathBuf>,
+}
+
+/// Reads `path` and what it includes. `None` if the file itself cannot be used; an included one that cannot is reported.
+pub(super) fn read_all(path: &Path, pass: &Pass<'_>) -> Option<(Table, Place)> {
+    let mut includes = Includes { pass, read: Vec::new(), open: Vec::new() };
+    let source = Rc::new(Source {
+        name: path.display().to_string(),
+        text: None,
+        folder: PathBuf::new(),
+        order: 0,
+        embedded: false,
+    });
+    includes.file(path, &Place::start_of(&source), "")
+}
+
+impl Includes<'_, '_> {
+    fn file(&mut self, path: &Path, asked_at: &Place, key: &str) -> Option<(Table, Place)> {
+        let canonical = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        if self.refuse_again(&canonical, asked_at, key) {
+            return None;
+        }
+        let text = self.read_text(path, asked_at, key)?;
+        let source = Rc::new(Source {
+            name: path.display().to_string(),
+            text: Some(Arc::from(text.as_str())),
+            folder: path.parent().map(Path::to_owned).unwrap_or_default(),
+            order: self.read.len(),
+            embedded: false,
+        });
+        self.read.push((canonical.clone(), asked_at.label()));
+        let mut root = tree::parse(&text, &source, self.pass)?;
+        self.open.push(canonical);
+        if let Some(entry) = root.remove("include") {
+            self.include(&entry, &source, &mut root);
+        }
+        self.open.pop();
+        Some((root, Place::start_of(&source)))
+    }
+
+    /// True if the file was read before: a cycle, or a second inclusion that would define everything twice.
+    fn refuse_again(&self, canonical: &Path, asked_at: &Place, key: &str) -> bool {
+        let shown = canonical.display();
+        if let Some(from) = self.open.iter().position(|open| open == canonical) {
+            let mut round: Vec<_> = self.open[from..].iter().map(|path| path.display().to_string()).collect();
+            round.push(shown.to_string());
+            let message = format!("files include each other: {}", round.join(" -> "));
+            self.pass.problem(Report::new(asked_at, key, message).help("remove one of these includes"));
+            return true;
+        }
+        if let Some((_, first)) = self.read.iter().find(|(path, _)| path == canonical) {
+            let message = format!("{shown} is included a second time");
+            self.pass.problem(Report::new(asked_at, key, message).help(format!("it is already included at {first}")));
+            return true;
+        }
+        false
+    }
+
+    fn read_text(&self, path: &Path, asked_at: &Place, key: &str) -> Option<String> {
+        let report = |message: String, help: &str| {
+            self.pass.problem(Report::new(asked_at, key, message).help(help));
+            None
+        };
+        let shown = path.display();
+        match std::fs::metadata(path) {
+            Err(error) => {
+                return report(format!("cannot read {shown}: {error}"), "give a file that exists and that you may read");
+            }
+            Ok(meta) if !meta.is_file() => return report(format!("{shown} is no file"), "give a TOML file"),
+            Ok(meta) if meta.len() > MAX_BYTES => {
+                return report(format!("{shown} has {} bytes", meta.len()), "a configuration file has 64 MiB at most");
+            }
+            Ok(_) => {}
+        }
+        match std::fs::read(path).map(String::from_utf8) {
+            Err(error) => report(format!("cannot read {shown}: {error}"), "give a file that you may read"),
+            Ok(Err(error)) => {
+                let at = error.utf8_error().valid_up_to();
+                let line = error.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+                report(format!("{shown} is not UTF-8 in line {line} (byte {at})"), "save it as UTF-8")
+            }
+            Ok(Ok(text)) => Some(text),
+        }
+    }
+
+    fn include(&mut self, entry: &Entry, source: &Rc<Source>, root: &mut Table) {
+        let Value::List(patterns) = &entry.node.value else {
+            let message = format!("found {}", entry.node.value.found());
+            let report = Report::new(&entry.node.at, "include", message);
+            return self
+                .pass
+                .problem(report.help("allowed: a list of files or patterns, include = [\"servers/*.toml\"]"));
+        };
+        for pattern in patterns {
+            for path in self.matching(pattern, source) {
+                if let Some((part, _)) = self.file(&path, &pattern.at, "include") {
+                    merge(root, part, "", self.pass);
+                }
+            }
+        }
+    }
+
+    /// Files that a pattern names, sorted; a relative one starts at the folder of the file it stands in.
+    fn matching(&self, pattern: &Node, source: &Source) -> Vec<PathBuf> {
+        let Some(text) = pattern.value.as_text() else {
+            let report = Report::new(&pattern.at, "include", format!("found {}", pattern.value.found()));
+            self.pass.problem(report.help("allowed: text in quotes"));
+            return Vec::new();
+        };
+        if !text.contains(['*', '?', '[']) {
+            return vec![source.folder.join(text)];
+        }
+        // The folder's own name may hold what a pattern would take for a wildcard.
+        let folder = glob::Pattern::escape(&source.folder.display().to_string());
+        let whole = if text.starts_with('/') { text.to_owned() } else { format!("{folder}/{text}") };
+        let found: Vec<PathBuf> = match glob::glob(&whole) {
+            Ok(paths) => paths.filter_map(Result::ok).filter(|path| path.is_file()).collect(),
+            Err(error) => {
+                let report = Report::new(&pattern.at, "include", format!("no pattern: {error}"));
+                self.pass.problem(report.help("`*` stands for any part of a name, `**` for any folders"));
+                return Vec::new();
+            }
+        };
+        if found.is_empty() {
+            let report = Report::new(&pattern.at, "include", format!("no file matches {whole}"));
+            self.pass.warning(report.help("paths start at the folder of this file"));
+        }
+        found
+    }
+}
+
+/// Adds `part` to `whole`. What both give is a problem that names both places.
+fn merge(whole: &mut Table, part: Table, prefix: &str, pass: &Pass<'_>) {
+    for (name, entry) in part {
+        let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+        let Some(first) = whole.get_mut(&name) else {
+            whole.insert(name, entry);
+            continue;
+        };
+        match (&mut first.node.value, entry.node.value) {
+            (Value::List(items), Value::List(more)) if LISTS.contains(&key.as_str()) => items.extend(more),
+            (Value::Table(table), Value::Table(more)) => merge(table, more, &key, pass),
+            _ => {
+                let message = format!("`{name}` is given twice");
+                let help = format!("it is already given at {}: keep one of them", first.key.label());
+                pass.problem(Report::new(&entry.key, prefix, message).help(help));
+            }
+        }
+    }
+}

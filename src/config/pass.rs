@@ -1,0 +1,95 @@
+//! What one reading of a configuration shares: the environment it may ask, and the problems found so far.
+//! Nothing stops at a problem: the reader goes on with the default, so that all of them are told at once.
+
+use super::problem::Problem;
+use super::tree::Place;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+/// One reading of a configuration.
+pub(super) struct Pass<'e> {
+    env: &'e BTreeMap<String, String>,
+    problems: RefCell<Vec<Ordered>>,
+    warnings: RefCell<Vec<Ordered>>,
+}
+
+/// A problem with its position among the sources.
+type Ordered = (usize, usize, Problem);
+
+/// A problem in the making.
+#[derive(Clone, Debug)]
+pub(super) struct Report<'p> {
+    at: &'p Place,
+    key: &'p str,
+    message: String,
+    help: Option<String>,
+    suggestion: Option<String>,
+}
+
+impl<'p> Report<'p> {
+    pub fn new(at: &'p Place, key: &'p str, message: impl Into<String>) -> Self {
+        Self { at, key, message: message.into(), help: None, suggestion: None }
+    }
+
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    pub fn suggest(mut self, name: Option<&str>) -> Self {
+        self.suggestion = name.map(str::to_owned);
+        self
+    }
+
+    fn finish(self) -> Ordered {
+        let source = &self.at.source;
+        let (line, column) = self.at.line_column();
+        let problem = Problem {
+            file: source.name.clone(),
+            line,
+            column,
+            key: self.key.to_owned(),
+            message: self.message,
+            help: self.help,
+            suggestion: self.suggestion,
+            span: source.text.is_some().then(|| self.at.span.clone()),
+            text: source.text.clone(),
+        };
+        (source.order, self.at.span.start, problem)
+    }
+}
+
+impl<'e> Pass<'e> {
+    pub fn new(env: &'e BTreeMap<String, String>) -> Self {
+        Self { env, problems: RefCell::default(), warnings: RefCell::default() }
+    }
+
+    /// A variable of the environment; an empty one counts as unset, as everywhere in the XDG rules.
+    pub fn env(&self, name: &str) -> Option<&'e str> {
+        self.env.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// Every variable, for the layer of `MCPDECK_*`.
+    pub fn variables(&self) -> impl Iterator<Item = (&'e str, &'e str)> {
+        self.env.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    pub fn problem(&self, report: Report<'_>) {
+        self.problems.borrow_mut().push(report.finish());
+    }
+
+    pub fn warning(&self, report: Report<'_>) {
+        self.warnings.borrow_mut().push(report.finish());
+    }
+
+    /// The warnings, or every problem; in file order.
+    pub fn finish(self) -> Result<Vec<Problem>, Vec<Problem>> {
+        let problems = in_order(self.problems.into_inner());
+        if problems.is_empty() { Ok(in_order(self.warnings.into_inner())) } else { Err(problems) }
+    }
+}
+
+fn in_order(mut found: Vec<Ordered>) -> Vec<Problem> {
+    found.sort_by_key(|(source, at, _)| (*source, *at));
+    found.into_iter().map(|(_, _, problem)| problem).collect()
+}

@@ -1,0 +1,155 @@
+//! Where a server's instances come from: `run`, `url`, `preset`, `builtin`, or each tenant's own url.
+
+use super::inject;
+use super::pass::Report;
+use super::preset::{self, Preset};
+use super::reader::{Field, Reader};
+use super::simulate;
+use crate::model::server::{EnvValue, ProcessRun, Run};
+use crate::model::template::Template;
+use std::collections::BTreeMap;
+
+/// MCP servers that mcpdeck ships.
+const BUILTINS: [(&str, &str); 2] = [("memory", "memory"), ("catalog", "catalog")];
+/// Keys of which a server has one at most.
+const FORMS: [&str; 4] = ["run", "url", "preset", "builtin"];
+const URL: &str = "an http:// or https:// address such as \"http://127.0.0.1:7779/mcp\"";
+
+/// How a server runs, and what its preset says about it besides.
+pub(super) struct Origin {
+    pub run: Run,
+    pub preset: Option<Preset>,
+}
+
+/// Reads the form that is given. `None` if it cannot be used (that was reported).
+pub(super) fn origin(from: &mut Reader<'_>) -> Option<Origin> {
+    let given: Vec<_> = FORMS.into_iter().filter(|form| from.has(form)).collect();
+    if let [first, second, ..] = given[..] {
+        let message = format!("both {first} and {second} say where it runs");
+        from.pass.problem(Report::new(from.place(second), &from.key, message).help("keep one of them"));
+    }
+    let env = from.get("env");
+    let headers = from.get("headers");
+    let restart = from.get("restart_command");
+    let run = from.get("run");
+    let url = from.get("url");
+    let preset = from.get("preset");
+    let builtin = from.get("builtin");
+    let extra = Extra { env: &env, headers: &headers, restart: &restart };
+    if let Some(field) = run {
+        return running(&field, &extra).map(|run| Origin { run, preset: None });
+    }
+    if let Some(field) = preset {
+        extra.only_env("a preset");
+        let (mut process, preset) = preset::resolve(&field)?;
+        process.env.extend(extra.env_values());
+        return Some(Origin { run: Run::Process(process), preset: Some(preset) });
+    }
+    if let Some(field) = builtin {
+        extra.only_env("a builtin server");
+        let name = field.choice(&BUILTINS)?.to_owned();
+        return Some(Origin { run: Run::Builtin { name, env: extra.env_values() }, preset: None });
+    }
+    extra.refuse(extra.env, "env", "what somebody else runs has no environment of ours", "use headers");
+    let headers = extra.headers.as_ref().and_then(inject::headers).unwrap_or_default();
+    let Some(field) = url else {
+        extra.refuse(extra.restart, "restart_command", "there is no url to restart", "give url = \"...\"");
+        return Some(Origin { run: Run::PerTenant { headers }, preset: None });
+    };
+    let restart_command = restart.as_ref().and_then(Field::command);
+    Some(Origin { run: Run::Remote { url: field.url_template()?, headers, restart_command }, preset: None })
+}
+
+/// Keys beside the form that make sense for some forms alone.
+struct Extra<'x, 't> {
+    env: &'x Option<Field<'t>>,
+    headers: &'x Option<Field<'t>>,
+    restart: &'x Option<Field<'t>>,
+}
+
+impl Extra<'_, '_> {
+    fn env_values(&self) -> BTreeMap<String, EnvValue> {
+        self.env.as_ref().and_then(inject::env).unwrap_or_default()
+    }
+
+    fn refuse(&self, field: &Option<Field<'_>>, name: &str, why: &str, help: &str) {
+        if let Some(field) = field {
+            field.pass.problem(Report::new(field.key_at, &field.key, format!("{name}: {why}")).help(help));
+        }
+    }
+
+    fn only_env(&self, what: &str) {
+        let why = format!("{what} runs here and speaks over stdin and stdout");
+        self.refuse(self.headers, "headers", &why, "use env, or inject = { meta = true }");
+        self.refuse(self.restart, "restart_command", &why, "remove it: mcpdeck restarts what it runs");
+    }
+}
+
+fn running(field: &Field<'_>, extra: &Extra<'_, '_>) -> Option<Run> {
+    #[derive(Clone, Copy)]
+    enum Kind {
+        Process,
+        Simulated,
+    }
+    extra.only_env("a server with `run`");
+    let mut from = field.table()?;
+    let kind =
+        from.or("backend", Kind::Process, |f| f.choice(&[("process", Kind::Process), ("simulated", Kind::Simulated)]));
+    let run = match kind {
+        Kind::Process => {
+            let mut process = process(&mut from)?;
+            process.env.extend(extra.env_values());
+            Run::Process(process)
+        }
+        Kind::Simulated => {
+            extra.refuse(extra.env, "env", "a simulated server has no environment", "remove it");
+            Run::Simulated(simulate::run(&mut from))
+        }
+    };
+    from.finish();
+    Some(run)
+}
+
+fn process(from: &mut Reader<'_>) -> Option<ProcessRun> {
+    if !from.has("command") {
+        let report = Report::new(from.at, &from.key, "`command` is missing");
+        from.pass.problem(report.help("give command = [\"program\", \"argument\"]"));
+    }
+    let command = from.opt("command", program);
+    let out = ProcessRun {
+        env: from.or("env", BTreeMap::new(), inject::env),
+        cwd: from.opt("cwd", Field::template),
+        pass_env: from.or("pass_env", Vec::new(), Field::texts),
+        command: Vec::new(),
+    };
+    Some(ProcessRun { command: command?, ..out })
+}
+
+/// Program and arguments with placeholders; the program itself is not empty.
+pub(super) fn program(field: &Field<'_>) -> Option<Vec<Template>> {
+    let parts = field.list(|item| item.parse_template(item.text()?))?;
+    if parts.first().is_none_or(|program| program.source().is_empty()) {
+        field.wrong("a list: the program, then its arguments");
+        return None;
+    }
+    Some(parts)
+}
+
+impl Field<'_> {
+    /// An http or https address with placeholders.
+    pub fn url_template(&self) -> Option<Template> {
+        let template = self.env_template()?;
+        let text = template.source();
+        if text.starts_with("ws://") || text.starts_with("wss://") {
+            self.problem("WebSocket addresses are not spoken", "MCP runs over http: use the server's http:// address");
+            return None;
+        }
+        let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+        // A placeholder may stand for the whole address.
+        if rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(char::is_whitespace)) || text.starts_with('{') {
+            return Some(template);
+        }
+        self.wrong(URL);
+        None
+    }
+}

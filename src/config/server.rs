@@ -1,0 +1,173 @@
+//! `[[server]]`: one definition, checked for itself; what concerns others is checked in `config::check`.
+
+use super::draft::{self, Draft};
+use super::inject;
+use super::platform::{ENVIRONMENTS, required};
+use super::reader::{Field, Reader};
+use super::run::{self, Origin};
+use super::settings;
+use crate::model::ServerId;
+use crate::model::server::{EnvValue, Price, PricePer, Run, Scope, ServerDef, Settings};
+use crate::model::template::{Hole, Template};
+use std::collections::BTreeMap;
+
+/// Words of [`Scope`].
+pub(super) const SCOPES: [(&str, Scope); 3] =
+    [("shared", Scope::Shared), ("tenant", Scope::Tenant), ("session", Scope::Session)];
+
+/// Every `[[server]]` that can be used so far.
+pub(super) fn servers<'t>(root: &mut Reader<'t>, defaults: &Settings) -> Vec<Draft<'t, ServerDef>> {
+    draft::tables(root, "server").into_iter().filter_map(|field| server(field, defaults)).collect()
+}
+
+fn server<'t>(field: Field<'t>, defaults: &Settings) -> Option<Draft<'t, ServerDef>> {
+    let mut from = field.table()?;
+    let identity = draft::identity(&mut from);
+    let origin = run::origin(&mut from);
+    let preset = origin.as_ref().and_then(|origin| origin.preset.clone()).unwrap_or_default();
+    let given_scope = from.opt("scope", |f| f.choice(&SCOPES));
+    let environment = from.opt("environment", |f| f.choice(&ENVIRONMENTS));
+    let description = from.text("description").unwrap_or(preset.description);
+    let version = from.text("version");
+    let capabilities = from.or("capabilities", preset.capabilities, Field::texts);
+    let use_cases = from.or("use_cases", Vec::new(), Field::texts);
+    let price = from.opt("price", price);
+    let inject = from.or("inject", Default::default(), inject::inject);
+    let needs = from.or("needs", Vec::new(), |f| f.list(|item| item.id().map(ServerId::from)));
+    let secrets = from.or("secrets", Default::default(), |f| f.map(|_, secret| secret.secret()));
+    let labels = from.or("labels", Default::default(), |f| f.map(|_, label| label.full_text().map(str::to_owned)));
+    let settings = settings::settings(&mut from, defaults);
+    let defined_at = field.at().label();
+    from.finish();
+    let ((id, name), Origin { run, .. }) = (identity?, origin?);
+    let scope = given_scope.unwrap_or(match run {
+        Run::PerTenant { .. } => Scope::Tenant,
+        _ => preset.scope,
+    });
+    let id = ServerId::from(id);
+    let def = ServerDef {
+        id,
+        name,
+        description,
+        version,
+        capabilities,
+        use_cases,
+        price,
+        environment,
+        scope,
+        run,
+        inject,
+        needs,
+        settings,
+        secrets,
+        labels,
+        defined_at,
+    };
+    let draft = Draft { def, from: field };
+    check_scope(&draft);
+    check_inject(&draft);
+    Some(draft)
+}
+
+fn price(field: &Field<'_>) -> Option<Price> {
+    let mut from = field.table()?;
+    let amount = from.opt("amount", |f| f.number(0.0..=1e12));
+    let currency = required(&mut from, "currency");
+    let per = from.or("per", PricePer::Month, |f| f.choice(&[("month", PricePer::Month), ("call", PricePer::Call)]));
+    if !from.has("amount") {
+        field.problem("`amount` is missing", "price = { amount = 49, currency = \"EUR\", per = \"month\" }");
+    }
+    from.finish();
+    let currency = currency?;
+    if currency.len() != 3 || !currency.bytes().all(|b| b.is_ascii_uppercase()) {
+        field.problem(format!("currency {currency:?}"), "allowed: an ISO 4217 code such as EUR");
+        return None;
+    }
+    Some(Price { amount: amount?, currency, per })
+}
+
+/// Combinations that cannot work.
+fn check_scope(draft: &Draft<'_, ServerDef>) {
+    let def = &draft.def;
+    match (&def.run, def.scope) {
+        (Run::Remote { .. }, Scope::Session) => draft.problem(
+            &["scope"],
+            "a remote server has no instance per session",
+            "use scope = \"shared\", or \"tenant\" if the url depends on the tenant; its HTTP sessions are kept apart anyway",
+        ),
+        (Run::PerTenant { .. }, Scope::Shared | Scope::Session) => draft.problem(
+            &["scope"],
+            "a server without url, run, preset or builtin has scope tenant: every tenant gives its own url",
+            "remove scope, or say where the server runs",
+        ),
+        _ => {}
+    }
+    if def.scope == Scope::Shared {
+        for (path, template) in start_texts(&def.run) {
+            if let Some(hole) = template.holes().find(|hole| needs_tenant(hole)) {
+                let message = format!(
+                    "`{{{hole}}}` in what starts a shared server: one instance serves all tenants and has none"
+                );
+                let help =
+                    "use scope = \"tenant\", or inject the value into each call: inject = { arguments = { ... } }";
+                draft.problem(path, message, help);
+            }
+        }
+    }
+}
+
+/// True for placeholders that mean something only for one tenant.
+pub(super) fn needs_tenant(hole: &Hole) -> bool {
+    match hole {
+        Hole::TenantId | Hole::TenantName | Hole::TenantEnvironment | Hole::Context(_) | Hole::Config(_) => true,
+        Hole::ServerId | Hole::Data => false,
+    }
+}
+
+/// Every text that is filled in when an instance starts or is connected to, with its key.
+pub(super) fn start_texts(run: &Run) -> Vec<(&'static [&'static str], &Template)> {
+    match run {
+        Run::Process(process) => {
+            let command = process.command.iter().map(|part| (&["run", "command"] as &'static [_], part));
+            let cwd = process.cwd.iter().map(|part| (&["run", "cwd"] as &'static [_], part));
+            command.chain(cwd).chain(of(&["run", "env"], &process.env)).collect()
+        }
+        Run::Builtin { env, .. } => of(&["env"], env).collect(),
+        Run::Remote { url, headers, .. } => {
+            std::iter::once((&["url"] as &'static [_], url)).chain(of(&["headers"], headers)).collect()
+        }
+        Run::PerTenant { headers } => of(&["headers"], headers).collect(),
+        Run::Simulated(_) => Vec::new(),
+    }
+}
+
+/// The texts among values of the environment or headers.
+fn of<'r>(
+    path: &'static [&'static str],
+    values: &'r BTreeMap<String, EnvValue>,
+) -> impl Iterator<Item = (&'static [&'static str], &'r Template)> {
+    values.values().filter_map(move |value| match value {
+        EnvValue::Text(template) => Some((path, template)),
+        EnvValue::Secret(_) | EnvValue::Named(_) => None,
+    })
+}
+
+/// Headers exist on HTTP alone, and one header has one origin.
+fn check_inject(draft: &Draft<'_, ServerDef>) {
+    let headers = match &draft.def.run {
+        Run::Remote { headers, .. } | Run::PerTenant { headers } => headers,
+        Run::Process(_) | Run::Builtin { .. } | Run::Simulated(_) => {
+            if !draft.def.inject.headers.is_empty() {
+                let help = "a program on stdin and stdout has no headers: use meta = true, or arguments";
+                draft.warning(&["inject", "headers"], "these headers reach nobody", help);
+            }
+            return;
+        }
+    };
+    for name in draft.def.inject.headers.keys() {
+        if let Some(other) = headers.keys().find(|other| other.eq_ignore_ascii_case(name)) {
+            let message = format!("the header `{name}` is also given in headers (`{other}`)");
+            draft.problem(&["inject", "headers", name], message, "keep one of the two");
+        }
+    }
+}
