@@ -1,8 +1,135 @@
-//! The command line: a twin for every view and act.
+//! The command line: a twin for every view and act. One file a family; this one parses, dispatches, and turns what went
+//! wrong into an exit code.
 
+mod act;
+mod args;
+mod arguments;
+mod call;
+mod check;
+mod error;
+mod get;
+mod history;
+mod names;
+mod output;
+mod rows;
+mod session;
+mod status;
+mod stream;
+mod toggle;
+mod tools;
+
+use args::{Args, Command, Output, SecretsAction, Switch};
+use clap::Parser;
+use error::{Code, Error};
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let words: Vec<OsString> = std::env::args_os().collect();
+    // The helper process that cleans up after us: before anything else is set up.
+    if words.get(1).is_some_and(|word| word == crate::backend::reaper::WORD) {
+        return crate::backend::reaper::main();
+    }
+    let (format, ended) = match Args::try_parse_from(&words) {
+        Ok(args) => (args.global.output, run(args)),
+        Err(error) => (format_of(&words), misuse(&error)),
+    };
+    let code = ended.unwrap_or_else(|error| tell(format, &error));
+    ExitCode::from(code as u8)
+}
+
+fn run(args: Args) -> Result<Code, Error> {
+    let global = &args.global;
+    if args.view.is_some() && args.command.is_some() {
+        return Err(Error::usage("--view opens the screen and stands without a command"));
+    }
+    let Some(command) = args.command else {
+        return Err(Error::usage("no screen yet"));
+    };
+    use crate::model::Command as Do;
+    match command {
+        Command::Serve => Err(Error::usage("no serve yet")),
+        Command::Check { file } => check::run(global, file),
+        Command::Paths => status::paths(global),
+        Command::Status { target } => status::run(global, target.as_deref()),
+        Command::Secrets { action: None } => status::secrets(global),
+        Command::Secrets { action: Some(SecretsAction::Reload { how }) } => {
+            act::on_platform(global, Do::ReloadSecrets, &how)
+        }
+        Command::Get(get) => get::run(global, &get),
+        Command::Call(call) => call::run(global, &call),
+        Command::Tools { tenant, server } => tools::run(global, &tenant.tenant, server.as_deref()),
+        Command::Start(act) => act::on_instances(global, &act, Do::Start),
+        Command::Stop(act) => act::on_instances(global, &act, Do::Stop),
+        Command::Sleep(act) => act::on_instances(global, &act, Do::Sleep),
+        Command::Restart(act) => act::on_instances(global, &act, Do::Restart),
+        Command::Kill(act) => act::on_instances(global, &act, Do::Kill),
+        Command::Fence { off: false, act } => act::on_instances(global, &act, Do::Fence),
+        Command::Fence { off: true, act } | Command::Unfence(act) => act::on_instances(global, &act, Do::Unfence),
+        Command::Probe(act) => act::on_instances(global, &act, Do::Probe),
+        Command::Enable(args) => toggle::run(global, &args, toggle::Change::Enable),
+        Command::Disable(args) => toggle::run(global, &args, toggle::Change::Disable),
+        Command::Revert(args) => toggle::run(global, &args, toggle::Change::Revert),
+        Command::ExampleTraffic { state, how } => {
+            act::on_platform(global, Do::ExampleTraffic(state == Switch::On), &how)
+        }
+        Command::CancelCall { id, how } => {
+            let call =
+                names::call(&id).ok_or_else(|| Error::usage(format!("`{id}` is no call; calls are written c12")))?;
+            act::on_platform(global, Do::CancelCall(call), &how)
+        }
+        Command::CancelJob { id, how } => {
+            let job = names::job(&id).ok_or_else(|| Error::usage(format!("`{id}` is no job; jobs are written j12")))?;
+            act::on_platform(global, Do::CancelJob(job), &how)
+        }
+        Command::Reap { how } => act::on_platform(global, Do::ReapOrphans, &how),
+        Command::Shutdown { how } => act::on_platform(global, Do::Shutdown, &how),
+        Command::Logs(logs) => history::logs(global, &logs),
+        Command::Explain { what } => history::explain(global, &what),
+        Command::Journal { limit } => history::journal(global, limit),
+        Command::Mcp { name } => builtin(&name),
+        Command::Frame(_) => Err(Error::usage("no frames yet")),
+    }
+}
+
+fn builtin(name: &str) -> Result<Code, Error> {
+    use crate::builtin::{BuiltinError, run};
+    match run(name) {
+        Ok(()) => Ok(Code::Ok),
+        Err(error @ BuiltinError::Unknown(_)) => Err(Error::not_found(error.to_string())),
+        Err(error) => Err(Error::failed(error.to_string())),
+    }
+}
+
+/// Help and version are no errors; everything else is one of usage, in clap's own words.
+fn misuse(error: &clap::Error) -> Result<Code, Error> {
+    if !error.use_stderr() {
+        return output::print(&error.render().to_string()).map(|()| Code::Ok);
+    }
+    let text = error.render().to_string();
+    let text = text.trim_end();
+    let (message, help) = text.split_once('\n').unwrap_or((text, ""));
+    let error = Error::usage(message.strip_prefix("error: ").unwrap_or(message));
+    let help = help.trim();
+    Err(if help.is_empty() { error } else { error.help(help) })
+}
+
+/// The format that was asked for, when the rest of the line could not be read.
+fn format_of(words: &[OsString]) -> Output {
+    let words: Vec<&str> = words.iter().filter_map(|w| w.to_str()).collect();
+    let pair = words.windows(2).any(|pair| matches!(pair, ["-o" | "--output", "json"]));
+    let joined = words.iter().any(|word| matches!(*word, "-ojson" | "-o=json" | "--output=json"));
+    if pair || joined { Output::Json } else { Output::Table }
+}
+
+/// Says on standard error what went wrong. A reader of standard output that went away is nothing wrong.
+fn tell(format: Output, error: &Error) -> Code {
+    if error.code != Code::Ok {
+        match format {
+            Output::Json => output::note(&error.json()),
+            Output::Table => output::note(&error.to_string()),
+        }
+    }
+    error.code
 }

@@ -1,0 +1,64 @@
+//! Acts: give a command, wait for its job, tell what became of it.
+
+use super::args::{Act as Args, How, Output};
+use super::error::{Code, Error};
+use super::output::{self, json, print};
+use super::rows::job_word;
+use super::session::{self, Need, Session};
+use super::{args::Global, names};
+use crate::model::message::{JobOutcome, JobRow};
+use crate::model::{Act, Command, InstanceKey, JobId, Snapshot};
+use std::sync::Arc;
+
+/// An act on instances.
+pub fn on_instances(global: &Global, args: &Args, command: fn(InstanceKey) -> Command) -> Result<Code, Error> {
+    let session = Session::open(global, Need::Owner)?;
+    let target = names::target(&session.state(), &args.target)?;
+    give(&session, command(target), &args.how)
+}
+
+/// An act on the platform itself.
+pub fn on_platform(global: &Global, command: Command, how: &How) -> Result<Code, Error> {
+    give(&Session::open(global, Need::Owner)?, command, how)
+}
+
+/// Gives `command` and, unless told not to, waits for its end.
+pub fn give(session: &Session, command: Command, how: &How) -> Result<Code, Error> {
+    let ends_owner = command == Command::Shutdown;
+    let act = Act { command, operator: session::operator(), confirm: how.confirm.clone() };
+    let job = session.wait(session.handle.run(act))?;
+    if how.no_wait {
+        return match session.output {
+            Output::Json => print(&json(&Accepted { job })?).map(|()| Code::Ok),
+            Output::Table => print(&format!("{job} accepted\n")).map(|()| Code::Ok),
+        };
+    }
+    match session.until(|state| finished(state, job)) {
+        Ok(row) => report(session.output, &row),
+        // Its owner going away is how a shutdown ends.
+        Err(_) if ends_owner => print("the platform is stopped\n").map(|()| Code::Ok),
+        Err(lost) => Err(lost),
+    }
+}
+
+#[derive(serde::Serialize)]
+struct Accepted {
+    job: JobId,
+}
+
+fn finished(state: &Snapshot, job: JobId) -> Option<Arc<JobRow>> {
+    state.jobs.iter().find(|row| row.id == job && row.outcome.is_some()).cloned()
+}
+
+fn report(format: Output, row: &JobRow) -> Result<Code, Error> {
+    let word = job_word(row.outcome);
+    match format {
+        Output::Json => print(&json(row)?)?,
+        Output::Table => print(&output::plain(&format!("{}: {word}: {}\n", row.title, row.message)))?,
+    }
+    match row.outcome {
+        Some(JobOutcome::Ok) => Ok(Code::Ok),
+        _ => Err(Error::failed(format!("{}: {word}: {}", row.title, row.message))
+            .help("`mcpdeck explain` and `mcpdeck logs` tell more")),
+    }
+}

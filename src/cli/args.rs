@@ -1,0 +1,358 @@
+//! The whole surface of the command line; what each command does is in the file of its family.
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A terminal operations console for multi-tenant MCP platforms.
+///
+/// Without a command it opens the screen: attached to the platform's owner if there is one, else as its owner.
+#[derive(Debug, Parser)]
+#[command(name = "mcpdeck", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(after_help = EXIT_CODES)]
+pub struct Args {
+    #[command(flatten)]
+    pub global: Global,
+    /// View that the screen opens with
+    #[arg(long, value_name = "VIEW")]
+    pub view: Option<String>,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 ok, 1 failed, 2 usage, 3 config, 4 not found, 5 refused, \
+6 unreachable or timed out, 7 the tool answered isError";
+
+/// What every command takes.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Everywhere")]
+pub struct Global {
+    /// Configuration file; without one the embedded default runs
+    #[arg(long, global = true, value_name = "FILE", env = "MCPDECK_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// One setting, over file and environment: platform.name=lab
+    #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = setting)]
+    pub set: Vec<(String, String)>,
+    /// Refuse every act from here
+    #[arg(long, global = true)]
+    pub read_only: bool,
+    /// How data is printed
+    #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    pub output: Output,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    #[default]
+    Table,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Own the platform without a screen
+    Serve,
+    /// Check a configuration and print every problem at once
+    Check {
+        /// The file; else the one that would be used
+        file: Option<PathBuf>,
+    },
+    /// Where configuration, state, logs and the socket lie
+    Paths,
+    /// How the platform, or one server, is
+    Status {
+        #[arg(value_name = "SERVER[@TENANT]")]
+        target: Option<String>,
+    },
+    /// Which secrets are loaded (never their values), or load them again
+    Secrets {
+        #[command(subcommand)]
+        action: Option<SecretsAction>,
+    },
+    /// Print a table of the platform
+    Get(Get),
+    /// Send a call as a tenant
+    Call(Call),
+    /// Tools that a tenant can call
+    Tools {
+        #[command(flatten)]
+        tenant: Tenant,
+        server: Option<String>,
+    },
+    /// Start instances now
+    Start(Act),
+    /// Stop instances and hold them: calls are refused until a start
+    Stop(Act),
+    /// Put instances to sleep: the next call starts them again
+    Sleep(Act),
+    /// Stop and start instances
+    Restart(Act),
+    /// Kill instances at once (SIGKILL)
+    Kill(Act),
+    /// Take instances out of rotation; they keep running
+    Fence {
+        /// Put them back
+        #[arg(long)]
+        off: bool,
+        #[command(flatten)]
+        act: Act,
+    },
+    /// Put fenced instances back into rotation
+    Unfence(Act),
+    /// Probe instances now
+    Probe(Act),
+    /// Let a tenant use a server; kept over restarts, wins over the file
+    Enable(Toggle),
+    /// Take a server away from a tenant; kept over restarts, wins over the file
+    Disable(Toggle),
+    /// Forget a run-time enable or disable; the file decides again
+    Revert(Toggle),
+    /// Turn the example traffic of the embedded default on or off
+    ExampleTraffic {
+        #[arg(value_enum)]
+        state: Switch,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Cancel a call under way
+    CancelCall {
+        #[arg(value_name = "CALL")]
+        id: String,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Cancel a job under way
+    CancelJob {
+        #[arg(value_name = "JOB")]
+        id: String,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Remove what an earlier owner left running
+    Reap {
+        #[command(flatten)]
+        how: How,
+    },
+    /// Stop everything and end the owner
+    Shutdown {
+        #[command(flatten)]
+        how: How,
+    },
+    /// Log lines of instances, or mcpdeck's own
+    Logs(Logs),
+    /// Why an instance, a tenant or a call is as it is, check by check
+    Explain {
+        #[arg(value_name = "SERVER[@TENANT] | TENANT | CALL")]
+        what: String,
+    },
+    /// What operators did, newest first
+    Journal {
+        #[arg(short = 'n', long, default_value_t = 50)]
+        limit: u32,
+    },
+    /// Run a built-in MCP server on stdin and stdout
+    Mcp {
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    /// Draw one frame of a view
+    Frame(Frame),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SecretsAction {
+    /// Read every secret again; running instances keep theirs until restarted
+    Reload {
+        #[command(flatten)]
+        how: How,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Get {
+    #[arg(value_enum)]
+    pub kind: Kind,
+    /// One of them
+    pub name: Option<String>,
+    /// Only rows that match: `state=failed mem>512M age<2h !lab`
+    #[arg(short, long, value_name = "EXPR")]
+    pub filter: Option<String>,
+    /// Print changes as they come
+    #[arg(short, long)]
+    pub watch: bool,
+    /// Newest rows of calls and events
+    #[arg(short = 'n', long, default_value_t = 50)]
+    pub limit: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    #[value(alias = "customers", alias = "tenant", alias = "customer")]
+    Tenants,
+    #[value(alias = "server")]
+    Servers,
+    #[value(alias = "instance")]
+    Instances,
+    #[value(alias = "call")]
+    Calls,
+    #[value(alias = "event")]
+    Events,
+    #[value(alias = "job")]
+    Jobs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Tenant {
+    /// The tenant: id, alias or display name
+    #[arg(short, long, visible_alias = "customer", value_name = "TENANT")]
+    pub tenant: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Call {
+    #[command(flatten)]
+    pub tenant: Tenant,
+    pub server: String,
+    /// A tool's name, or a method such as `tools/list`
+    #[arg(value_name = "TOOL_OR_METHOD", required_unless_present = "message")]
+    pub what: Option<String>,
+    /// JSON text (`-`: from standard input), or pairs typed by the tool's schema
+    #[arg(value_name = "JSON | KEY=VALUE")]
+    pub arguments: Vec<String>,
+    /// A whole JSON-RPC message, sent as it is, malformed or not
+    #[arg(long, value_name = "TEXT", conflicts_with = "what")]
+    pub message: Option<String>,
+    /// Fail after this long without an answer or progress
+    #[arg(long, value_parser = humantime::parse_duration)]
+    pub timeout: Option<Duration>,
+    /// Speak this MCP revision family instead of the server's own
+    #[arg(long, value_enum)]
+    pub era: Option<Era>,
+    /// Show what passes on the upstream's wire, on standard error
+    #[arg(long)]
+    pub wire: bool,
+    /// Answers the typed confirmation that production asks for
+    #[arg(long, value_name = "NAME")]
+    pub confirm: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Era {
+    Legacy,
+    Modern,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Act {
+    #[arg(value_name = "SERVER[@TENANT]")]
+    pub target: String,
+    #[command(flatten)]
+    pub how: How,
+}
+
+/// How an act is given.
+#[derive(Debug, ClapArgs)]
+pub struct How {
+    /// Answers the typed confirmation that production asks for
+    #[arg(long, value_name = "NAME")]
+    pub confirm: Option<String>,
+    /// Do not wait for what becomes of it
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Toggle {
+    pub server: String,
+    pub tenant: String,
+    #[command(flatten)]
+    pub how: How,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    On,
+    Off,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Logs {
+    /// Instances, several are merged; none: mcpdeck's own log
+    #[arg(value_name = "SERVER[@TENANT]")]
+    pub targets: Vec<String>,
+    /// Newest lines to begin with
+    #[arg(short = 'n', long, default_value_t = 200)]
+    pub tail: u32,
+    /// Go on with new lines
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Only lines that match
+    #[arg(long, value_name = "EXPR")]
+    pub filter: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Frame {
+    pub view: String,
+    /// Columns and rows
+    #[arg(long, default_value = "80x24", value_name = "WxH", value_parser = size)]
+    pub size: (u16, u16),
+    #[arg(long, value_enum, default_value_t)]
+    pub color: Color,
+    #[arg(long, value_enum, default_value_t)]
+    pub format: FrameFormat,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    #[default]
+    None,
+    #[value(name = "16")]
+    Sixteen,
+    #[value(name = "256")]
+    Palette,
+    True,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum FrameFormat {
+    #[default]
+    Ansi,
+    Svg,
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(key, _)| !key.trim().is_empty());
+    let (key, value) = pair.ok_or("a setting is KEY=VALUE, such as platform.name=lab")?;
+    Ok((key.trim().to_owned(), value.to_owned()))
+}
+
+fn size(text: &str) -> Result<(u16, u16), String> {
+    let parsed = text.split_once('x').and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
+    parsed
+        .filter(|(w, h)| (1..=1000).contains(w) && (1..=1000).contains(h))
+        .ok_or_else(|| "a size is WIDTHxHEIGHT in cells, such as 120x40, at most 1000x1000".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_surface_is_consistent() {
+        use clap::CommandFactory;
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_and_settings_are_read_or_refused() {
+        assert_eq!(size("120x40"), Ok((120, 40)));
+        for bad in ["", "80", "80x", "0x4", "80x99999", "-1x3"] {
+            assert!(size(bad).is_err(), "{bad}");
+        }
+        assert_eq!(setting("a.b=c=d"), Ok(("a.b".into(), "c=d".into())));
+        for bad in ["", "a", "=b"] {
+            assert!(setting(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! `call`: one MCP call as a tenant, and what its end means.
+
+use super::args::{self, Call as Args, Global, Output};
+use super::arguments::{self, Typed};
+use super::error::{Code, Error, call_code, shell_word};
+use super::output::{self, json, note, plain, print};
+use super::session::{self, Need, Session};
+use super::{names, stream};
+use crate::model::call::Origin;
+use crate::model::message::{Answer, CallEvent, ConsoleCall};
+use crate::model::{CallRecord, Chunk, Era, Feed, Query, ServerId, Snapshot, TenantId};
+use serde::Serialize;
+use serde_json::{Value, value::RawValue};
+
+/// Runs `call`.
+pub fn run(global: &Global, args: &Args) -> Result<Code, Error> {
+    let typed = arguments::parse(&args.arguments, read_stdin)?;
+    let session = Session::open(global, Need::Any)?;
+    let state = session.state();
+    let tenant = names::tenant(&state, &args.tenant.tenant)?;
+    let server = names::server(&state, &args.server)?;
+    must_be_enabled(&state, &tenant, &server)?;
+    let (method, body) = match (&args.message, &args.what) {
+        (Some(message), _) => (None, message.clone()),
+        (None, Some(what)) => request(&session, what, typed, &tenant, &server)?,
+        (None, None) => return Err(Error::usage("a call needs a tool, a method or --message")),
+    };
+    let call = ConsoleCall {
+        tenant,
+        server,
+        method,
+        body,
+        era: args.era.map(|era| match era {
+            args::Era::Legacy => Era::Legacy,
+            args::Era::Modern => Era::Modern,
+        }),
+        timeout_ms: args.timeout.map(|t| t.as_millis().try_into().unwrap_or(u64::MAX)),
+        origin: Origin::Cli,
+        operator: session::operator(),
+        confirm: args.confirm.clone(),
+        keep: false,
+    };
+    send(&session, call, args.wire)
+}
+
+fn read_stdin() -> Result<String, Error> {
+    Ok(std::io::read_to_string(std::io::stdin())?)
+}
+
+pub fn must_be_enabled(state: &Snapshot, tenant: &TenantId, server: &ServerId) -> Result<(), Error> {
+    let row = state.tenant(tenant.as_str());
+    if row.and_then(|t| t.cell(server)).is_some_and(|cell| cell.enabled) {
+        return Ok(());
+    }
+    Err(Error::new(Code::Refused, "not_enabled", format!("{server} is not enabled for {tenant}"))
+        .help(format!("mcpdeck enable {server} {tenant} (the tenant's agents are told that it does not exist)")))
+}
+
+/// Method and params of what was typed: a method is known by its form, everything else is a tool.
+fn request(
+    session: &Session,
+    what: &str,
+    typed: Typed,
+    tenant: &TenantId,
+    server: &ServerId,
+) -> Result<(Option<String>, String), Error> {
+    if is_method(what) {
+        let params = match typed {
+            Typed::Json(text) => text,
+            Typed::Pairs(pairs) => Value::Object(arguments::build(&pairs, &Value::Null)?).to_string(),
+        };
+        return Ok((Some(what.to_owned()), params));
+    }
+    let arguments = match typed {
+        Typed::Json(text) if text.is_empty() => "{}".to_owned(),
+        Typed::Json(text) => text,
+        Typed::Pairs(pairs) => {
+            let schema = schema_of(session, what, tenant, server)?;
+            Value::Object(arguments::build(&pairs, &schema)?).to_string()
+        }
+    };
+    // The text of the arguments goes in as it was typed: big numbers keep their digits.
+    Ok((Some("tools/call".to_owned()), format!("{{\"name\":{},\"arguments\":{arguments}}}", Value::from(what))))
+}
+
+/// Families of MCP methods, in every revision.
+const FAMILIES: [&str; 12] = [
+    "tools",
+    "prompts",
+    "resources",
+    "completion",
+    "logging",
+    "server",
+    "notifications",
+    "sampling",
+    "elicitation",
+    "roots",
+    "tasks",
+    "subscriptions",
+];
+
+fn is_method(what: &str) -> bool {
+    matches!(what, "ping" | "initialize") || what.split_once('/').is_some_and(|(family, _)| FAMILIES.contains(&family))
+}
+
+/// The tool's input schema as the tenant sees it; `Null` if the server does not tell, and the server then decides.
+fn schema_of(session: &Session, tool: &str, tenant: &TenantId, server: &ServerId) -> Result<Value, Error> {
+    let query = Query::Catalog { tenant: tenant.clone(), server: server.clone(), wake: true };
+    let Answer::Catalog(catalog) = session.ask(query)? else { return Ok(Value::Null) };
+    let tools: Vec<Value> = serde_json::from_str(&catalog.tools).unwrap_or_default();
+    let found = tools.into_iter().find(|t| t.get("name").and_then(Value::as_str) == Some(tool));
+    Ok(found.and_then(|mut t| t.get_mut("inputSchema").map(Value::take)).unwrap_or(Value::Null))
+}
+
+/// Follows the call to its end and prints the answer.
+fn send(session: &Session, call: ConsoleCall, wire: bool) -> Result<Code, Error> {
+    let (tenant, server) = (call.tenant.clone(), call.server.clone());
+    let mut body = String::new();
+    let mut record = None;
+    stream::each_chunk(session, Feed::Call(Box::new(call)), |chunk| {
+        match chunk {
+            Chunk::Call(CallEvent::Body(part)) => body.push_str(&part),
+            Chunk::Call(CallEvent::Done(done)) => record = Some(*done),
+            Chunk::Call(event) => tell(&event, wire),
+            _ => {}
+        }
+        Ok(())
+    })?;
+    let Some(record) = record else {
+        return Err(Error::failed(format!("the call to {server} as {tenant} was cancelled")));
+    };
+    finish(session.output, &record, &body)
+}
+
+/// Progress and the like, on standard error.
+fn tell(event: &CallEvent, wire: bool) {
+    match event {
+        CallEvent::Wire { sent, text, .. } if wire => note(&format!("{} {text}", if *sent { '>' } else { '<' })),
+        CallEvent::Waking { instance } => note(&format!("starting {instance}")),
+        CallEvent::Progress { percent: Some(percent), text } => note(&format!("{percent:.0} % {text}")),
+        CallEvent::Progress { percent: None, text } => note(text),
+        CallEvent::Log { level, text } => note(&format!("{level}: {text}")),
+        _ => {}
+    }
+}
+
+/// What `call -o json` prints.
+#[derive(Serialize)]
+struct Finished<'a> {
+    call: String,
+    outcome: &'static str,
+    instance: Option<String>,
+    took_ms: f64,
+    /// The JSON-RPC answer as it came.
+    response: Option<&'a RawValue>,
+}
+
+fn finish(format: Output, record: &CallRecord, body: &str) -> Result<Code, Error> {
+    let answer: Value = serde_json::from_str(body).unwrap_or(Value::Null);
+    let is_error = answer.pointer("/result/isError") == Some(&Value::Bool(true));
+    match format {
+        Output::Json => {
+            let finished = Finished {
+                call: record.id.to_string(),
+                outcome: record.outcome.name(),
+                instance: record.instance.as_ref().map(ToString::to_string),
+                took_ms: record.took_us as f64 / 1000.0,
+                response: serde_json::from_str(body).ok(),
+            };
+            print(&output::json_line(&finished)?)?;
+        }
+        Output::Table => {
+            if let Some(result) = answer.get("result") {
+                print(&plain(&readable(result)?))?;
+            }
+        }
+    }
+    match call_code(record.outcome, is_error) {
+        Code::Ok => Ok(Code::Ok),
+        code => Err(failure(code, record, &answer)),
+    }
+}
+
+/// A result for people: the texts of its content, or the JSON.
+fn readable(result: &Value) -> Result<String, Error> {
+    let Some(content) = result.get("content").and_then(Value::as_array).filter(|c| !c.is_empty()) else {
+        return json(result.get("structuredContent").unwrap_or(result));
+    };
+    let mut text = String::new();
+    for block in content {
+        match (block.get("text").and_then(Value::as_str), block.get("type").and_then(Value::as_str)) {
+            (Some(words), _) => text.push_str(words),
+            (None, Some(kind)) => text.push_str(&format!("[{kind}: -o json has it]")),
+            (None, None) => text.push_str(&block.to_string()),
+        }
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+fn failure(code: Code, record: &CallRecord, answer: &Value) -> Error {
+    let said = answer.pointer("/error/message").and_then(Value::as_str).map(str::to_owned);
+    let reason = record.error.clone().or(said).unwrap_or_else(|| record.outcome.to_string());
+    let (tool, server, tenant) = (record.tool.as_deref().unwrap_or(&record.method), &record.server, &record.tenant);
+    let message = format!("{tool} of {server} as {tenant}: {reason}");
+    let help = match code {
+        Code::Tool => None,
+        Code::Refused | Code::Unreachable => {
+            Some(format!("mcpdeck explain {}", shell_word(&format!("{server}@{tenant}"))))
+        }
+        _ => Some(format!("mcpdeck get calls {}", record.id)),
+    };
+    Error { code, kind: record.outcome.name(), message, help }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_are_known_by_their_form() {
+        for (what, method) in [
+            ("ping", true),
+            ("tools/list", true),
+            ("server/discover", true),
+            ("classify", false),
+            ("repo/search", false),
+            ("resources/read", true),
+        ] {
+            assert_eq!(is_method(what), method, "{what}");
+        }
+    }
+
+    #[test]
+    fn results_read_as_text_where_they_are_text() {
+        let text = |json: &str| readable(&serde_json::from_str(json).unwrap()).unwrap();
+        assert_eq!(
+            text(r#"{"content":[{"type":"text","text":"a"},{"type":"image","data":"x"}]}"#),
+            "a\n[image: -o json has it]\n"
+        );
+        assert_eq!(text(r#"{"content":[],"structuredContent":{"a":1}}"#), "{\n  \"a\": 1\n}\n");
+        assert_eq!(text("{}"), "{}\n");
+    }
+}

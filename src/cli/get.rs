@@ -1,0 +1,205 @@
+//! `get`: rows of the platform, once or as they change.
+
+use super::args::{Get, Global, Kind, Output};
+use super::error::{Code, Error};
+use super::output::{self, Table, json, json_line, print, print_rows};
+use super::rows::Listed;
+use super::session::{Need, Session};
+use super::{names, stream};
+use crate::model::filter::Filter;
+use crate::model::message::{Answer, JobRow};
+use crate::model::snapshot::{ServerRow, TenantRow};
+use crate::model::{CallRecord, Chunk, Event, Feed, InstanceRow, Query, Snapshot, Stamp};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Runs `get`.
+pub fn run(global: &Global, args: &Get) -> Result<Code, Error> {
+    match args.kind {
+        Kind::Tenants => of_snapshot::<TenantRow>(global, args, |s| &s.tenants),
+        Kind::Servers => of_snapshot::<ServerRow>(global, args, |s| &s.servers),
+        Kind::Instances => of_snapshot::<InstanceRow>(global, args, |s| &s.instances),
+        Kind::Jobs => of_snapshot::<JobRow>(global, args, |s| &s.jobs),
+        Kind::Calls => calls(global, args),
+        Kind::Events => events(global, args),
+    }
+}
+
+/// Watching a platform of one's own would hold it for as long, so it takes an owner.
+fn open(global: &Global, args: &Get) -> Result<Session, Error> {
+    Session::open(global, if args.watch { Need::Owner } else { Need::Any })
+}
+
+/// Which rows are meant.
+struct Choice<'a> {
+    filter: Filter,
+    name: Option<&'a str>,
+}
+
+impl<'a> Choice<'a> {
+    fn of<T: Listed>(args: &'a Get) -> Result<Self, Error> {
+        let filter = Filter::parse_for::<T>(args.filter.as_deref().unwrap_or_default())?;
+        Ok(Self { filter, name: args.name.as_deref() })
+    }
+
+    fn takes<T: Listed>(&self, row: &T, now: Stamp) -> bool {
+        self.name.is_none_or(|name| row.is(name)) && self.filter.matches(row, now)
+    }
+
+    fn pick<T: Listed>(&self, rows: &[Arc<T>]) -> Vec<Arc<T>> {
+        let now = Stamp::now();
+        rows.iter().filter(|row| self.takes(&***row, now)).cloned().collect()
+    }
+}
+
+fn of_snapshot<T: Listed + PartialEq>(
+    global: &Global,
+    args: &Get,
+    table: fn(&Snapshot) -> &Vec<Arc<T>>,
+) -> Result<Code, Error> {
+    let choice = Choice::of::<T>(args)?;
+    let session = open(global, args)?;
+    if args.watch {
+        return watch(&session, &choice, table);
+    }
+    let state = session.state();
+    if let Some(name) = choice.name.filter(|name| !table(&state).iter().any(|row| row.is(name))) {
+        return Err(missing(&state, args.kind, name));
+    }
+    show(session.output, &choice.pick(table(&state)))
+}
+
+fn missing(state: &Snapshot, kind: Kind, name: &str) -> Error {
+    let found = match kind {
+        Kind::Tenants => names::tenant(state, name).err(),
+        Kind::Servers => names::server(state, name).err(),
+        Kind::Instances => names::target(state, name).err(),
+        Kind::Jobs | Kind::Calls | Kind::Events => None,
+    };
+    found.unwrap_or_else(|| Error::not_found(format!("nothing here is called `{name}`")))
+}
+
+fn show<T: Listed>(format: Output, rows: &[Arc<T>]) -> Result<Code, Error> {
+    let now = Stamp::now();
+    print_rows(format, T::COLUMNS, rows.iter().map(|row| row.cells(now)), &rows)
+}
+
+/// A changed row, as a line of JSON.
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase", tag = "change", content = "row")]
+enum Change<'a, T> {
+    Added(&'a T),
+    Changed(&'a T),
+    Removed(&'a T),
+}
+
+/// Prints the table again (or its changed rows as lines of JSON) with every snapshot that changes it.
+fn watch<T: Listed + PartialEq>(
+    session: &Session,
+    choice: &Choice,
+    table: fn(&Snapshot) -> &Vec<Arc<T>>,
+) -> Result<Code, Error> {
+    let mut shown: Option<BTreeMap<String, Arc<T>>> = None;
+    let mut written = Ok(());
+    stream::each_snapshot(session, |state| {
+        let rows = choice.pick(table(state));
+        let keyed: BTreeMap<String, Arc<T>> = rows.iter().map(|row| (row.key(), row.clone())).collect();
+        if shown.as_ref() != Some(&keyed) {
+            written = match session.output {
+                Output::Table => redraw(&rows),
+                Output::Json => print_changes(shown.as_ref().unwrap_or(&BTreeMap::new()), &keyed),
+            };
+            shown = Some(keyed);
+        }
+        written.is_ok()
+    });
+    written.map(|()| Code::Ok)
+}
+
+fn redraw<T: Listed>(rows: &[Arc<T>]) -> Result<(), Error> {
+    let now = Stamp::now();
+    let mut table = Table::new(T::COLUMNS);
+    rows.iter().for_each(|row| table.push(row.cells(now)));
+    let before = if output::stdout_is_terminal() { "\x1b[H\x1b[2J" } else { "" };
+    let after = if output::stdout_is_terminal() { "" } else { "\n" };
+    print(&format!("{before}{}{after}", table.render()))
+}
+
+fn print_changes<T: Listed + PartialEq>(
+    old: &BTreeMap<String, Arc<T>>,
+    new: &BTreeMap<String, Arc<T>>,
+) -> Result<(), Error> {
+    for (key, row) in new {
+        match old.get(key) {
+            None => print(&json_line(&Change::Added(&**row))?)?,
+            Some(before) if before != row => print(&json_line(&Change::Changed(&**row))?)?,
+            Some(_) => {}
+        }
+    }
+    for (_, row) in old.iter().filter(|(key, _)| !new.contains_key(*key)) {
+        print(&json_line(&Change::Removed(&**row))?)?;
+    }
+    Ok(())
+}
+
+fn calls(global: &Global, args: &Get) -> Result<Code, Error> {
+    let choice = Choice::of::<CallRecord>(args)?;
+    let session = open(global, args)?;
+    let filter = args.filter.clone().unwrap_or_default();
+    if args.watch {
+        let feed = Feed::Traffic { filter, backlog: args.limit };
+        return stream::rows(&session, feed, |chunk| match chunk {
+            Chunk::Calls(rows) => rows.into_iter().filter(|row| choice.takes(&**row, Stamp::now())).collect(),
+            _ => Vec::<Arc<CallRecord>>::new(),
+        });
+    }
+    if let Some(name) = choice.name {
+        return call(&session, name);
+    }
+    match session.ask(Query::Calls { filter, limit: args.limit })? {
+        Answer::Calls(rows) => show(session.output, &rows),
+        _ => Err(odd_answer()),
+    }
+}
+
+/// One call with what was kept of both sides.
+fn call(session: &Session, name: &str) -> Result<Code, Error> {
+    let id = names::call(name).ok_or_else(|| Error::usage(format!("`{name}` is no call; calls are written c12")))?;
+    let Answer::Call(detail) = session.ask(Query::Call(id))? else { return Err(odd_answer()) };
+    if session.output == Output::Json {
+        return print(&json(&detail)?).map(|()| Code::Ok);
+    }
+    let mut table = Table::new(CallRecord::COLUMNS);
+    table.push(detail.record.cells(Stamp::now()));
+    let mut text = table.render();
+    for (head, body) in [("request", &detail.request), ("sent", &detail.sent), ("response", &detail.response)] {
+        let body = body.as_deref().map_or_else(|| "not kept any more".to_owned(), output::plain);
+        text.push_str(&format!("\n{head}\n{body}\n"));
+    }
+    detail.notes.iter().for_each(|note| text.push_str(&format!("note: {note}\n")));
+    print(&text).map(|()| Code::Ok)
+}
+
+fn events(global: &Global, args: &Get) -> Result<Code, Error> {
+    let choice = Choice::of::<Event>(args)?;
+    let session = open(global, args)?;
+    let chosen = |rows: Vec<Event>| -> Vec<Arc<Event>> {
+        rows.into_iter().filter(|row| choice.takes(row, Stamp::now())).map(Arc::new).collect()
+    };
+    if args.watch {
+        return stream::rows(&session, Feed::Events { backlog: args.limit }, |chunk| match chunk {
+            Chunk::Events(rows) => chosen(rows),
+            _ => Vec::new(),
+        });
+    }
+    match session.ask(Query::Events { limit: args.limit })? {
+        Answer::Events(rows) => show(session.output, &chosen(rows)),
+        _ => Err(odd_answer()),
+    }
+}
+
+/// An answer of another kind than the question: a mistake of ours.
+pub fn odd_answer() -> Error {
+    Error::failed("the owner answered another question than the one asked; this is a bug of mcpdeck")
+}

@@ -1,0 +1,108 @@
+//! `logs`, `explain` and `journal`: what happened, and why.
+
+use super::args::{Global, Logs, Output};
+use super::error::{Code, Error};
+use super::get::odd_answer;
+use super::output::Align::{self, Left};
+use super::output::{Column, json_line, maybe, print, print_rows, time};
+use super::session::{Need, Session};
+use super::{names, stream};
+use crate::model::filter::Filter;
+use crate::model::message::{Answer, ExplainWhat, Explained, JournalEntry, LogLine, LogSource};
+use crate::model::{Chunk, Feed, Query, Snapshot, Stamp};
+
+/// `logs`: lines of instances, or mcpdeck's own.
+pub fn logs(global: &Global, args: &Logs) -> Result<Code, Error> {
+    let filter = Filter::parse_for::<LogLine>(args.filter.as_deref().unwrap_or_default())?;
+    let session = Session::open(global, Need::Owner)?;
+    let state = session.state();
+    let mut targets = args.targets.iter().map(|t| names::target(&state, t).map(Some)).collect::<Result<Vec<_>, _>>()?;
+    if targets.is_empty() {
+        targets.push(None);
+    }
+    let feed = Feed::Logs { targets, tail: args.tail, follow: args.follow };
+    stream::each_chunk(&session, feed, |chunk| {
+        let Chunk::Logs(lines) = chunk else { return Ok(()) };
+        let text: Result<String, Error> = lines
+            .iter()
+            .filter(|line| filter.matches(*line, Stamp::now()))
+            .map(|line| match session.output {
+                Output::Json => json_line(line),
+                Output::Table => Ok(log_text(line)),
+            })
+            .collect();
+        print(&text?)
+    })?;
+    Ok(Code::Ok)
+}
+
+fn log_text(line: &LogLine) -> String {
+    let from = line.instance.as_ref().map_or_else(|| "mcpdeck".to_owned(), ToString::to_string);
+    let source = match line.source {
+        LogSource::Stderr => "",
+        LogSource::Garbage => "stdout: ",
+        LogSource::Deck => "deck: ",
+    };
+    format!("{} {from} {source}{}\n", time(line.at), super::output::one_line(&line.text))
+}
+
+const EXPLAINED: &[Column] = &[("", Left), ("CHECK", Left), ("EVIDENCE", Left), ("NEXT", Left)];
+
+/// `explain`: check by check.
+pub fn explain(global: &Global, what: &str) -> Result<Code, Error> {
+    let session = Session::open(global, Need::Any)?;
+    let what = meant(&session.state(), what)?;
+    let Answer::Explain(checks) = session.ask(Query::Explain(what))? else { return Err(odd_answer()) };
+    print_rows(session.output, EXPLAINED, checks.iter().map(explained_cells), &checks)
+}
+
+fn explained_cells(check: &Explained) -> Vec<String> {
+    let mark = match check.passed {
+        Some(true) => "ok",
+        Some(false) => "NO",
+        None => "?",
+    };
+    vec![mark.to_owned(), check.check.clone(), check.evidence.clone(), maybe(check.next.clone())]
+}
+
+/// `c12` is a call, a server's name (or `server@tenant`) an instance, everything else a tenant.
+fn meant(state: &Snapshot, text: &str) -> Result<ExplainWhat, Error> {
+    let server = text.split(['@', '#']).next().unwrap_or(text);
+    if state.server(server).is_some() {
+        return Ok(ExplainWhat::Instance(names::target(state, text)?));
+    }
+    if let Some(tenant) = state.find_tenant(text) {
+        return Ok(ExplainWhat::Tenant(tenant.def.id.clone()));
+    }
+    match text.strip_prefix('c').and_then(|n| n.parse().ok()) {
+        Some(id) => Ok(ExplainWhat::Call(crate::model::CallId(id))),
+        None => names::target(state, text).map(ExplainWhat::Instance),
+    }
+}
+
+const JOURNAL: &[Column] =
+    &[("TIME", Left), ("BY", Left), ("FACE", Left), ("VERB", Left), ("OBJECT", Left), ("OUTCOME", Align::Left)];
+
+/// `journal`: what operators did, newest first.
+pub fn journal(global: &Global, limit: u32) -> Result<Code, Error> {
+    let session = Session::open(global, Need::Any)?;
+    let Answer::Journal(entries) = session.ask(Query::Journal { limit })? else { return Err(odd_answer()) };
+    print_rows(session.output, JOURNAL, entries.iter().map(journal_cells), &entries)
+}
+
+fn journal_cells(entry: &JournalEntry) -> Vec<String> {
+    let face = match entry.operator.face {
+        crate::model::message::Face::Screen => "screen",
+        crate::model::message::Face::Cli => "cli",
+        crate::model::message::Face::Api => "api",
+        crate::model::message::Face::Platform => "platform",
+    };
+    vec![
+        time(entry.at),
+        entry.operator.name.clone(),
+        face.to_owned(),
+        entry.verb.clone(),
+        entry.object.clone(),
+        entry.outcome.clone(),
+    ]
+}
