@@ -23,7 +23,8 @@ impl World {
             }
         });
         let plan = Plan::new(&config, []);
-        let instances = plan.instances().iter().map(|(k, p)| (k.clone(), InstanceRow::new(k.clone(), *p, Stamp(1)))).collect();
+        let instances =
+            plan.instances().iter().map(|(k, p)| (k.clone(), InstanceRow::new(k.clone(), *p, Stamp(1)))).collect();
         Self {
             plan,
             instances,
