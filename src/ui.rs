@@ -15,13 +15,26 @@
 pub mod action;
 pub mod app;
 pub mod console;
+pub mod decode;
 pub mod draw;
 pub mod fmt;
+pub mod host;
+pub mod input;
 pub mod keymap;
 pub mod latency;
 pub mod layer;
+pub mod pace;
 pub mod page;
+pub mod panic;
+pub mod picture;
 pub mod ring;
+pub mod run;
+pub mod term;
 pub mod theme;
 pub mod update;
 pub mod widget;
+
+pub use app::Options;
+pub use page::Page;
+pub use picture::{Format, frame};
+pub use run::{Ended, Error, run};

@@ -61,6 +61,8 @@ pub enum Effect {
         text: String,
         extension: &'static str,
     },
+    /// Draw every cell anew: something else wrote on the terminal.
+    Repaint,
     Suspend,
     /// The screen goes, the platform stays.
     Detach,

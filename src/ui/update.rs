@@ -272,7 +272,10 @@ impl Turn<'_> {
             Action::ExampleTraffic => self.frame(example_traffic),
             Action::ReloadSecrets => self.frame(|cx| cx.run(vec![Command::ReloadSecrets])),
             Action::ReapOrphans => self.frame(|cx| cx.run(vec![Command::ReapOrphans])),
-            Action::Refresh => self.view(|view, cx| view.sync(cx)),
+            Action::Refresh => {
+                self.effects.push(Effect::Repaint);
+                self.view(|view, cx| view.sync(cx));
+            }
             Action::Escape => self.escape(),
             _ => {
                 self.view(|view, cx| view.act(action, cx));

@@ -1,0 +1,139 @@
+//! What the loop does besides drawing: clipboard, editor, suspend, files.
+
+use super::app::Msg;
+use super::input::Reader;
+use super::term::{Tty, osc52};
+use crate::model::Stamp;
+use crate::model::message::Level;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// The world around a screen; tests have their own.
+pub trait Host {
+    fn size(&self) -> (u16, u16);
+
+    /// Seconds that the operator's clock is east of Greenwich.
+    fn utc_offset_s(&self, now: Stamp) -> i32;
+
+    /// Copies, and says how.
+    fn copy(&mut self, text: &str) -> (Level, String);
+
+    /// Stops the process until it is continued; the terminal is the shell's meanwhile.
+    fn suspend(&mut self) -> io::Result<()>;
+
+    /// The text as `$EDITOR` left it.
+    fn edit(&mut self, text: &str, extension: &str) -> impl Future<Output = Result<String, String>>;
+}
+
+/// A real terminal.
+pub struct TtyHost {
+    tty: Tty,
+    reader: Reader,
+    tmux: bool,
+    screen: bool,
+}
+
+impl TtyHost {
+    pub fn new(tty: Tty, reader: Reader) -> Self {
+        let tmux = std::env::var_os("TMUX").is_some();
+        let screen = std::env::var("TERM").is_ok_and(|t| t.starts_with("screen")) && !tmux;
+        Self { tty, reader, tmux, screen }
+    }
+
+    fn release(&self) {
+        self.reader.park();
+        self.tty.leave();
+    }
+
+    fn take_back(&self) -> io::Result<()> {
+        let taken = self.tty.enter();
+        self.reader.resume();
+        taken
+    }
+}
+
+impl Host for TtyHost {
+    fn size(&self) -> (u16, u16) {
+        self.tty.size()
+    }
+
+    fn utc_offset_s(&self, now: Stamp) -> i32 {
+        let at = i64::try_from(now.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+        at.map_or(0, |at| at.to_zoned(jiff::tz::TimeZone::system()).offset().seconds())
+    }
+
+    fn copy(&mut self, text: &str) -> (Level, String) {
+        let Some(bytes) = osc52(text, self.tmux, self.screen) else { return copy_to_file(text) };
+        match self.tty.send(&bytes) {
+            Ok(()) => (Level::Info, format!("copied {}", super::fmt::bytes(text.len() as u64))),
+            Err(error) => (Level::Error, format!("not copied: {error}")),
+        }
+    }
+
+    fn suspend(&mut self) -> io::Result<()> {
+        self.release();
+        // To this very thread: it stops here and goes on here.
+        let stopped = signal_hook::low_level::raise(signal_hook::consts::SIGTSTP);
+        self.take_back()?;
+        stopped
+    }
+
+    async fn edit(&mut self, text: &str, extension: &str) -> Result<String, String> {
+        let path = std::env::temp_dir().join(format!("mcpdeck-{}-{}.{extension}", std::process::id(), Stamp::now().0));
+        write_private(&path, text).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
+        self.release();
+        let ran = run_editor(&path).await;
+        let back = self.take_back();
+        let read = std::fs::read_to_string(&path);
+        let _ = std::fs::remove_file(&path);
+        back.map_err(|e| format!("the terminal did not come back: {e}"))?;
+        ran?;
+        read.map_err(|e| format!("cannot read {} again: {e}", path.display()))
+    }
+}
+
+async fn run_editor(path: &Path) -> Result<(), String> {
+    let editor = ["VISUAL", "EDITOR"].iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.trim().is_empty()));
+    let editor = editor.unwrap_or_else(|| "vi".to_owned());
+    let mut words = editor.split_whitespace();
+    let program = words.next().unwrap_or("vi");
+    let status = tokio::process::Command::new(program).args(words).arg(path).kill_on_drop(true).status().await;
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("{program} ended with {status}; the text is as it was")),
+        Err(error) => Err(format!("cannot run {program} (from $VISUAL or $EDITOR): {error}")),
+    }
+}
+
+/// Too long for the terminal: a file only its owner can read.
+fn copy_to_file(text: &str) -> (Level, String) {
+    let path = std::env::temp_dir().join(format!("mcpdeck-copy-{}.txt", std::process::id()));
+    match write_private(&path, text) {
+        Ok(()) => {
+            let size = super::fmt::bytes(text.len() as u64);
+            (Level::Info, format!("{size} is more than terminals copy: it lies in {}", path.display()))
+        }
+        Err(error) => (Level::Error, format!("not copied: {}: {error}", path.display())),
+    }
+}
+
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    let _ = std::fs::remove_file(path);
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(text.as_bytes())
+}
+
+/// Saves a file that must not exist yet, and says so.
+pub async fn save(path: PathBuf, text: String) -> Msg {
+    let shown = path.display().to_string();
+    let size = super::fmt::bytes(text.len() as u64);
+    let written = tokio::task::spawn_blocking(move || {
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(text.as_bytes())
+    });
+    match written.await {
+        Ok(Ok(())) => Msg::Notice(Level::Info, format!("saved {size} to {shown}")),
+        Ok(Err(error)) => Msg::Notice(Level::Error, format!("not saved to {shown}: {error}")),
+        Err(error) => Msg::Notice(Level::Error, format!("not saved to {shown}: {error}")),
+    }
+}
