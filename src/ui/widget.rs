@@ -1,7 +1,11 @@
 //! Pieces that views are made of. They know nothing of views; they import `model` and `ui::{app::Look, theme, fmt}`.
 
+pub mod form;
 pub mod graph;
+pub mod histogram;
+pub mod json_tree;
 pub mod line;
+pub mod scroll;
 pub mod table;
 
 use super::app::Look;

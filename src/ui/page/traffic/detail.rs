@@ -1,0 +1,182 @@
+//! What was kept of one call: request, what was sent after injection, response.
+
+use crate::model::call::{CallDetail, CallId};
+use crate::ui::action::Action;
+use crate::ui::app::{Cx, Look, Token};
+use crate::ui::console::tree::Tree;
+use crate::ui::fmt;
+use crate::ui::theme::Role;
+use crate::ui::widget::{self, json_tree};
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use std::cell::Cell;
+
+/// A part of the call that can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Request,
+    Sent,
+    Response,
+}
+
+impl Part {
+    const ALL: [(Part, &'static str); 3] = [(Part::Request, "request"), (Part::Sent, "sent"), (Part::Response, "response")];
+}
+
+/// The open call.
+pub struct Detail {
+    pub call: CallId,
+    token: Token,
+    answer: Option<Result<Box<CallDetail>, String>>,
+    part: Part,
+    tree: Tree,
+    top: Cell<usize>,
+    height: Cell<usize>,
+    pub search: String,
+}
+
+impl Detail {
+    pub fn new(call: CallId, token: Token) -> Self {
+        Self {
+            call,
+            token,
+            answer: None,
+            part: Part::Response,
+            tree: Tree::default(),
+            top: Cell::new(0),
+            height: Cell::new(10),
+            search: String::new(),
+        }
+    }
+
+    /// Takes the answer if it is to its question.
+    pub fn take(&mut self, token: Token, answer: Result<Box<CallDetail>, String>) {
+        if token == self.token {
+            self.answer = Some(answer);
+            let first = [Part::Response, Part::Request, Part::Sent].into_iter().find(|p| self.text(*p).is_some());
+            self.show(first.unwrap_or(Part::Response));
+        }
+    }
+
+    pub fn kept(&self) -> Option<&CallDetail> {
+        self.answer.as_ref().and_then(|a| a.as_ref().ok()).map(|d| &**d)
+    }
+
+    fn text(&self, part: Part) -> Option<&str> {
+        let kept = self.kept()?;
+        match part {
+            Part::Request => kept.request.as_deref(),
+            Part::Sent => kept.sent.as_deref(),
+            Part::Response => kept.response.as_deref(),
+        }
+    }
+
+    fn show(&mut self, part: Part) {
+        self.part = part;
+        self.tree = Tree::new(self.text(part).unwrap_or_default().to_owned());
+        self.top.set(0);
+    }
+
+    fn turn(&mut self, forward: bool) {
+        let at = Part::ALL.iter().position(|(p, _)| *p == self.part).unwrap_or(0);
+        let by = if forward { 1 } else { Part::ALL.len() - 1 };
+        self.show(Part::ALL[(at + by) % Part::ALL.len()].0);
+    }
+
+    pub fn find(&mut self, forward: bool) -> bool {
+        let needle = self.search.clone();
+        self.tree.search(&needle, forward)
+    }
+
+    /// True if the action is one of reading.
+    pub fn act(&mut self, action: Action, cx: &mut Cx) -> bool {
+        let page = self.height.get().max(2) as isize - 1;
+        match action {
+            Action::Down => self.tree.step(1),
+            Action::Up => self.tree.step(-1),
+            Action::PageDown => self.tree.step(page),
+            Action::PageUp => self.tree.step(-page),
+            Action::Top => self.tree.cursor = 0,
+            Action::Bottom => self.tree.step(isize::MAX),
+            Action::Open | Action::Fold => self.tree.toggle(usize::from(cx.shared.size.0).saturating_sub(12)),
+            Action::Right => self.tree.enter(usize::from(cx.shared.size.0).saturating_sub(12)),
+            Action::Left => self.tree.leave(),
+            Action::NextPane => self.turn(true),
+            Action::PrevPane => self.turn(false),
+            Action::CopyCell => cx.copy(self.tree.value().unwrap_or_default()),
+            Action::CopyRow => cx.copy(self.tree.text().to_string()),
+            Action::SearchNext | Action::SearchPrev => {
+                self.find(action == Action::SearchNext);
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    pub fn draw(&self, look: &Look, frame: &mut Frame, area: Rect) {
+        let inner = widget::pane(look, frame, area, &self.title(), true);
+        let mut lines = self.head(look);
+        lines.push(self.tabs(look));
+        let head = (lines.len() as u16).min(inner.height.saturating_sub(1));
+        widget::lines(frame, Rect { height: head, ..inner }, &lines[lines.len() - usize::from(head)..]);
+        let body = Rect { y: inner.y + head, height: inner.height - head, ..inner };
+        self.height.set(usize::from(body.height));
+        match (&self.answer, self.text(self.part), &self.tree.error) {
+            (None, ..) => widget::empty(look, frame, body, "asking …"),
+            (Some(Err(why)), ..) => widget::empty(look, frame, body, why),
+            (_, None, _) => widget::empty(look, frame, body, "not kept (the payload ring is bounded; failed calls are kept longest)"),
+            (_, Some(text), Some(error)) => {
+                let clean = json_tree::clean(&text.chars().take(4_000).collect::<String>());
+                widget::empty(look, frame, body, &format!("no JSON: {error}\n{clean}"));
+            }
+            _ => json_tree::draw(look, frame, body, &self.tree, &self.top, true),
+        }
+    }
+
+    fn title(&self) -> String {
+        match self.kept() {
+            Some(kept) => {
+                let record = &kept.record;
+                format!("{} ── {} · {} · {}", record.id, record.outcome, fmt::took(record.took_us), fmt::bytes(record.response_bytes))
+            }
+            None => self.call.to_string(),
+        }
+    }
+
+    fn head(&self, look: &Look) -> Vec<Line<'static>> {
+        let Some(kept) = self.kept() else { return Vec::new() };
+        let record = &kept.record;
+        let instance = record.instance.as_ref().map_or_else(|| "no instance".to_owned(), ToString::to_string);
+        let tool = record.tool.as_deref().map(|t| format!(" {t}")).unwrap_or_default();
+        let dim = look.style(Role::Dim);
+        let mut lines = vec![
+            Line::from(format!("{} as {} at {}  {}{tool}", instance, record.tenant, look.time(record.at), record.method)),
+            Line::styled(
+                format!(
+                    "took {}: waking {}, upstream {}; by {} ({})",
+                    fmt::took(record.took_us),
+                    fmt::took(record.wake_us),
+                    fmt::took(record.upstream_us),
+                    record.principal,
+                    record.origin.name()
+                ),
+                dim,
+            ),
+        ];
+        lines.extend(record.error.iter().map(|e| Line::styled(json_tree::clean(e), look.style(Role::Bad))));
+        lines.extend(kept.notes.iter().map(|note| Line::styled(note.clone(), dim)));
+        lines
+    }
+
+    fn tabs(&self, look: &Look) -> Line<'static> {
+        let mut spans = Vec::new();
+        for (part, name) in Part::ALL {
+            let role = if part == self.part { Role::TabActive } else { Role::Tab };
+            let size = self.text(part).map_or_else(|| "not kept".to_owned(), |t| fmt::bytes(t.len() as u64));
+            spans.push(Span::styled(format!(" {name} "), look.style(role)));
+            spans.push(Span::styled(format!("{size}  "), look.style(Role::Dim)));
+        }
+        Line::from(spans)
+    }
+}
