@@ -1,6 +1,27 @@
 //! The data plane: carries MCP messages from a caller, under a tenant, to an upstream and back.
 //! Imports `model` and `config` only; knows no backend, store, control or face.
 
+mod call;
+mod context;
+mod era;
+mod flight;
+mod gate;
+mod inspect;
+mod ledger;
+mod listing;
+mod lists;
+mod message;
+mod meter;
+mod open;
+mod outcome;
+mod payload;
+mod probe;
+mod redact;
+mod slot;
+mod table;
+mod upstream;
+mod wire;
+
 use crate::model::call::{CallDetail, Origin};
 use crate::model::instance::ProbeFacts;
 use crate::model::message::{CallEvent, Catalog, ConsoleCall, Preview};
@@ -9,14 +30,37 @@ use crate::model::server::EraChoice;
 use crate::model::{
     CallId, CallRecord, Era, InstanceKey, PendingCall, ServerDef, ServerId, Stamp, State, TenantDef, TenantId,
 };
+use arc_swap::ArcSwap;
 use bytes::Bytes;
+use flight::Flights;
+use meter::Meter;
+use payload::Payloads;
+use slot::Slots;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
+use table::Index;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 
+/// Room in the queues to control. A full one refuses the call (demands), counts (records) or loses news (notes).
+const DEMANDS: usize = 4096;
+const RECORDS: usize = 8192;
+const NOTES: usize = 1024;
+
 /// The router. Cheap to share; no lock is held over an await and none is shared by all calls.
-pub struct Router {}
+pub struct Router {
+    table: ArcSwap<Index>,
+    slots: Slots,
+    flights: Flights,
+    meter: Meter,
+    payloads: Payloads,
+    next_call: AtomicU64,
+    dropped_records: AtomicU64,
+    demands: mpsc::Sender<Demand>,
+    records: mpsc::Sender<Arc<CallRecord>>,
+    notes: mpsc::Sender<Note>,
+}
 
 /// The other ends of the router's queues; control owns them.
 pub struct RouterEnds {
@@ -159,94 +203,112 @@ pub struct Figures {
 impl Router {
     /// A router with an empty table, and the far ends of its queues.
     pub fn new() -> (Arc<Self>, RouterEnds) {
-        todo!()
+        let (demands, demands_end) = mpsc::channel(DEMANDS);
+        let (records, records_end) = mpsc::channel(RECORDS);
+        let (notes, notes_end) = mpsc::channel(NOTES);
+        let router = Self {
+            table: ArcSwap::default(),
+            slots: Slots::default(),
+            flights: Flights::default(),
+            meter: Meter::default(),
+            payloads: Payloads::default(),
+            next_call: AtomicU64::new(1),
+            dropped_records: AtomicU64::new(0),
+            demands,
+            records,
+            notes,
+        };
+        (Arc::new(router), RouterEnds { demands: demands_end, records: records_end, notes: notes_end })
     }
 
     /// Swaps the table; calls under way keep the one they began with. Slots of instances no longer named stay
     /// until [`Router::remove`].
-    pub fn set_table(&self, _table: Table) {
-        todo!()
+    pub fn set_table(&self, table: Table) {
+        self.table.store(Arc::new(Index::new(table)));
     }
 
     /// Puts an instance's gate into a state (creating its slot), with the reason that a refused call is told.
-    pub fn set_state(&self, _key: &InstanceKey, _state: State, _reason: &str) {
-        todo!()
+    pub fn set_state(&self, key: &InstanceKey, state: State, reason: &str) {
+        let slot = self.slots.get_or_add(key);
+        slot.reason.store(Arc::new(reason.to_owned()));
+        slot.gate.set_state(state);
+        slot.changed.notify_waiters();
     }
 
     /// Connects, probes the era, shakes hands. On success calls flow once the state serves.
-    pub async fn open(
-        &self,
-        _key: &InstanceKey,
-        _connect: Connect,
-        _options: OpenOptions,
-    ) -> Result<Opened, OpenError> {
-        todo!()
+    pub async fn open(&self, key: &InstanceKey, connect: Connect, options: OpenOptions) -> Result<Opened, OpenError> {
+        open::open(self, key, connect, options).await
     }
 
     /// Ends the upstream session and drops its pipes; pending calls fail at once as `transport` with `reason`.
-    pub fn close(&self, _key: &InstanceKey, _reason: &str) {
-        todo!()
+    pub fn close(&self, key: &InstanceKey, reason: &str) {
+        if let Some(link) = self.slots.get(key).and_then(|slot| slot.link.swap(None)) {
+            link.upstream.close(reason);
+        }
     }
 
     /// (serving, 0 in flight) -> stopping, atomically. False if a call came first; the state is then unchanged.
-    pub fn begin_stop(&self, _key: &InstanceKey) -> bool {
-        todo!()
+    pub fn begin_stop(&self, key: &InstanceKey) -> bool {
+        self.slots.get(key).is_some_and(|slot| slot.gate.begin_stop())
     }
 
-    /// Forgets an instance's slot.
-    pub fn remove(&self, _key: &InstanceKey) {
-        todo!()
+    /// Forgets an instance's slot (and closes it, if it is open).
+    pub fn remove(&self, key: &InstanceKey) {
+        self.close(key, "the instance was removed");
+        self.slots.remove(key);
     }
 
     /// Carries one call to its end; never panics, always answers. Dropping the future cancels the call upstream.
-    pub async fn call(&self, _request: CallRequest) -> CallReply {
-        todo!()
+    pub async fn call(&self, request: CallRequest) -> CallReply {
+        call::carry(self, request).await
     }
 
     /// Cancels a call under way (its `call` answers with outcome `cancelled`). False if there is none.
-    pub fn cancel(&self, _id: CallId) -> bool {
-        todo!()
+    pub fn cancel(&self, id: CallId) -> bool {
+        self.flights.cancel(id)
     }
 
     /// Asks the upstream on the traffic path without counting as activity and without re-initialising: `ping` (legacy)
     /// or `server/discover` (modern), then `tools/list` if it has tools.
-    pub async fn probe(&self, _key: &InstanceKey, _timeout: Duration) -> ProbeFacts {
-        todo!()
+    pub async fn probe(&self, key: &InstanceKey, timeout: Duration) -> ProbeFacts {
+        let link = self.slots.get(key).and_then(|slot| slot.live());
+        probe::probe(link.as_deref(), timeout).await
     }
 
-    pub fn activity(&self, _key: &InstanceKey) -> Activity {
-        todo!()
+    pub fn activity(&self, key: &InstanceKey) -> Activity {
+        self.slots.get(key).map(|slot| slot.activity(&self.flights)).unwrap_or_default()
     }
 
     /// Calls not answered yet, oldest first.
     pub fn pending(&self) -> Vec<PendingCall> {
-        todo!()
+        self.flights.rows()
     }
 
     /// What is still kept of a call.
-    pub fn detail(&self, _id: CallId) -> Option<CallDetail> {
-        todo!()
+    pub fn detail(&self, id: CallId) -> Option<CallDetail> {
+        inspect::detail(self, id)
     }
 
     /// Tools, prompts, resources and templates of a server as a tenant sees them (injected arguments hidden). Answers
     /// from the cache when the server sleeps and `wake` is false.
-    pub async fn catalog(&self, _tenant: &TenantId, _server: &ServerId, _wake: bool) -> Result<Catalog, String> {
-        todo!()
+    pub async fn catalog(&self, tenant: &TenantId, server: &ServerId, wake: bool) -> Result<Catalog, String> {
+        inspect::catalog(self, tenant, server, wake).await
     }
 
     /// Where a call would go and what would be added, without sending it.
-    pub fn preview(&self, _call: &ConsoleCall) -> Preview {
-        todo!()
+    pub fn preview(&self, call: &ConsoleCall) -> Preview {
+        inspect::preview(self, call)
     }
 
     /// The instance that serves a tenant's calls to a server ([`ServerDef::instance_for`]); `None` if it is not enabled.
-    pub fn instance_of(&self, _tenant: &TenantId, _server: &ServerId, _session: Option<u32>) -> Option<InstanceKey> {
-        todo!()
+    pub fn instance_of(&self, tenant: &TenantId, server: &ServerId, session: Option<u32>) -> Option<InstanceKey> {
+        self.table.load().route(tenant, server).ok().map(|route| route.instance(session))
     }
 
-    /// Figures per instance, per (tenant, server), per tenant, per server, and over all.
+    /// Figures per instance, per (tenant, server), per tenant, per server, and over all. What had no call for five
+    /// minutes is left out.
     pub fn figures(&self) -> AllFigures {
-        todo!()
+        AllFigures { dropped_records: self.dropped_records.load(Relaxed), ..self.meter.figures() }
     }
 }
 

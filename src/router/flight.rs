@@ -1,0 +1,182 @@
+//! Calls under way: their deadlines, progress and cancellation. Sharded by call id; no lock is held over an await.
+
+use crate::model::call::Origin;
+use crate::model::message::CallEvent;
+use crate::model::{CallId, InstanceKey, PendingCall, ServerId, Stamp, TenantId};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+const SHARDS: usize = 16;
+
+/// Locks without caring for a panic elsewhere: what these locks guard is whole between any two statements.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A call that has not been answered yet.
+pub struct Flight {
+    pub id: CallId,
+    pub at: Stamp,
+    pub began: Instant,
+    pub tenant: TenantId,
+    pub server: ServerId,
+    pub method: String,
+    pub tool: Option<String>,
+    pub origin: Origin,
+    pub principal: String,
+    pub instance: OnceLock<InstanceKey>,
+    pub cancelled: CancellationToken,
+    pub events: Option<mpsc::Sender<CallEvent>>,
+    /// An answer or progress must come within this.
+    pub timeout: Duration,
+    /// Progress cannot extend the call past this, counted from `began`.
+    pub cap: Duration,
+    waking: AtomicBool,
+    /// Microseconds after `began`.
+    deadline: AtomicU64,
+    /// `f32` bits; NaN while unknown.
+    progress: AtomicU32,
+}
+
+/// What a flight is made of.
+pub struct Plan {
+    pub id: CallId,
+    pub at: Stamp,
+    pub began: Instant,
+    pub tenant: TenantId,
+    pub server: ServerId,
+    pub method: String,
+    pub tool: Option<String>,
+    pub origin: Origin,
+    pub principal: String,
+    pub events: Option<mpsc::Sender<CallEvent>>,
+    pub timeout: Duration,
+    pub cap: Duration,
+}
+
+impl Flight {
+    pub fn new(plan: Plan) -> Self {
+        let Plan { id, at, began, tenant, server, method, tool, origin, principal, events, timeout, cap } = plan;
+        Self {
+            id,
+            at,
+            began,
+            tenant,
+            server,
+            method,
+            tool,
+            origin,
+            principal,
+            events,
+            timeout,
+            cap: cap.max(timeout),
+            instance: OnceLock::new(),
+            cancelled: CancellationToken::new(),
+            waking: AtomicBool::new(false),
+            deadline: AtomicU64::new(micros(timeout)),
+            progress: AtomicU32::new(f32::NAN.to_bits()),
+        }
+    }
+
+    pub fn deadline(&self) -> Instant {
+        self.began + Duration::from_micros(self.deadline.load(Relaxed))
+    }
+
+    /// The upstream gave a sign: the timeout counts anew, up to the cap.
+    pub fn extend(&self) {
+        let until = (self.began.elapsed() + self.timeout).min(self.cap);
+        self.deadline.fetch_max(micros(until), Relaxed);
+    }
+
+    /// Ready once the deadline, wherever progress has moved it meanwhile, is past.
+    pub async fn expired(&self) {
+        while Instant::now() < self.deadline() {
+            tokio::time::sleep_until(self.deadline()).await;
+        }
+    }
+
+    pub fn set_waking(&self, waking: bool) {
+        self.waking.store(waking, Relaxed);
+    }
+
+    pub fn progress(&self, percent: Option<f32>, text: String) {
+        self.extend();
+        if let Some(percent) = percent {
+            self.progress.store(percent.to_bits(), Relaxed);
+        }
+        self.tell(|| CallEvent::Progress { percent, text });
+    }
+
+    /// Tells whoever follows the call; lost if they are slow.
+    pub fn tell(&self, event: impl FnOnce() -> CallEvent) {
+        if let Some(events) = &self.events {
+            let _ = events.try_send(event());
+        }
+    }
+
+    fn row(&self) -> PendingCall {
+        let progress = f32::from_bits(self.progress.load(Relaxed));
+        PendingCall {
+            id: self.id,
+            at: self.at,
+            tenant: self.tenant.clone(),
+            server: self.server.clone(),
+            instance: self.instance.get().cloned(),
+            method: self.method.clone(),
+            tool: self.tool.clone(),
+            origin: self.origin,
+            principal: self.principal.clone(),
+            waking: self.waking.load(Relaxed),
+            progress: (!progress.is_nan()).then_some(progress),
+        }
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    duration.as_micros().try_into().unwrap_or(u64::MAX / 2)
+}
+
+/// All calls under way.
+#[derive(Default)]
+pub struct Flights {
+    shards: [Mutex<HashMap<CallId, Arc<Flight>>>; SHARDS],
+}
+
+impl Flights {
+    fn shard(&self, id: CallId) -> MutexGuard<'_, HashMap<CallId, Arc<Flight>>> {
+        lock(&self.shards[id.0 as usize % SHARDS])
+    }
+
+    pub fn add(&self, flight: Arc<Flight>) {
+        self.shard(flight.id).insert(flight.id, flight);
+    }
+
+    pub fn remove(&self, id: CallId) {
+        self.shard(id).remove(&id);
+    }
+
+    /// False if there is no such call.
+    pub fn cancel(&self, id: CallId) -> bool {
+        let flight = self.shard(id).get(&id).cloned();
+        flight.inspect(|f| f.cancelled.cancel()).is_some()
+    }
+
+    /// Oldest first.
+    pub fn rows(&self) -> Vec<PendingCall> {
+        let mut rows: Vec<_> =
+            self.shards.iter().flat_map(|s| lock(s).values().map(|f| f.row()).collect::<Vec<_>>()).collect();
+        rows.sort_unstable_by_key(|row| row.id);
+        rows
+    }
+
+    /// Arrival of the oldest call at an instance that is not waiting for its start.
+    pub fn oldest(&self, key: &InstanceKey) -> Option<Stamp> {
+        let here = |f: &&Arc<Flight>| !f.waking.load(Relaxed) && f.instance.get() == Some(key);
+        self.shards.iter().filter_map(|s| lock(s).values().filter(here).map(|f| f.at).min()).min()
+    }
+}

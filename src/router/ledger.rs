@@ -1,0 +1,122 @@
+//! The account of one call: whatever way it ends, answered or dropped, it is taken out of the calls under way, metered
+//! and recorded once.
+
+use super::flight::Flight;
+use super::outcome::first_line;
+use super::{CallReply, Router};
+use crate::model::tenant::AuditPolicy;
+use crate::model::{CallRecord, Era, Outcome};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use tokio::sync::mpsc::error::TrySendError;
+
+/// A tenant's call waits so long for room in the queue of records, then the record is lost and counted.
+const BLOCK: Duration = Duration::from_secs(5);
+
+pub struct Ledger<'a> {
+    router: &'a Router,
+    pub flight: Arc<Flight>,
+    pub audit: AuditPolicy,
+    pub wake_us: u64,
+    pub upstream_us: u64,
+    pub era: Option<Era>,
+    pub request: Bytes,
+    pub sent: Bytes,
+    closed: bool,
+}
+
+/// How a call ended.
+pub struct End {
+    pub outcome: Outcome,
+    pub error: Option<String>,
+    pub body: Bytes,
+}
+
+impl<'a> Ledger<'a> {
+    pub fn open(router: &'a Router, flight: Arc<Flight>, request: Bytes) -> Self {
+        router.flights.add(flight.clone());
+        Self {
+            router,
+            flight,
+            audit: AuditPolicy::default(),
+            wake_us: 0,
+            upstream_us: 0,
+            era: None,
+            request,
+            sent: Bytes::new(),
+            closed: false,
+        }
+    }
+
+    /// Records the end and makes the reply of it.
+    pub async fn close(mut self, end: End) -> CallReply {
+        let record = self.record(&end);
+        self.settle(&record, &end.body);
+        if let Err(record) = self.router.offer(record.clone())
+            && self.audit == AuditPolicy::Block
+        {
+            let sent = tokio::time::timeout(BLOCK, self.router.records.send(record)).await;
+            if sent.is_ok() {
+                self.router.dropped_records.fetch_sub(1, Relaxed);
+            }
+        }
+        CallReply { record, body: end.body }
+    }
+
+    fn settle(&mut self, record: &Arc<CallRecord>, body: &Bytes) {
+        self.closed = true;
+        self.router.flights.remove(self.flight.id);
+        self.router.meter.count(record);
+        self.router.payloads.keep(record, &self.request, &self.sent, body);
+    }
+
+    fn record(&self, end: &End) -> Arc<CallRecord> {
+        let flight = &self.flight;
+        Arc::new(CallRecord {
+            id: flight.id,
+            at: flight.at,
+            tenant: flight.tenant.clone(),
+            server: flight.server.clone(),
+            instance: flight.instance.get().cloned(),
+            method: flight.method.clone(),
+            tool: flight.tool.clone(),
+            outcome: end.outcome,
+            took_us: flight.began.elapsed().as_micros().try_into().unwrap_or(u64::MAX),
+            wake_us: self.wake_us,
+            upstream_us: self.upstream_us,
+            request_bytes: self.request.len() as u64,
+            response_bytes: end.body.len() as u64,
+            era: self.era,
+            origin: flight.origin,
+            principal: flight.principal.clone(),
+            error: end.error.as_deref().map(first_line),
+        })
+    }
+}
+
+impl Drop for Ledger<'_> {
+    fn drop(&mut self) {
+        if self.closed {
+            return;
+        }
+        let error = Some("the caller went away".to_owned());
+        let end = End { outcome: Outcome::Cancelled, error, body: Bytes::new() };
+        let record = self.record(&end);
+        self.settle(&record, &end.body);
+        let _ = self.router.offer(record);
+    }
+}
+
+impl Router {
+    /// Queues a record; a full queue counts it as dropped and gives it back.
+    fn offer(&self, record: Arc<CallRecord>) -> Result<(), Arc<CallRecord>> {
+        self.records.try_send(record).map_err(|error| {
+            self.dropped_records.fetch_add(1, Relaxed);
+            match error {
+                TrySendError::Full(record) | TrySendError::Closed(record) => record,
+            }
+        })
+    }
+}

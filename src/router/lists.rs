@@ -1,0 +1,222 @@
+//! What an instance offers, as it was listed last: kept per tenant where upstream may answer tenants differently.
+//! Owns no I/O.
+
+use super::context::ArgumentType;
+use super::flight::lock;
+use super::wire::{self, Change, Edit};
+use crate::model::{Stamp, TenantId};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::AcqRel, Ordering::Acquire};
+use std::sync::{Arc, Mutex};
+use tokio::time::Instant;
+
+/// Views kept per instance; the oldest goes first.
+const MAX_VIEWS: usize = 256;
+
+/// The lists of one instance.
+#[derive(Default)]
+pub struct Lists {
+    /// Grows with each change notice and each reopening.
+    generation: AtomicU64,
+    views: Mutex<HashMap<Option<TenantId>, Arc<View>>>,
+    /// Held while listing, so that a hundred calls that need a list ask for it once.
+    pub listing: tokio::sync::Mutex<()>,
+}
+
+/// The four lists at one moment, as JSON texts of arrays.
+#[derive(Debug)]
+pub struct View {
+    pub tools: String,
+    pub prompts: String,
+    pub resources: String,
+    pub templates: String,
+    pub facts: HashMap<String, ToolFacts>,
+    pub listed_at: Stamp,
+    pub fresh_until: Instant,
+    pub generation: u64,
+}
+
+/// What the router must know of a tool.
+#[derive(Clone, Debug, Default)]
+pub struct ToolFacts {
+    /// `annotations.readOnlyHint` is true.
+    pub read_only: bool,
+    /// JSON text of `inputSchema`.
+    schema: Box<str>,
+}
+
+impl Lists {
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Acquire)
+    }
+
+    /// Whatever is known may have changed.
+    pub fn set_stale(&self) {
+        self.generation.fetch_add(1, AcqRel);
+    }
+
+    /// The newest view, stale or not.
+    pub fn newest(&self, whose: &Option<TenantId>) -> Option<Arc<View>> {
+        lock(&self.views).get(whose).cloned()
+    }
+
+    pub fn fresh(&self, whose: &Option<TenantId>) -> Option<Arc<View>> {
+        self.newest(whose).filter(|v| v.generation == self.generation() && Instant::now() < v.fresh_until)
+    }
+
+    pub fn keep(&self, whose: Option<TenantId>, view: Arc<View>) {
+        let mut views = lock(&self.views);
+        if views.len() >= MAX_VIEWS && !views.contains_key(&whose) {
+            let oldest = views.iter().min_by_key(|(_, v)| v.listed_at).map(|(k, _)| k.clone());
+            oldest.and_then(|k| views.remove(&k));
+        }
+        views.insert(whose, view);
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Tool<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    #[serde(borrow)]
+    input_schema: Option<&'a RawValue>,
+    #[serde(borrow)]
+    annotations: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct Annotations {
+    read_only_hint: Option<bool>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct Schema<'a> {
+    #[serde(borrow)]
+    properties: Option<HashMap<Cow<'a, str>, &'a RawValue>>,
+    #[serde(borrow)]
+    additional_properties: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct Property<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Option<&'a RawValue>,
+    #[serde(borrow)]
+    format: Option<&'a RawValue>,
+    write_only: Option<bool>,
+}
+
+/// The facts of a `tools` array. What cannot be read has none (and so is not read-only).
+pub fn facts(tools: &str) -> HashMap<String, ToolFacts> {
+    let tools: Vec<&RawValue> = serde_json::from_str(tools).unwrap_or_default();
+    let read = |raw: &RawValue| {
+        let tool: Tool<'_> = serde_json::from_str(raw.get()).ok()?;
+        let annotations: Annotations =
+            tool.annotations.and_then(|a| serde_json::from_str(a.get()).ok()).unwrap_or_default();
+        let schema = tool.input_schema.map_or("{}", RawValue::get).into();
+        Some((tool.name.into_owned(), ToolFacts { read_only: annotations.read_only_hint == Some(true), schema }))
+    };
+    tools.into_iter().filter_map(read).collect()
+}
+
+impl ToolFacts {
+    /// The type that the schema gives an argument that we inject.
+    pub fn argument_type(&self, name: &str) -> ArgumentType {
+        let schema: Schema<'_> = serde_json::from_str(&self.schema).unwrap_or_default();
+        let Some(property) = schema.properties.as_ref().and_then(|p| p.get(name)) else {
+            let closed = schema.additional_properties.is_some_and(|a| a.get() == "false");
+            return if closed { ArgumentType::Absent } else { ArgumentType::Text };
+        };
+        let property: Property<'_> = serde_json::from_str(property.get()).unwrap_or_default();
+        match property.kind.map(RawValue::get) {
+            Some("\"integer\"") => ArgumentType::Integer,
+            Some("\"number\"") => ArgumentType::Number,
+            Some("\"boolean\"") => ArgumentType::Boolean,
+            _ => ArgumentType::Text,
+        }
+    }
+
+    /// Arguments that the schema calls secret (`writeOnly`, `format: password`).
+    pub fn secret_arguments(&self) -> Vec<String> {
+        let schema: Schema<'_> = serde_json::from_str(&self.schema).unwrap_or_default();
+        let secret = |raw: &RawValue| {
+            let p: Property<'_> = serde_json::from_str(raw.get()).unwrap_or_default();
+            p.write_only == Some(true) || p.format.is_some_and(|f| f.get() == "\"password\"")
+        };
+        let properties = schema.properties.unwrap_or_default();
+        properties.into_iter().filter(|(_, raw)| secret(raw)).map(|(name, _)| name.into_owned()).collect()
+    }
+}
+
+/// `tools` without the arguments that are injected. A tool whose schema cannot be edited stays as it is: what the
+/// caller gives for the argument is removed all the same.
+pub fn hide_arguments(tools: &str, hidden: &[(String, String)]) -> String {
+    if hidden.is_empty() {
+        return tools.to_owned();
+    }
+    let raw: Vec<&RawValue> = serde_json::from_str(tools).unwrap_or_default();
+    let shown: Vec<String> =
+        raw.iter().map(|t| hide_in_tool(t.get(), hidden).unwrap_or_else(|| t.get().to_owned())).collect();
+    format!("[{}]", shown.join(","))
+}
+
+fn hide_in_tool(tool: &str, hidden: &[(String, String)]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Required<'a> {
+        #[serde(borrow)]
+        required: Option<Vec<&'a RawValue>>,
+    }
+    let members = wire::members(tool).ok()?;
+    let schema = members.iter().find(|m| m.key == "inputSchema")?.text(tool);
+    let is_hidden =
+        |raw: &RawValue| wire::unquote(raw.get()).is_some_and(|name| hidden.iter().any(|(h, _)| *h == name));
+    let required: Required<'_> = serde_json::from_str(schema).ok()?;
+    let mut edits = Vec::new();
+    if let Some(names) = required.required.filter(|names| names.iter().any(|n| is_hidden(n))) {
+        let left: Vec<_> = names.into_iter().filter(|n| !is_hidden(n)).map(RawValue::get).collect();
+        let change = if left.is_empty() { Change::Remove } else { Change::Set(format!("[{}]", left.join(",")).into()) };
+        edits.push(Edit::new("required", change));
+    }
+    let removals = hidden.iter().map(|(name, _)| Edit::new(name.as_str(), Change::Remove)).collect();
+    edits.push(Edit::new("properties", Change::Within(removals)));
+    let mut out = String::with_capacity(tool.len());
+    wire::splice(tool, &[Edit::new("inputSchema", Change::Within(edits))], &mut out).ok()?;
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOOLS: &str = r#"[{"name":"search","annotations":{"readOnlyHint":true},"inputSchema":{"type":"object",
+        "properties":{"customer_id":{"type":"integer"},"q":{"type":"string"},"pin":{"type":"string","format":"password"}},
+        "required":["customer_id","q"]}},{"name":"put","inputSchema":{"type":"object","properties":{},
+        "additionalProperties":false}}]"#;
+
+    #[test]
+    fn facts_say_what_a_call_needs() {
+        let facts = facts(TOOLS);
+        let (search, put) = (&facts["search"], &facts["put"]);
+        assert!(search.read_only && !put.read_only);
+        assert_eq!(search.argument_type("customer_id"), ArgumentType::Integer);
+        assert_eq!(search.argument_type("other"), ArgumentType::Text);
+        assert_eq!(put.argument_type("customer_id"), ArgumentType::Absent);
+        assert_eq!(search.secret_arguments(), ["pin"]);
+    }
+
+    #[test]
+    fn injected_arguments_are_hidden() {
+        let shown = hide_arguments(TOOLS, &[("customer_id".into(), "x".into())]);
+        assert!(!shown.contains("customer_id"), "{shown}");
+        assert!(shown.contains(r#""required":["q"]"#), "{shown}");
+        let shown = hide_arguments(TOOLS, &[("customer_id".into(), "x".into()), ("q".into(), "x".into())]);
+        assert!(!shown.contains("required"), "{shown}");
+    }
+}

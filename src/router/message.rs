@@ -1,0 +1,184 @@
+//! A caller's message: what it is, and what goes upstream in its place. Pure.
+
+use super::CallBody;
+use super::context::{ArgumentType, Injection};
+use super::era;
+use super::outcome::Stop;
+use super::wire::{self, Change, Edit, Member, WireError};
+use crate::model::{CallId, Era, Outcome};
+use bytes::Bytes;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+
+/// A message that was read.
+#[derive(Debug)]
+pub struct Message {
+    pub text: Bytes,
+    pub kind: Kind,
+    /// Empty where there is none.
+    pub method: String,
+    /// Tool, prompt or resource name.
+    pub name: Option<String>,
+    /// The caller's id, as JSON text; `null` if there is none.
+    pub id: String,
+    /// The caller asked for progress.
+    pub has_token: bool,
+    /// `params` is a list (or a scalar), so that nothing can be put into it.
+    positional: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Request,
+    /// A request whose id is no string or number: nothing can be put in its place.
+    Nameless,
+    Notification,
+    /// Neither; an answer perhaps.
+    Response,
+    /// No JSON object at all. Sent as it is: only operators may.
+    Malformed,
+}
+
+/// What goes upstream.
+pub struct Dressing<'a> {
+    pub id: u64,
+    pub era: Era,
+    pub injection: &'a Injection,
+    /// Ask for progress, though the caller may not have.
+    pub progress: bool,
+}
+
+impl Message {
+    /// Reads a caller's message. `operator`: it may be malformed.
+    pub fn read(body: CallBody, id: CallId, operator: bool) -> Result<Self, Stop> {
+        let bytes = match body {
+            CallBody::Raw(bytes) => bytes,
+            CallBody::Method { method, params } => compose(&method, &params, id)?.into(),
+        };
+        let text = match std::str::from_utf8(&bytes) {
+            Ok(text) => text,
+            Err(error) => return Self::malformed(bytes, operator, &format!("not UTF-8: {error}")),
+        };
+        match wire::members(text) {
+            Ok(members) => {
+                let read = Self::of_members(text, &members)?;
+                if read.kind == Kind::Response && !operator {
+                    return Err(Stop::new(Outcome::Protocol, "not a request: it has no method"));
+                }
+                Ok(Self { text: bytes, ..read })
+            }
+            // A list of messages would carry what nobody looked at.
+            Err(_) if text.trim_start().starts_with('[') => {
+                Err(Stop::refused("batches are not carried: send one message at a time"))
+            }
+            Err(WireError::Json(error)) => Self::malformed(bytes, operator, &error),
+            Err(error) => Err(Stop::refused(error.to_string())),
+        }
+    }
+
+    fn malformed(text: Bytes, operator: bool, error: &str) -> Result<Self, Stop> {
+        if !operator {
+            return Err(Stop::new(Outcome::Protocol, format!("not a JSON-RPC message: {error}")));
+        }
+        Ok(Self {
+            text,
+            kind: Kind::Malformed,
+            method: String::new(),
+            name: None,
+            id: "null".to_owned(),
+            has_token: false,
+            positional: false,
+        })
+    }
+
+    fn of_members(text: &str, members: &[Member<'_>]) -> Result<Self, Stop> {
+        let find = |key: &str| members.iter().find(|m| m.key == key).map(|m| m.text(text));
+        let method = find("method").and_then(wire::unquote).map(Cow::into_owned);
+        let id = find("id");
+        let kind = match (&method, id) {
+            (None, _) => Kind::Response,
+            (Some(_), None) => Kind::Notification,
+            (Some(_), Some(id)) if id.starts_with(['"', '-']) || id.starts_with(|c: char| c.is_ascii_digit()) => {
+                Kind::Request
+            }
+            (Some(_), Some(_)) => Kind::Nameless,
+        };
+        let params = find("params").filter(|p| p.starts_with('{')).unwrap_or("{}");
+        let inside = wire::members(params).map_err(|e| Stop::refused(format!("params: {e}")))?;
+        let of_params = |key: &str| inside.iter().find(|m| m.key == key).map(|m| m.text(params));
+        let name = of_params("name").or_else(|| of_params("uri")).and_then(wire::unquote).map(Cow::into_owned);
+        let meta = of_params("_meta").and_then(|meta| wire::members(meta).ok()).unwrap_or_default();
+        Ok(Self {
+            text: Bytes::new(),
+            kind,
+            method: method.unwrap_or_default(),
+            name,
+            id: id.unwrap_or("null").to_owned(),
+            has_token: meta.iter().any(|m| m.key == "progressToken"),
+            positional: find("params").is_some_and(|p| !p.starts_with(['{', 'n'])),
+        })
+    }
+
+    pub fn is_tool_call(&self) -> bool {
+        self.method == "tools/call"
+    }
+
+    /// The message for the upstream: our id, the tenant's context in place of what the caller wrote there, the keys
+    /// that the era asks for. Everything else is the caller's, byte for byte.
+    pub fn dress(&self, with: &Dressing<'_>, type_of: impl Fn(&str) -> ArgumentType) -> Result<Vec<u8>, Stop> {
+        let edits = match self.kind {
+            Kind::Malformed => return Ok(self.text.to_vec()),
+            Kind::Response => vec![Edit::new("method", Change::Keep), Edit::new("params", Change::Keep)],
+            Kind::Request | Kind::Nameless | Kind::Notification => {
+                vec![
+                    Edit::new("method", Change::Keep),
+                    Edit::new("id", self.id_change(with)),
+                    Edit::new("params", self.params_change(with, type_of)),
+                ]
+            }
+        };
+        let text = String::from_utf8_lossy(&self.text);
+        let mut out = String::with_capacity(text.len() + 512);
+        wire::splice(&text, &edits, &mut out).map_err(|e| Stop::refused(format!("the message was not sent: {e}")))?;
+        Ok(out.into_bytes())
+    }
+
+    fn id_change(&self, with: &Dressing<'_>) -> Change<'static> {
+        match self.kind {
+            Kind::Request => Change::Set(with.id.to_string().into()),
+            _ => Change::Keep,
+        }
+    }
+
+    fn params_change<'a>(&self, with: &'a Dressing<'_>, type_of: impl Fn(&str) -> ArgumentType) -> Change<'a> {
+        // A list holds no keys, so nothing of ours can be forged in it; but where ours must go in, it is refused.
+        if self.positional && with.injection.meta.is_none() && with.injection.arguments.is_empty() {
+            return Change::Keep;
+        }
+        let mut meta = vec![with.injection.meta_edit()];
+        if self.kind == Kind::Request && (self.has_token || with.progress) {
+            meta.push(Edit::set("progressToken", with.id.to_string()));
+        }
+        if with.era == Era::Modern {
+            meta.extend(era::modern_meta());
+        }
+        let mut params = vec![
+            Edit::new("name", Change::Keep),
+            Edit::new("uri", Change::Keep),
+            Edit::new("_meta", Change::Within(meta)),
+        ];
+        if self.is_tool_call() && !with.injection.arguments.is_empty() {
+            params.push(Edit::new("arguments", Change::Within(with.injection.argument_edits(type_of))));
+        }
+        Change::Within(params)
+    }
+}
+
+fn compose(method: &str, params: &str, id: CallId) -> Result<String, Stop> {
+    let head = format!(r#"{{"jsonrpc":"2.0","id":{},"method":{}"#, id.0, wire::quote(method));
+    if params.trim().is_empty() {
+        return Ok(head + "}");
+    }
+    serde_json::from_str::<&RawValue>(params).map_err(|e| Stop::refused(format!("params are not JSON: {e}")))?;
+    Ok(format!(r#"{head},"params":{params}}}"#))
+}

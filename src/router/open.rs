@@ -1,0 +1,53 @@
+//! Opens an instance's connection: pipes or URL, probe, handshake.
+
+use super::era::{self, Greeting};
+use super::slot::Link;
+use super::upstream::serverside::Observer;
+use super::upstream::stdio::Stdio;
+use super::upstream::{Upstream, Wire};
+use super::{Connect, OpenError, OpenOptions, Opened, Router};
+use crate::model::InstanceKey;
+use std::sync::Arc;
+
+/// See [`Router::open`].
+pub async fn open(
+    router: &Router,
+    key: &InstanceKey,
+    connect: Connect,
+    options: OpenOptions,
+) -> Result<Opened, OpenError> {
+    let slot = router.slots.get_or_add(key);
+    let observer = Observer { key: key.clone(), notes: router.notes.clone(), lists: slot.lists.clone() };
+    let (wire, secrets) = match connect {
+        Connect::Stdio { stdin, stdout } => {
+            (Wire::Stdio(Stdio::connect(stdin, stdout, options.max_message, observer)), Vec::new())
+        }
+        Connect::Http { .. } => return Err(OpenError::Transport("HTTP is not built in yet".to_owned())),
+    };
+    let upstream = Upstream::new(wire);
+    let greeting = match era::greet(&upstream, &options).await {
+        Ok(greeting) => greeting,
+        Err(error) => {
+            upstream.close("it was not opened");
+            return Err(error);
+        }
+    };
+    let opened = opened(&greeting);
+    let link =
+        Link { upstream, opened: opened.clone(), greeting: greeting.initialized, secrets, offers: greeting.offers };
+    slot.lists.set_stale();
+    if let Some(before) = slot.link.swap(Some(Arc::new(link))) {
+        before.upstream.close("it was opened anew");
+    }
+    slot.changed.notify_waiters();
+    Ok(opened)
+}
+
+fn opened(greeting: &Greeting) -> Opened {
+    Opened {
+        era: greeting.era,
+        server_info: greeting.server_info.clone(),
+        instructions: greeting.instructions.clone(),
+        capabilities: greeting.capabilities.clone(),
+    }
+}

@@ -1,0 +1,154 @@
+//! One slot per instance: its gate, its connection, its lists. Slots outlive connections. The map is sharded and
+//! swapped, so that a call finds its slot without a lock.
+
+use super::flight::lock;
+use super::gate::{self, Gate};
+use super::lists::Lists;
+use super::upstream::Upstream;
+use super::{Opened, flight::Flights};
+use crate::model::secret::Secret;
+use crate::model::{InstanceKey, Stamp, State};
+use crate::router::Activity;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use std::collections::HashMap;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use tokio::sync::Notify;
+
+const SHARDS: usize = 64;
+
+/// An instance as the router sees it.
+pub struct Slot {
+    pub key: InstanceKey,
+    pub gate: Arc<Gate>,
+    /// Why it is in its state, for a refused call.
+    pub reason: ArcSwap<String>,
+    pub link: ArcSwapOption<Link>,
+    pub lists: Arc<Lists>,
+    pub waiting: AtomicU32,
+    /// Told at each change of the state or the connection, so that whoever waits looks again.
+    pub changed: Notify,
+    /// Milliseconds since the epoch; 0: never.
+    last: AtomicU64,
+    finished: AtomicU64,
+}
+
+/// An open connection and what its handshake found.
+pub struct Link {
+    pub upstream: Upstream,
+    pub opened: Opened,
+    /// The whole answer to our `initialize`, if there was one.
+    pub greeting: Option<String>,
+    /// Never shown: masked wherever a payload is.
+    pub secrets: Vec<Secret>,
+    /// `tools`, `prompts`, `resources` among the capabilities, and whether changes of lists are announced.
+    pub offers: Offers,
+}
+
+/// What a server says that it has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offers {
+    pub tools: bool,
+    pub prompts: bool,
+    pub resources: bool,
+    pub announces: bool,
+}
+
+impl Slot {
+    fn new(key: InstanceKey) -> Self {
+        Self {
+            key,
+            gate: Arc::new(Gate::new(State::Dormant)),
+            reason: ArcSwap::default(),
+            link: ArcSwapOption::empty(),
+            lists: Arc::default(),
+            waiting: AtomicU32::new(0),
+            changed: Notify::new(),
+            last: AtomicU64::new(0),
+            finished: AtomicU64::new(0),
+        }
+    }
+
+    /// The connection, if it is open.
+    pub fn live(&self) -> Option<Arc<Link>> {
+        self.link.load_full().filter(|link| link.upstream.closed().is_none())
+    }
+
+    /// True if a call would pass now.
+    pub fn can_enter(&self) -> bool {
+        gate::serves(self.gate.state()) && self.live().is_some()
+    }
+
+    /// A real call began or ended.
+    pub fn touch(&self) {
+        self.last.fetch_max(Stamp::now().0, Relaxed);
+    }
+
+    /// The upstream answered a real call.
+    pub fn touch_finished(&self) {
+        self.finished.fetch_max(Stamp::now().0, Relaxed);
+    }
+
+    pub fn activity(&self, flights: &Flights) -> Activity {
+        let stamp = |ms: &AtomicU64| Some(Stamp(ms.load(Relaxed))).filter(|s| s.0 > 0);
+        let in_flight = self.gate.in_flight();
+        Activity {
+            in_flight,
+            waiting: self.waiting.load(Relaxed),
+            oldest: if in_flight > 0 { flights.oldest(&self.key) } else { None },
+            last: stamp(&self.last),
+            finished: stamp(&self.finished),
+        }
+    }
+}
+
+type Shard = HashMap<InstanceKey, Arc<Slot>>;
+
+/// All slots.
+pub struct Slots {
+    shards: Vec<ArcSwap<Shard>>,
+    /// Held while a shard is exchanged; never while reading.
+    changing: Mutex<()>,
+}
+
+impl Default for Slots {
+    fn default() -> Self {
+        Self { shards: (0..SHARDS).map(|_| ArcSwap::default()).collect(), changing: Mutex::default() }
+    }
+}
+
+impl Slots {
+    fn shard(&self, key: &InstanceKey) -> &ArcSwap<Shard> {
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(key);
+        &self.shards[hash as usize % SHARDS]
+    }
+
+    pub fn get(&self, key: &InstanceKey) -> Option<Arc<Slot>> {
+        self.shard(key).load().get(key).cloned()
+    }
+
+    /// The slot of `key`; a new one is dormant.
+    pub fn get_or_add(&self, key: &InstanceKey) -> Arc<Slot> {
+        if let Some(slot) = self.get(key) {
+            return slot;
+        }
+        let _changing = lock(&self.changing);
+        if let Some(slot) = self.get(key) {
+            return slot;
+        }
+        let slot = Arc::new(Slot::new(key.clone()));
+        let mut shard = Shard::clone(&self.shard(key).load());
+        shard.insert(key.clone(), slot.clone());
+        self.shard(key).store(Arc::new(shard));
+        slot
+    }
+
+    pub fn remove(&self, key: &InstanceKey) -> Option<Arc<Slot>> {
+        let _changing = lock(&self.changing);
+        let mut shard = Shard::clone(&self.shard(key).load());
+        let slot = shard.remove(key);
+        self.shard(key).store(Arc::new(shard));
+        slot
+    }
+}

@@ -1,0 +1,88 @@
+//! Who may use what, indexed for the path of a call. Immutable; injections are worked out at the first call of a
+//! (tenant, server) pair and kept with the table.
+
+use super::Table;
+use super::context::Injection;
+use crate::model::{Environment, InstanceKey, ServerDef, ServerId, TenantDef, TenantId};
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+/// An indexed [`Table`].
+#[derive(Default)]
+pub struct Index {
+    servers: HashMap<ServerId, Arc<ServerDef>>,
+    tenants: HashMap<TenantId, HashMap<ServerId, Arc<Route>>>,
+}
+
+/// One tenant's way to one server.
+pub struct Route {
+    pub tenant: Arc<TenantDef>,
+    pub server: Arc<ServerDef>,
+    /// Calls of tools not marked read-only are refused.
+    pub read_only: bool,
+    injection: OnceLock<Result<Injection, String>>,
+}
+
+/// Why there is no route. A caller is told the same in each case; the record tells them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoRoute {
+    UnknownTenant,
+    UnknownServer,
+    NotEnabled,
+}
+
+impl Index {
+    pub fn new(table: Table) -> Self {
+        let servers: HashMap<_, _> = table.servers.into_iter().map(|s| (s.id.clone(), s)).collect();
+        let tenants = table.tenants.into_iter().map(|(def, enabled)| {
+            let read_only = table.read_only || def.read_only;
+            let routes = enabled.into_iter().filter_map(|id| {
+                let server = servers.get(&id)?.clone();
+                let route = Route { tenant: def.clone(), server, read_only, injection: OnceLock::new() };
+                Some((id, Arc::new(route)))
+            });
+            (def.id.clone(), routes.collect())
+        });
+        let tenants = tenants.collect();
+        Self { servers, tenants }
+    }
+
+    pub fn route(&self, tenant: &TenantId, server: &ServerId) -> Result<&Arc<Route>, NoRoute> {
+        let tenant = self.tenants.get(tenant).ok_or(NoRoute::UnknownTenant)?;
+        match tenant.get(server) {
+            Some(route) => Ok(route),
+            None if self.servers.contains_key(server) => Err(NoRoute::NotEnabled),
+            None => Err(NoRoute::UnknownServer),
+        }
+    }
+}
+
+impl Route {
+    /// The instance that serves this route.
+    pub fn instance(&self, session: Option<u32>) -> InstanceKey {
+        self.server.instance_for(&self.tenant, session)
+    }
+
+    /// Where the call counts as running: as the server says, else as the tenant.
+    pub fn environment(&self) -> Environment {
+        self.server.environment.unwrap_or(self.tenant.environment)
+    }
+
+    /// What is put into each call. `Err` names the placeholder that has no value.
+    pub fn injection(&self) -> Result<&Injection, String> {
+        self.injection.get_or_init(|| Injection::new(&self.tenant, &self.server)).as_ref().map_err(Clone::clone)
+    }
+}
+
+impl NoRoute {
+    /// For the record and for operators; a caller only ever reads "unknown server".
+    pub fn explain(self, tenant: &TenantId, server: &ServerId) -> String {
+        match self {
+            Self::UnknownTenant => format!("no tenant `{tenant}`"),
+            Self::UnknownServer => format!("no server `{server}`"),
+            Self::NotEnabled => {
+                format!("`{server}` is not enabled for `{tenant}`; `mcpdeck enable {server} {tenant}` enables it")
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The live connection to an instance. Knows ids, pipes and streams; nothing of tenants or gates.
+
+pub mod lines;
+pub mod serverside;
+pub mod stdio;
+
+use super::flight::Flight;
+use crate::model::Era;
+use bytes::Bytes;
+use hyper::header::{HeaderName, HeaderValue};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The connection ended, by whomever.
+    #[error("{0}")]
+    Closed(Arc<str>),
+    #[error("{0}")]
+    Transport(String),
+    #[error("{0}")]
+    Auth(String),
+    #[error("{0}")]
+    Protocol(String),
+    #[error("too busy: {0}")]
+    Busy(String),
+}
+
+/// One message to an upstream.
+pub struct Ask<'a> {
+    /// Our number for it; unique per upstream.
+    pub id: u64,
+    /// The message with that id in it.
+    pub body: Vec<u8>,
+    pub expects: Expects,
+    pub method: &'a str,
+    /// Tool, prompt or resource name.
+    pub name: Option<&'a str>,
+    pub era: Era,
+    /// HTTP only.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// HTTP only, legacy: whose session it is sent on.
+    pub session: SessionKey,
+    pub flight: Option<&'a Arc<Flight>>,
+    /// Drop it without `notifications/cancelled` (the handshake must not be cancelled).
+    pub quiet: bool,
+}
+
+/// Tenant and principal; `None` is our own, for probes and lists.
+pub type SessionKey = Option<(Arc<str>, Arc<str>)>;
+
+/// What comes back for a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expects {
+    /// The answer that carries our id.
+    Answer,
+    /// Whatever names no request: the message has no id that we could set.
+    Anything,
+    Nothing,
+}
+
+/// An upstream's answer: its bytes, and where the parts lie.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    pub line: Bytes,
+    pub id: Option<Range<usize>>,
+    pub result: Option<Range<usize>>,
+    pub error: Option<Range<usize>>,
+}
+
+impl Answer {
+    pub fn result(&self) -> Option<&str> {
+        std::str::from_utf8(self.line.get(self.result.clone()?)?).ok()
+    }
+
+    pub fn error(&self) -> Option<&str> {
+        std::str::from_utf8(self.line.get(self.error.clone()?)?).ok()
+    }
+}
+
+/// How to reach an instance.
+pub enum Wire {
+    Stdio(stdio::Stdio),
+}
+
+/// An open connection.
+pub struct Upstream {
+    pub wire: Wire,
+    next_id: AtomicU64,
+}
+
+impl Upstream {
+    pub fn new(wire: Wire) -> Self {
+        Self { wire, next_id: AtomicU64::new(1) }
+    }
+
+    pub fn next_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Relaxed)
+    }
+
+    /// Sends a message and waits for what it expects; has no timeout. Dropping the future cancels it upstream.
+    pub async fn ask(&self, ask: Ask<'_>) -> Result<Answer, Fault> {
+        match &self.wire {
+            Wire::Stdio(stdio) => stdio.ask(ask).await,
+        }
+    }
+
+    /// Why it is closed, if it is.
+    pub fn closed(&self) -> Option<Arc<str>> {
+        match &self.wire {
+            Wire::Stdio(stdio) => stdio.closed(),
+        }
+    }
+
+    /// Ends it; whatever waits fails with `reason`.
+    pub fn close(&self, reason: &str) {
+        match &self.wire {
+            Wire::Stdio(stdio) => stdio.close(reason),
+        }
+    }
+
+    pub fn is_http(&self) -> bool {
+        match &self.wire {
+            Wire::Stdio(_) => false,
+        }
+    }
+}

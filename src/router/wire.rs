@@ -1,0 +1,325 @@
+//! JSON-RPC text: reads the envelope without building a tree, edits single members by emitting slices of the original
+//! bytes. Owns no I/O and knows neither tenants nor upstreams.
+
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::fmt;
+use std::ops::Range;
+
+/// Why a text cannot be edited safely.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    #[error("not JSON: {0}")]
+    Json(String),
+    #[error("`{0}` is not an object")]
+    NotObject(String),
+    /// Parsers differ in which of the two they believe.
+    #[error("key `{0}` stands there twice")]
+    Duplicate(String),
+    /// Some parsers ignore case, so this could override ours.
+    #[error("key `{found}` reads as `{meant}` to some parsers")]
+    Ambiguous { found: String, meant: String },
+}
+
+/// One member of an object, as places in its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member<'a> {
+    /// Unescaped.
+    pub key: Cow<'a, str>,
+    /// Where the quoted key begins.
+    start: usize,
+    value: Range<usize>,
+}
+
+impl Member<'_> {
+    /// The value's own text.
+    pub fn text<'s>(&self, source: &'s str) -> &'s str {
+        &source[self.value.clone()]
+    }
+}
+
+/// The members of the JSON object `source`, in order; duplicate keys (after unescaping) are refused.
+pub fn members(source: &str) -> Result<Vec<Member<'_>>, WireError> {
+    let Pairs(pairs) = serde_json::from_str(source).map_err(|e| WireError::Json(e.to_string()))?;
+    let mut seen = HashSet::with_capacity(pairs.len());
+    let mut out = Vec::with_capacity(pairs.len());
+    for (raw_key, value) in pairs {
+        let key = unquote(raw_key.get()).ok_or_else(|| WireError::Json(format!("bad key {}", raw_key.get())))?;
+        if !seen.insert(key.clone()) {
+            return Err(WireError::Duplicate(key.into_owned()));
+        }
+        let value = place(source, value.get());
+        out.push(Member { key, start: place(source, raw_key.get()).start, value });
+    }
+    Ok(out)
+}
+
+/// The text of a JSON string; `None` if it is none (or not valid Unicode once unescaped).
+pub fn unquote(raw: &str) -> Option<Cow<'_, str>> {
+    let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
+    if inner.contains(['\\', '"']) {
+        return serde_json::from_str::<String>(raw).ok().map(Cow::Owned);
+    }
+    Some(Cow::Borrowed(inner))
+}
+
+/// `text` as a JSON string.
+pub fn quote(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+struct Pairs<'a>(Vec<(&'a RawValue, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Pairs<'de> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Collect;
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Pairs<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs<'de>, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        d.deserialize_map(Collect)
+    }
+}
+
+/// Where `part`, a slice of `whole`, lies in it.
+fn place(whole: &str, part: &str) -> Range<usize> {
+    let start = part.as_ptr() as usize - whole.as_ptr() as usize;
+    start..start + part.len()
+}
+
+/// A change of one member of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edit<'a> {
+    pub key: Cow<'a, str>,
+    pub change: Change<'a>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change<'a> {
+    /// Leave it, but refuse other spellings of its key.
+    Keep,
+    Remove,
+    /// JSON text; replaces or adds.
+    Set(Cow<'a, str>),
+    /// JSON text; adds where the key is missing.
+    Default(Cow<'a, str>),
+    /// Edits inside the object that stands there; it is added where missing or null, unless nothing would be in it.
+    Within(Vec<Edit<'a>>),
+}
+
+impl<'a> Edit<'a> {
+    pub fn new(key: impl Into<Cow<'a, str>>, change: Change<'a>) -> Self {
+        Self { key: key.into(), change }
+    }
+
+    pub fn set(key: impl Into<Cow<'a, str>>, json: impl Into<Cow<'a, str>>) -> Self {
+        Self::new(key, Change::Set(json.into()))
+    }
+}
+
+/// Writes the object `source` with `edits` applied to `out`; every byte that no edit names is kept as it is.
+pub fn splice(source: &str, edits: &[Edit<'_>], out: &mut String) -> Result<(), WireError> {
+    let members = members(source)?;
+    let changes = match_up(&members, edits)?;
+    let Some(open) = source.find('{') else {
+        return Err(WireError::NotObject("message".to_owned()));
+    };
+    let head = members.first().map_or(open + 1, |m| m.start);
+    let tail = members.last().map_or(open + 1, |m| m.value.end);
+    out.push_str(&source[..head]);
+    let mut any = false;
+    for (at, member) in members.iter().enumerate() {
+        if matches!(changes[at], Some(Change::Remove)) {
+            continue;
+        }
+        if any {
+            out.push_str(&source[members[at - 1].value.end..member.start]);
+        }
+        any = true;
+        out.push_str(&source[member.start..member.value.start]);
+        write_value(&member.key, member.text(source), changes[at], out)?;
+    }
+    for edit in edits.iter().filter(|e| !members.iter().any(|m| m.key == e.key)) {
+        any |= write_new(edit, any, out)?;
+    }
+    out.push_str(&source[tail..]);
+    Ok(())
+}
+
+fn match_up<'e>(members: &[Member<'_>], edits: &'e [Edit<'e>]) -> Result<Vec<Option<&'e Change<'e>>>, WireError> {
+    members
+        .iter()
+        .map(|member| {
+            let edit = edits.iter().find(|e| reads_as(&member.key, &e.key));
+            match edit {
+                Some(edit) if edit.key != member.key => Err(WireError::Ambiguous {
+                    found: member.key.clone().into_owned(),
+                    meant: edit.key.clone().into_owned(),
+                }),
+                edit => Ok(edit.map(|e| &e.change)),
+            }
+        })
+        .collect()
+}
+
+fn write_value(key: &str, text: &str, change: Option<&Change<'_>>, out: &mut String) -> Result<(), WireError> {
+    match change {
+        Some(Change::Set(json)) => out.push_str(json),
+        Some(Change::Within(edits)) if text == "null" => splice("{}", edits, out)?,
+        Some(Change::Within(_)) if !text.starts_with('{') => return Err(WireError::NotObject(key.to_owned())),
+        Some(Change::Within(edits)) => splice(text, edits, out)?,
+        Some(Change::Keep | Change::Remove | Change::Default(_)) | None => out.push_str(text),
+    }
+    Ok(())
+}
+
+fn write_new(edit: &Edit<'_>, comma: bool, out: &mut String) -> Result<bool, WireError> {
+    let text = match &edit.change {
+        Change::Keep | Change::Remove => return Ok(false),
+        Change::Set(json) | Change::Default(json) => Cow::Borrowed(&**json),
+        Change::Within(edits) => {
+            let mut inner = String::new();
+            splice("{}", edits, &mut inner)?;
+            if inner == "{}" {
+                return Ok(false);
+            }
+            Cow::Owned(inner)
+        }
+    };
+    if comma {
+        out.push(',');
+    }
+    out.push_str(&quote(&edit.key));
+    out.push(':');
+    out.push_str(&text);
+    Ok(true)
+}
+
+/// True if some JSON parser in use takes `found` for `meant` (Go's ignores case, by simple Unicode folding).
+fn reads_as(found: &str, meant: &str) -> bool {
+    if found.is_ascii() {
+        return found.eq_ignore_ascii_case(meant);
+    }
+    let fold = |text: &str| -> String {
+        text.chars().flat_map(char::to_lowercase).map(|c| if c == 'ſ' { 's' } else { c }).collect()
+    };
+    fold(found) == fold(meant)
+}
+
+/// An upstream's message, borrowed.
+#[derive(Deserialize)]
+pub struct Envelope<'a> {
+    #[serde(borrow)]
+    pub id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub method: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub params: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub result: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub error: Option<&'a RawValue>,
+}
+
+impl<'a> Envelope<'a> {
+    /// `None` if it is no JSON-RPC message: neither method nor id nor error.
+    pub fn read(line: &'a [u8]) -> Option<Self> {
+        let envelope: Self = serde_json::from_slice(line).ok()?;
+        let says = envelope.method.is_some() || envelope.id.is_some() || envelope.error.is_some();
+        says.then_some(envelope)
+    }
+
+    /// Our own request id, if this answers one.
+    pub fn answers(&self) -> Option<u64> {
+        if self.method.is_some() {
+            return None;
+        }
+        self.id?.get().parse().ok()
+    }
+}
+
+/// A JSON-RPC error object.
+#[derive(Debug, Deserialize)]
+pub struct ErrorObject<'a> {
+    #[serde(default)]
+    pub code: i64,
+    #[serde(default, borrow)]
+    pub message: Cow<'a, str>,
+    #[serde(default, borrow)]
+    pub data: Option<&'a RawValue>,
+}
+
+impl<'a> ErrorObject<'a> {
+    /// Reads `error`; what is no such object becomes the message.
+    pub fn read(error: &'a str) -> Self {
+        serde_json::from_str(error).unwrap_or(Self { code: 0, message: Cow::Borrowed(error), data: None })
+    }
+}
+
+/// A request of our own; `params` is JSON text.
+pub fn request(id: u64, method: &str, params: &str) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"method":{},"params":{params}}}"#, quote(method))
+}
+
+/// A notification of our own; `params` is JSON text.
+pub fn notification(method: &str, params: &str) -> String {
+    format!(r#"{{"jsonrpc":"2.0","method":{},"params":{params}}}"#, quote(method))
+}
+
+/// An error answer; `id` is the caller's, as JSON text.
+pub fn error_body(id: &str, code: i64, message: &str) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{}}}}}"#, quote(message))
+}
+
+/// A line break would end the message on a line-based wire. In JSON it can only be white space, so a space says the same.
+pub fn to_one_line(message: &mut [u8]) {
+    for byte in message.iter_mut().filter(|b| matches!(b, b'\n' | b'\r')) {
+        *byte = b' ';
+    }
+}
+
+/// The id of a message of which only the two ends are left, if one of them shows it.
+pub fn id_of_scraps(head: &[u8], tail: &[u8]) -> Option<u64> {
+    struct Find<'f>(&'f mut Option<u64>);
+    impl<'de> Visitor<'de> for Find<'_> {
+        type Value = ();
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+            while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+                if key == "id" {
+                    *self.0 = map.next_value()?;
+                } else {
+                    map.next_value::<serde::de::IgnoredAny>()?;
+                }
+            }
+            Ok(())
+        }
+    }
+    let mut found = None;
+    // It ends in an error, where the head was cut off; what was found until then stands.
+    let _ = serde_json::Deserializer::from_slice(head).deserialize_map(Find(&mut found));
+    found.or_else(|| {
+        let tail = String::from_utf8_lossy(tail);
+        let rest = tail.trim_end().strip_suffix('}')?.trim_end();
+        let before = rest.trim_end_matches(|c: char| c.is_ascii_digit());
+        before.trim_end().strip_suffix(':')?.trim_end().strip_suffix("\"id\"")?.trim_end().strip_suffix(',')?;
+        rest[before.len()..].parse().ok()
+    })
+}
+
+#[cfg(test)]
+mod tests;
