@@ -2,6 +2,7 @@
 
 mod architecture;
 mod backend_contract;
+mod builtin;
+mod config;
 mod store_contract;
 mod support;
-mod config;

@@ -181,7 +181,7 @@ struct Candidate {
     name: String,
     group: String,
     /// 0 to 1.
-    score: f32,
+    score: f64,
     /// The words that decided, and where they stand.
     reason: String,
 }

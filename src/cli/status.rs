@@ -2,11 +2,11 @@
 
 use super::args::{Global, Output};
 use super::error::{Code, Error};
+use super::names;
 use super::output::Align::{Left, Right};
 use super::output::{self, Column, Table, age, json, maybe, none, number, plain, print, print_rows};
 use super::rows::{Listed, environment};
 use super::session::{self, Need, Session};
-use super::names;
 use crate::control::Link;
 use crate::model::message::FindingRow;
 use crate::model::secret::{SecretRef, SecretRow};

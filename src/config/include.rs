@@ -82,7 +82,10 @@ impl Includes<'_, '_> {
         let shown = path.display();
         match std::fs::metadata(path) {
             Err(error) => {
-                return report(format!("cannot read {shown}: {error}"), "give a file that exists and that you may read");
+                return report(
+                    format!("cannot read {shown}: {error}"),
+                    "give a file that exists and that you may read",
+                );
             }
             Ok(meta) if !meta.is_file() => return report(format!("{shown} is no file"), "give a TOML file"),
             Ok(meta) if meta.len() > MAX_BYTES => {

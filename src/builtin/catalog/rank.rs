@@ -4,7 +4,7 @@ use super::data::{Class, Data};
 use std::collections::HashMap;
 
 /// Fits below this are noise.
-const LEAST_SCORE: f32 = 0.08;
+const LEAST_SCORE: f64 = 0.08;
 
 /// Words of a text that count.
 const WORDS: usize = 64;
@@ -13,7 +13,7 @@ const WORDS: usize = 64;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ranked<'a> {
     pub class: &'a Class,
-    pub score: f32,
+    pub score: f64,
     pub reason: String,
 }
 
@@ -30,7 +30,7 @@ enum Place {
 }
 
 impl Place {
-    fn weight(self) -> f32 {
+    fn weight(self) -> f64 {
         match self {
             Self::Name => 1.0,
             Self::Synonym => 0.9,
@@ -83,21 +83,21 @@ pub fn rank<'a>(data: &Data, classes: &[&'a Class], text: &str) -> Vec<Ranked<'a
     asked.sort_unstable();
     asked.dedup();
     let shapes: Vec<_> = classes.iter().map(|class| Shape::new(data, class)).collect();
-    let fits: Vec<Vec<Option<(Place, f32)>>> =
+    let fits: Vec<Vec<Option<(Place, f64)>>> =
         shapes.iter().map(|shape| asked.iter().map(|word| shape.fit(word)).collect()).collect();
-    let weights: Vec<f32> = (0..asked.len())
+    let weights: Vec<f64> = (0..asked.len())
         .map(|at| match fits.iter().filter(|fit| fit[at].is_some()).count() {
             0 => 0.2,
-            known => (1.0 + classes.len() as f32 / known as f32).ln(),
+            known => (1.0 + classes.len() as f64 / known as f64).ln(),
         })
         .collect();
-    let most: f32 = weights.iter().sum();
+    let most: f64 = weights.iter().sum();
     let mut ranked: Vec<_> = classes
         .iter()
         .zip(&fits)
         .map(|(class, fit)| {
-            let sum: f32 = fit.iter().zip(&weights).map(|(fit, weight)| fit.map_or(0.0, |(_, f)| f * weight)).sum();
-            Ranked { class, score: round(sum / most.max(f32::EPSILON)), reason: reason(&asked, fit) }
+            let sum: f64 = fit.iter().zip(&weights).map(|(fit, weight)| fit.map_or(0.0, |(_, f)| f * weight)).sum();
+            Ranked { class, score: round(sum / most.max(f64::EPSILON)), reason: reason(&asked, fit) }
         })
         .filter(|ranked| ranked.score >= LEAST_SCORE)
         .collect();
@@ -105,11 +105,11 @@ pub fn rank<'a>(data: &Data, classes: &[&'a Class], text: &str) -> Vec<Ranked<'a
     ranked
 }
 
-fn round(score: f32) -> f32 {
+fn round(score: f64) -> f64 {
     (score * 1_000.0).round() / 1_000.0
 }
 
-fn reason(asked: &[String], fit: &[Option<(Place, f32)>]) -> String {
+fn reason(asked: &[String], fit: &[Option<(Place, f64)>]) -> String {
     let mut found: Vec<_> =
         asked.iter().zip(fit).filter_map(|(word, fit)| fit.map(|(place, fit)| (fit, place, word))).collect();
     found.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -139,7 +139,7 @@ impl Shape {
 
     /// Where `word` stands in the class, and how well it fits there: whole, or as part of a longer word (four letters
     /// at least, so that `Kabel` finds `Erdkabel`).
-    fn fit(&self, word: &str) -> Option<(Place, f32)> {
+    fn fit(&self, word: &str) -> Option<(Place, f64)> {
         if let Some(place) = self.0.get(word) {
             return Some((*place, place.weight()));
         }
