@@ -62,6 +62,8 @@ const TABLES: On = On::Pages(&[Page::Overview, Page::Customers, Page::Servers, P
 const OBJECTS: On = On::Pages(&[Page::Overview, Page::Customers, Page::Servers]);
 const CONSOLE: On = On::Pages(&[Page::Console]);
 const LOGS: On = On::Pages(&[Page::Logs]);
+/// Where rows can be marked from here to there.
+const RANGES: On = On::Pages(&[Page::Overview, Page::Customers, Page::Servers, Page::Logs]);
 
 actions! {
     GoOverview "overview" "view: what needs attention, customers x servers" ["1"] On::Everywhere;
@@ -94,7 +96,7 @@ actions! {
     Help "help" "keys of this view, searchable" ["?"] On::Everywhere;
     Limit "limit" "limit every view to one customer" ["t"] On::Everywhere;
     Mark "mark" "mark the row; in a list of switches: toggle" ["space"] OBJECTS;
-    Range "range" "mark from here to where you go" ["v"] OBJECTS;
+    Range "range" "mark from here to where you go" ["v"] RANGES;
     Sort "sort" "sort by a column" ["o"] TABLES;
     SortReverse "sort-reverse" "turn the order around" ["O"] TABLES;
     Wide "wide" "more columns, or fewer" ["w"] TABLES;
@@ -113,7 +115,7 @@ actions! {
     Enable "enable" "enable or disable the server for the customer" ["a"] OBJECTS;
     Revert "revert" "forget the run-time change; the file decides again" ["u"] OBJECTS;
     Logs "logs" "logs of what is selected" ["l"] On::Pages(&[Page::Overview, Page::Customers, Page::Servers, Page::Traffic]);
-    Explain "explain" "why is it in this state" ["e"] On::Pages(&[Page::Overview, Page::Customers, Page::Servers, Page::Traffic]);
+    Explain "explain" "why is it in this state; in the console: where the call goes, what is injected" ["e"] On::Pages(&[Page::Overview, Page::Customers, Page::Servers, Page::Console, Page::Traffic]);
     Console "console" "open it in the console" ["c"] On::Pages(&[Page::Overview, Page::Customers, Page::Servers, Page::Traffic]);
     Cancel "cancel" "cancel the call or the job" ["K"] On::Pages(&[Page::Console, Page::Traffic, Page::Activity]);
     ExampleTraffic "example-traffic" "turn example traffic on or off" ["T"] On::Everywhere;
@@ -125,13 +127,21 @@ actions! {
     PickServer "pick-server" "choose the server" ["f3"] CONSOLE;
     PickTool "pick-tool" "choose a tool or another method" ["f4"] CONSOLE;
     RawForm "raw" "form or JSON" ["f6"] CONSOLE;
+    RawMessage "raw-message" "the whole JSON-RPC message by hand, malformed or not" ["f7"] CONSOLE;
+    PickEra "era" "pin the protocol era of the call" ["f8"] CONSOLE;
     Editor "editor" "edit the JSON in $EDITOR" ["E"] CONSOLE;
+    Unset "unset" "take the field or element out" ["delete", "backspace"] CONSOLE;
+    CopyCommand "copy-command" "copy the request as an mcpdeck command" ["m"] CONSOLE;
+    CopyCurl "copy-curl" "copy the request as a curl command" ["M"] CONSOLE;
+    CopyPath "copy-path" "copy the path of the value" ["."] CONSOLE;
     Resend "resend" "send the selected request again" ["r"] CONSOLE;
     ResendAs "resend-as" "send it again as another customer and compare" ["A"] CONSOLE;
 
     SearchNext "search-next" "next match" ["n"] On::Pages(&[Page::Logs, Page::Console, Page::Traffic]);
     SearchPrev "search-prev" "match before" ["N"] On::Pages(&[Page::Logs, Page::Console, Page::Traffic]);
     Save "save" "save to a file" ["S"] On::Pages(&[Page::Logs, Page::Console]);
+    Sources "sources" "choose whose log" ["l"] LOGS;
+    MergeLogs "merge-logs" "add another log, or take it out" ["+"] LOGS;
     Follow "follow" "follow the newest line" ["f"] LOGS;
     KeepLines "keep-lines" "show only lines that match" ["&"] LOGS;
     Previous "previous" "the run before this one" ["b"] LOGS;

@@ -211,7 +211,12 @@ impl Traffic {
         let outcomes: Vec<Line> = Outcome::ALL
             .into_iter()
             .filter(|o| self.outcomes[*o as usize] > 0)
-            .map(|o| Line::styled(format!(" {:<10}{:>8}", o.name(), self.outcomes[o as usize]), look.style(Role::of_outcome(o))))
+            .map(|o| {
+                Line::styled(
+                    format!(" {:<10}{:>8}", o.name(), self.outcomes[o as usize]),
+                    look.style(Role::of_outcome(o)),
+                )
+            })
             .collect();
         let below = (outcomes.len() as u16 + 2).clamp(3, area.height / 2);
         let top = Rect { height: area.height - below, ..area };
@@ -303,7 +308,8 @@ impl View for Traffic {
             }
             _ => {
                 let taken = self.table.act(action, cx);
-                let moves = matches!(action, Action::Down | Action::Up | Action::PageDown | Action::PageUp | Action::Bottom);
+                let moves =
+                    matches!(action, Action::Down | Action::Up | Action::PageDown | Action::PageUp | Action::Bottom);
                 self.follow = action == Action::Top || (self.follow && !moves);
                 if action == Action::SortReverse {
                     self.derive(cx);
@@ -383,9 +389,25 @@ impl View for Traffic {
 
     fn keys(&self) -> &'static [Action] {
         if self.detail.is_some() {
-            return &[Action::Escape, Action::NextPane, Action::Console, Action::CopyCell, Action::Explain, Action::Logs];
+            return &[
+                Action::Escape,
+                Action::NextPane,
+                Action::Console,
+                Action::CopyCell,
+                Action::Explain,
+                Action::Logs,
+            ];
         }
-        &[Action::Open, Action::Console, Action::Cancel, Action::Logs, Action::Explain, Action::Freeze, Action::Sort, Action::ExampleTraffic]
+        &[
+            Action::Open,
+            Action::Console,
+            Action::Cancel,
+            Action::Logs,
+            Action::Explain,
+            Action::Freeze,
+            Action::Sort,
+            Action::ExampleTraffic,
+        ]
     }
 
     fn crumb(&self) -> Option<String> {
@@ -398,7 +420,8 @@ impl View for Traffic {
         }
         let side = area.width >= 110 && area.height >= 12;
         let main = Rect { width: if side { area.width - 34 } else { area.width }, ..area };
-        let inner = widget::pane(look, frame, main, &fmt::fit(&self.title(look), usize::from(main.width), look.ascii), true);
+        let inner =
+            widget::pane(look, frame, main, &fmt::fit(&self.title(look), usize::from(main.width), look.ascii), true);
         let strip = u16::from(!side && inner.height > 8);
         if strip == 1 {
             widget::lines(frame, Rect { height: 1, ..inner }, &[self.summary(look)]);

@@ -60,7 +60,9 @@ fn draw_row(look: &Look, frame: &mut Frame, line: Rect, form: &FormView, at: usi
     let style = if form.frozen { look.style(Role::Dim) } else { look.style(Role::Text) };
     put(look, frame, label, &label_text(look, field), if form.frozen { style } else { look.style(Role::Key) });
     if here && form.focused {
-        frame.buffer_mut().set_style(line, look.style(if form.edit.is_some() { Role::SelectionIdle } else { Role::Selection }));
+        frame
+            .buffer_mut()
+            .set_style(line, look.style(if form.edit.is_some() { Role::SelectionIdle } else { Role::Selection }));
     } else if here {
         frame.buffer_mut().set_style(line, look.style(Role::SelectionIdle));
     }

@@ -21,7 +21,13 @@ pub fn draw(look: &Look, frame: &mut Frame, area: Rect, histogram: &Histogram) {
     for (y, step) in (area.y..area.bottom()).zip(first..=last) {
         let count = histogram.counts[step];
         let style = look.style(Role::Dim);
-        frame.buffer_mut().set_stringn(area.x, y, format!("{:>7}", STEPS[step].1), usize::from(NAME.min(area.width)), style);
+        frame.buffer_mut().set_stringn(
+            area.x,
+            y,
+            format!("{:>7}", STEPS[step].1),
+            usize::from(NAME.min(area.width)),
+            style,
+        );
         // A step that holds anything shows at least a sliver.
         let columns = (count * u64::from(room)).div_ceil(histogram.most().max(1)) as usize;
         let bar = (if look.ascii { "#" } else { "█" }).repeat(columns);

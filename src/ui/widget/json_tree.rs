@@ -67,7 +67,8 @@ pub fn clean(text: &str) -> String {
 
 /// No control characters, none that turn the direction of a line around, none without a width of their own at the start.
 pub fn is_harmless(c: char) -> bool {
-    !(c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'))
+    !(c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'))
 }
 
 #[cfg(test)]

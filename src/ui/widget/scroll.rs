@@ -18,9 +18,16 @@ mod tests {
 
     #[test]
     fn the_cursor_is_always_seen_and_the_end_is_used() {
-        for (top, cursor, height, len, first) in
-            [(0, 0, 5, 3, 0), (0, 4, 5, 9, 0), (0, 5, 5, 9, 1), (3, 2, 5, 9, 2), (8, 8, 5, 9, 4), (4, 0, 0, 0, 0), (0, 5, 0, 9, 5), (0, 3, 1, 9, 3)]
-        {
+        for (top, cursor, height, len, first) in [
+            (0, 0, 5, 3, 0),
+            (0, 4, 5, 9, 0),
+            (0, 5, 5, 9, 1),
+            (3, 2, 5, 9, 2),
+            (8, 8, 5, 9, 4),
+            (4, 0, 0, 0, 0),
+            (0, 5, 0, 9, 5),
+            (0, 3, 1, 9, 3),
+        ] {
             let cell = Cell::new(top);
             assert_eq!(first_row(&cell, cursor, height, len), first, "top {top} cursor {cursor}");
         }

@@ -21,7 +21,8 @@ enum Part {
 }
 
 impl Part {
-    const ALL: [(Part, &'static str); 3] = [(Part::Request, "request"), (Part::Sent, "sent"), (Part::Response, "response")];
+    const ALL: [(Part, &'static str); 3] =
+        [(Part::Request, "request"), (Part::Sent, "sent"), (Part::Response, "response")];
 }
 
 /// The open call.
@@ -125,7 +126,12 @@ impl Detail {
         match (&self.answer, self.text(self.part), &self.tree.error) {
             (None, ..) => widget::empty(look, frame, body, "asking …"),
             (Some(Err(why)), ..) => widget::empty(look, frame, body, why),
-            (_, None, _) => widget::empty(look, frame, body, "not kept (the payload ring is bounded; failed calls are kept longest)"),
+            (_, None, _) => widget::empty(
+                look,
+                frame,
+                body,
+                "not kept (the payload ring is bounded; failed calls are kept longest)",
+            ),
             (_, Some(text), Some(error)) => {
                 let clean = json_tree::clean(&text.chars().take(4_000).collect::<String>());
                 widget::empty(look, frame, body, &format!("no JSON: {error}\n{clean}"));
@@ -138,7 +144,13 @@ impl Detail {
         match self.kept() {
             Some(kept) => {
                 let record = &kept.record;
-                format!("{} ── {} · {} · {}", record.id, record.outcome, fmt::took(record.took_us), fmt::bytes(record.response_bytes))
+                format!(
+                    "{} ── {} · {} · {}",
+                    record.id,
+                    record.outcome,
+                    fmt::took(record.took_us),
+                    fmt::bytes(record.response_bytes)
+                )
             }
             None => self.call.to_string(),
         }
@@ -151,7 +163,13 @@ impl Detail {
         let tool = record.tool.as_deref().map(|t| format!(" {t}")).unwrap_or_default();
         let dim = look.style(Role::Dim);
         let mut lines = vec![
-            Line::from(format!("{} as {} at {}  {}{tool}", instance, record.tenant, look.time(record.at), record.method)),
+            Line::from(format!(
+                "{} as {} at {}  {}{tool}",
+                instance,
+                record.tenant,
+                look.time(record.at),
+                record.method
+            )),
             Line::styled(
                 format!(
                     "took {}: waking {}, upstream {}; by {} ({})",

@@ -124,16 +124,36 @@ impl Row for CallRow {
 
 type Order = fn(&CallRow, &CallRow) -> Ordering;
 
-const fn column(title: &'static str, width: Width, cell: fn(&CallRow, &Look) -> Cell, order: Option<Order>) -> Column<CallRow> {
+const fn column(
+    title: &'static str,
+    width: Width,
+    cell: fn(&CallRow, &Look) -> Cell,
+    order: Option<Order>,
+) -> Column<CallRow> {
     Column { title, width, right: false, wide: false, cell, order }
 }
 
 static COLUMNS: &[Column<CallRow>] = &[
     column("time", Width::Fixed(8), |row, look| Cell::dim(look.time(row.at())), Some(|a, b| b.at().cmp(&a.at()))),
-    column("customer", Width::Flex(10, 18), |row, _| Cell::plain(row.tenant().as_str()), Some(|a, b| a.tenant().cmp(b.tenant()))),
-    column("server", Width::Flex(8, 18), |row, _| Cell::plain(row.server().as_str()), Some(|a, b| a.server().cmp(b.server()))),
+    column(
+        "customer",
+        Width::Flex(10, 18),
+        |row, _| Cell::plain(row.tenant().as_str()),
+        Some(|a, b| a.tenant().cmp(b.tenant())),
+    ),
+    column(
+        "server",
+        Width::Flex(8, 18),
+        |row, _| Cell::plain(row.server().as_str()),
+        Some(|a, b| a.server().cmp(b.server())),
+    ),
     column("method", Width::Flex(10, 24), |row, _| Cell::dim(row.method()), Some(|a, b| a.method().cmp(b.method()))),
-    column("tool", Width::Flex(10, 28), |row, _| Cell::plain(row.tool().unwrap_or("-")), Some(|a, b| a.tool().cmp(&b.tool()))),
+    column(
+        "tool",
+        Width::Flex(10, 28),
+        |row, _| Cell::plain(row.tool().unwrap_or("-")),
+        Some(|a, b| a.tool().cmp(&b.tool())),
+    ),
     column("outcome", Width::Fixed(10), outcome, Some(|a, b| rank(a).cmp(&rank(b)))),
     Column { right: true, ..column("took", Width::Fixed(7), took, Some(|a, b| descending(a.took_us(), b.took_us()))) },
     Column { right: true, ..column("size", Width::Fixed(8), size, Some(|a, b| descending(a.size(), b.size()))) },
