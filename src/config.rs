@@ -158,7 +158,7 @@ fn read(options: &LoadOptions, pass: &Pass<'_>) -> Option<Config> {
     let log = root.text("log").unwrap_or_else(|| "info".to_owned());
     let defaults = root.or("defaults", Settings::default(), defaults);
     let mut servers = server::servers(&mut root, &defaults);
-    let mut tenants = tenant::tenants(&mut root);
+    let mut tenants = tenant::tenants(&mut root, platform.environment);
     if let Some((more_servers, more_tenants)) = root.opt("simulate", |f| simulate::expand(f, &defaults)) {
         servers.extend(more_servers);
         tenants.extend(more_tenants);

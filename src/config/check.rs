@@ -193,7 +193,9 @@ fn missing_values(tenant: &TenantDef, server: &ServerDef, change: Option<&Server
         Hole::Config(key) => change.is_none_or(|change| !change.config.contains_key(key)),
         _ => false,
     };
-    started.chain(injected).flat_map(|template| template.holes()).filter(missing).cloned().collect()
+    let changed = change.into_iter().flat_map(|change| change.env.values().chain(change.headers.values()));
+    let changed = changed.filter_map(|value| if let EnvValue::Text(text) = value { Some(text) } else { None });
+    started.chain(injected).chain(changed).flat_map(|template| template.holes()).filter(missing).cloned().collect()
 }
 
 fn named_secrets<'s>(run: &'s Run, change: Option<&'s ServerOverride>) -> BTreeSet<&'s str> {

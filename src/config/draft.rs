@@ -12,13 +12,17 @@ pub(super) struct Draft<'t, D> {
 }
 
 impl<'t, D> Draft<'t, D> {
-    /// Where a key inside the definition stands; the nearest table above it if it is not given.
+    /// Where a key (or a text in a list) inside the definition stands; the nearest thing above it if it is not given.
     pub fn place(&self, path: &[&str]) -> &'t Place {
         let mut node: &'t Node = self.from.node;
         for name in path {
-            let Value::Table(table) = &node.value else { break };
-            let Some(entry) = table.get(*name) else { break };
-            node = &entry.node;
+            let inner = match &node.value {
+                Value::Table(table) => table.get(*name).map(|entry| &entry.node),
+                Value::List(items) => items.iter().find(|item| item.value.as_text() == Some(name)),
+                _ => None,
+            };
+            let Some(inner) = inner else { break };
+            node = inner;
         }
         &node.at
     }

@@ -22,25 +22,25 @@ struct Includes<'p, 'e> {
 /// Reads `path` and what it includes. `None` if the file itself cannot be used; an included one that cannot is reported.
 pub(super) fn read_all(path: &Path, pass: &Pass<'_>) -> Option<(Table, Place)> {
     let mut includes = Includes { pass, read: Vec::new(), open: Vec::new() };
-    let source = Rc::new(Source {
-        name: path.display().to_string(),
-        text: None,
-        folder: PathBuf::new(),
-        order: 0,
-        embedded: false,
-    });
-    includes.file(path, &Place::start_of(&source), "")
+    let source = Rc::new(Source { name: shown(path), text: None, folder: PathBuf::new(), order: 0, embedded: false });
+    includes.file(path, shown(path), &Place::start_of(&source), "")
+}
+
+/// A path as short as it stays clear: from the current folder where it lies below it.
+fn shown(path: &Path) -> String {
+    let here = std::env::current_dir().ok();
+    here.and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path).display().to_string()
 }
 
 impl Includes<'_, '_> {
-    fn file(&mut self, path: &Path, asked_at: &Place, key: &str) -> Option<(Table, Place)> {
+    fn file(&mut self, path: &Path, name: String, asked_at: &Place, key: &str) -> Option<(Table, Place)> {
         let canonical = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         if self.refuse_again(&canonical, asked_at, key) {
             return None;
         }
         let text = self.read_text(path, asked_at, key)?;
         let source = Rc::new(Source {
-            name: path.display().to_string(),
+            name,
             text: Some(Arc::from(text.as_str())),
             folder: path.parent().map(Path::to_owned).unwrap_or_default(),
             order: self.read.len(),
@@ -58,16 +58,16 @@ impl Includes<'_, '_> {
 
     /// True if the file was read before: a cycle, or a second inclusion that would define everything twice.
     fn refuse_again(&self, canonical: &Path, asked_at: &Place, key: &str) -> bool {
-        let shown = canonical.display();
+        let path = shown(canonical);
         if let Some(from) = self.open.iter().position(|open| open == canonical) {
-            let mut round: Vec<_> = self.open[from..].iter().map(|path| path.display().to_string()).collect();
-            round.push(shown.to_string());
+            let mut round: Vec<_> = self.open[from..].iter().map(|path| shown(path)).collect();
+            round.push(path);
             let message = format!("files include each other: {}", round.join(" -> "));
             self.pass.problem(Report::new(asked_at, key, message).help("remove one of these includes"));
             return true;
         }
         if let Some((_, first)) = self.read.iter().find(|(path, _)| path == canonical) {
-            let message = format!("{shown} is included a second time");
+            let message = format!("{path} is included a second time");
             self.pass.problem(Report::new(asked_at, key, message).help(format!("it is already included at {first}")));
             return true;
         }
@@ -79,26 +79,23 @@ impl Includes<'_, '_> {
             self.pass.problem(Report::new(asked_at, key, message).help(help));
             None
         };
-        let shown = path.display();
+        let name = shown(path);
         match std::fs::metadata(path) {
             Err(error) => {
-                return report(
-                    format!("cannot read {shown}: {error}"),
-                    "give a file that exists and that you may read",
-                );
+                return report(format!("cannot read {name}: {error}"), "give a file that exists and that you may read");
             }
-            Ok(meta) if !meta.is_file() => return report(format!("{shown} is no file"), "give a TOML file"),
+            Ok(meta) if !meta.is_file() => return report(format!("{name} is no file"), "give a TOML file"),
             Ok(meta) if meta.len() > MAX_BYTES => {
-                return report(format!("{shown} has {} bytes", meta.len()), "a configuration file has 64 MiB at most");
+                return report(format!("{name} has {} bytes", meta.len()), "a configuration file has 64 MiB at most");
             }
             Ok(_) => {}
         }
         match std::fs::read(path).map(String::from_utf8) {
-            Err(error) => report(format!("cannot read {shown}: {error}"), "give a file that you may read"),
+            Err(error) => report(format!("cannot read {name}: {error}"), "give a file that you may read"),
             Ok(Err(error)) => {
                 let at = error.utf8_error().valid_up_to();
                 let line = error.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
-                report(format!("{shown} is not UTF-8 in line {line} (byte {at})"), "save it as UTF-8")
+                report(format!("{name} is not UTF-8 in line {line} (byte {at})"), "save it as UTF-8")
             }
             Ok(Ok(text)) => Some(text),
         }
@@ -114,7 +111,9 @@ impl Includes<'_, '_> {
         };
         for pattern in patterns {
             for path in self.matching(pattern, source) {
-                if let Some((part, _)) = self.file(&path, &pattern.at, "include") {
+                // Without the `..` on the way there.
+                let name = path.canonicalize().map_or_else(|_| shown(&path), |path| shown(&path));
+                if let Some((part, _)) = self.file(&path, name, &pattern.at, "include") {
                     merge(root, part, "", self.pass);
                 }
             }
@@ -143,7 +142,7 @@ impl Includes<'_, '_> {
             }
         };
         if found.is_empty() {
-            let report = Report::new(&pattern.at, "include", format!("no file matches {whole}"));
+            let report = Report::new(&pattern.at, "include", format!("no file matches {text}"));
             self.pass.warning(report.help("paths start at the folder of this file"));
         }
         found

@@ -106,6 +106,11 @@ fn apply(path: &[&str], value: Node, source: &Rc<Source>, root: &mut Table, pass
     if path.iter().any(|part| part.is_empty()) {
         return pass.problem(Report::new(&at, &key, "no key").help("write TABLE.KEY, for example platform.read_only"));
     }
+    if let [list @ ("server" | "tenant"), id, ..] = path
+        && !root.contains_key(*list)
+    {
+        return pass.problem(no_item(&at, &key, list, id));
+    }
     let (mut table, mut rest) = (root, path);
     while let [name, tail @ ..] = rest
         && !tail.is_empty()
@@ -118,11 +123,7 @@ fn apply(path: &[&str], value: Node, source: &Rc<Source>, root: &mut Table, pass
             Value::Table(inner) => (inner, 1),
             Value::List(items) => match items.iter_mut().find_map(|item| named(item, tail[0])) {
                 Some(inner) if tail.len() > 1 => (inner, 2),
-                _ => {
-                    let message = format!("no {name} `{}` in the configuration", tail[0]);
-                    let help = format!("write {name}.ID.KEY with the id of one that is defined");
-                    return pass.problem(Report::new(&at, &key, message).help(help));
-                }
+                _ => return pass.problem(no_item(&at, &key, name, tail[0])),
             },
             _ => return pass.problem(Report::new(&at, &key, format!("`{name}` is no table"))),
         };
@@ -131,6 +132,11 @@ fn apply(path: &[&str], value: Node, source: &Rc<Source>, root: &mut Table, pass
     if let [name] = rest {
         table.insert((*name).to_owned(), Entry { key: at, node: value });
     }
+}
+
+fn no_item<'p>(at: &'p Place, key: &'p str, list: &str, id: &str) -> Report<'p> {
+    let help = format!("write {list}.ID.KEY with the id of one that is defined");
+    Report::new(at, key, format!("no {list} `{id}` in the configuration")).help(help)
 }
 
 /// The table of a `[[server]]` or `[[tenant]]` with this id. A variable cannot hold `-`, so `_` stands for it too.

@@ -2,6 +2,7 @@
 
 use super::pass::{Pass, Report};
 use super::reader::{Field, Reader};
+use super::tree::Place;
 use crate::model::slug;
 use std::path::PathBuf;
 
@@ -16,6 +17,9 @@ pub struct Paths {
     pub socket: PathBuf,
 }
 
+/// `[platform] socket` and where it stands.
+pub(super) type Socket<'t> = (PathBuf, &'t Place);
+
 /// Longest path of a Unix socket on Linux, in bytes (`sun_path` is 108 with its end).
 const SOCKET_MAX: usize = 107;
 
@@ -29,7 +33,7 @@ pub(super) fn base(pass: &Pass<'_>, variable: &str, under_home: &str) -> Option<
 }
 
 /// `[paths]`, with a folder per platform name as the default, so that two platforms of one user never meet.
-pub(super) fn paths(from: Option<&Field<'_>>, root: &Reader<'_>, platform: &str, socket: Option<PathBuf>) -> Paths {
+pub(super) fn paths(from: Option<&Field<'_>>, root: &Reader<'_>, platform: &str, socket: Option<Socket<'_>>) -> Paths {
     let pass = root.pass;
     let name = slug(platform);
     let mut reader = from.and_then(Field::table);
@@ -51,14 +55,14 @@ pub(super) fn paths(from: Option<&Field<'_>>, root: &Reader<'_>, platform: &str,
     });
     let out = Paths {
         logs: logs.unwrap_or_else(|| state.join("logs")),
-        socket: socket.unwrap_or_else(|| default_socket(pass, &name, &state)),
+        socket: socket.as_ref().map_or_else(|| default_socket(pass, &name, &state), |(path, _)| path.clone()),
         state,
         data,
     };
     if let Some(reader) = reader {
         reader.finish();
     }
-    check_socket(&out, root);
+    check_socket(&out, pass, socket.map_or(root.at, |(_, at)| at));
     out
 }
 
@@ -73,12 +77,12 @@ fn default_socket(pass: &Pass<'_>, name: &str, state: &std::path::Path) -> PathB
     }
 }
 
-fn check_socket(paths: &Paths, root: &Reader<'_>) {
+fn check_socket(paths: &Paths, pass: &Pass<'_>, at: &Place) {
     let length = paths.socket.as_os_str().len();
     if length > SOCKET_MAX {
         let message = format!("the socket's path has {length} bytes, {SOCKET_MAX} at most: {}", paths.socket.display());
-        let report = Report::new(root.at, "platform.socket", message);
-        root.pass.problem(
+        let report = Report::new(at, "platform.socket", message);
+        pass.problem(
             report.help("give a short one: [platform] socket = \"/tmp/mcpdeck.sock\", or set XDG_RUNTIME_DIR"),
         );
     }

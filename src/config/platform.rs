@@ -1,6 +1,6 @@
 //! `[platform]`, `[store]`, `[ui]` and `[example_traffic]`.
 
-use super::paths::Paths;
+use super::paths::{Paths, Socket};
 use super::reader::{Field, Reader};
 use super::tree::{Node, Value};
 use super::{ExampleCall, ExampleTraffic, OnHangup, OwnerMode, Platform, StoreConfig, UiConfig};
@@ -15,7 +15,7 @@ pub(super) const ENVIRONMENTS: [(&str, Environment); 3] =
     [("lab", Environment::Lab), ("staging", Environment::Staging), ("production", Environment::Production)];
 
 /// `[platform]` and its socket, if that is given.
-pub(super) fn platform(from: Option<&Field<'_>>, embedded: bool) -> (Platform, Option<PathBuf>) {
+pub(super) fn platform<'t>(from: Option<&Field<'t>>, embedded: bool) -> (Platform, Option<Socket<'t>>) {
     let mut out = Platform {
         name: "mcpdeck".to_owned(),
         environment: Environment::Lab,
@@ -34,7 +34,7 @@ pub(super) fn platform(from: Option<&Field<'_>>, embedded: bool) -> (Platform, O
         from.or("on_hangup", out.on_hangup, |f| f.choice(&[("keep", OnHangup::Keep), ("exit", OnHangup::Exit)]));
     out.socket_group = from.opt("socket_group", |f| f.full_text().map(str::to_owned));
     out.bulk_cap = from.or("bulk_cap", out.bulk_cap, |f| f.count(1..=100_000));
-    let socket = from.opt("socket", Field::path);
+    let socket = from.opt("socket", |f| Some((f.path()?, f.at())));
     from.finish();
     (out, socket)
 }

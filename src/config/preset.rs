@@ -81,6 +81,7 @@ fn read(mut from: Reader<'_>, asked: &Field<'_>, given: &BTreeMap<&str, Field<'_
         from.or("parameters", BTreeMap::new(), |f| f.map(|_, field| parameter(field)));
     let mut command = from.or("command", Vec::new(), Field::texts);
     let env = from.or("env", BTreeMap::new(), inject::env);
+    let own_name = from.key.trim_start_matches("preset.").to_owned();
     from.finish();
     refuse_unknown(&parameters, asked, given);
     for (name, parameter) in &parameters {
@@ -97,7 +98,7 @@ fn read(mut from: Reader<'_>, asked: &Field<'_>, given: &BTreeMap<&str, Field<'_
             None if parameter.optional => {}
             None => {
                 let message = format!("the preset needs `{name}`: {}", parameter.description);
-                asked.problem(message, format!("preset = {{ name = \"...\", {name} = \"...\" }}"));
+                asked.problem(message, format!("preset = {{ name = \"{own_name}\", {name} = \"...\" }}"));
                 return None;
             }
         }

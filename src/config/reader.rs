@@ -218,7 +218,12 @@ impl<'t> Field<'t> {
 
     /// Reads it as a table.
     pub fn table(&self) -> Option<Reader<'t>> {
-        let Value::Table(table) = &self.node.value else { return self.refuse("a table") };
+        self.table_like("a table")
+    }
+
+    /// As [`Field::table`], with the shape for the message.
+    pub fn table_like(&self, shape: &str) -> Option<Reader<'t>> {
+        let Value::Table(table) = &self.node.value else { return self.refuse(shape) };
         Some(Reader::new(table, self.at(), self.key.clone(), self.pass))
     }
 

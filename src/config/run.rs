@@ -50,10 +50,10 @@ pub(super) fn origin(from: &mut Reader<'_>) -> Option<Origin> {
         let name = field.choice(&BUILTINS)?.to_owned();
         return Some(Origin { run: Run::Builtin { name, env: extra.env_values() }, preset: None });
     }
-    extra.refuse(extra.env, "env", "what somebody else runs has no environment of ours", "use headers");
+    extra.refuse(extra.env, "what somebody else runs has no environment of ours", "use headers");
     let headers = extra.headers.as_ref().and_then(inject::headers).unwrap_or_default();
     let Some(field) = url else {
-        extra.refuse(extra.restart, "restart_command", "there is no url to restart", "give url = \"...\"");
+        extra.refuse(extra.restart, "there is no url to restart", "give url = \"...\"");
         return Some(Origin { run: Run::PerTenant { headers }, preset: None });
     };
     let restart_command = restart.as_ref().and_then(Field::command);
@@ -72,16 +72,16 @@ impl Extra<'_, '_> {
         self.env.as_ref().and_then(inject::env).unwrap_or_default()
     }
 
-    fn refuse(&self, field: &Option<Field<'_>>, name: &str, why: &str, help: &str) {
+    fn refuse(&self, field: &Option<Field<'_>>, why: &str, help: &str) {
         if let Some(field) = field {
-            field.pass.problem(Report::new(field.key_at, &field.key, format!("{name}: {why}")).help(help));
+            field.pass.problem(Report::new(field.key_at, &field.key, why).help(help));
         }
     }
 
     fn only_env(&self, what: &str) {
         let why = format!("{what} runs here and speaks over stdin and stdout");
-        self.refuse(self.headers, "headers", &why, "use env, or inject = { meta = true }");
-        self.refuse(self.restart, "restart_command", &why, "remove it: mcpdeck restarts what it runs");
+        self.refuse(self.headers, &why, "use env, or inject = { meta = true }");
+        self.refuse(self.restart, &why, "remove it: mcpdeck restarts what it runs");
     }
 }
 
@@ -93,8 +93,12 @@ fn running(field: &Field<'_>, extra: &Extra<'_, '_>) -> Option<Run> {
     }
     extra.only_env("a server with `run`");
     let mut from = field.table()?;
-    let kind =
-        from.or("backend", Kind::Process, |f| f.choice(&[("process", Kind::Process), ("simulated", Kind::Simulated)]));
+    let kinds = [("process", Kind::Process), ("simulated", Kind::Simulated)];
+    let kind = match from.get("backend") {
+        // Which other keys there may be depends on it, so a wrong one ends the reading of this table.
+        Some(field) => field.choice(&kinds)?,
+        None => Kind::Process,
+    };
     let run = match kind {
         Kind::Process => {
             let mut process = process(&mut from)?;
@@ -102,7 +106,7 @@ fn running(field: &Field<'_>, extra: &Extra<'_, '_>) -> Option<Run> {
             Run::Process(process)
         }
         Kind::Simulated => {
-            extra.refuse(extra.env, "env", "a simulated server has no environment", "remove it");
+            extra.refuse(extra.env, "a simulated server has no environment", "remove it");
             Run::Simulated(simulate::run(&mut from))
         }
     };
@@ -137,19 +141,29 @@ pub(super) fn program(field: &Field<'_>) -> Option<Vec<Template>> {
 
 impl Field<'_> {
     /// An http or https address with placeholders.
-    pub fn url_template(&self) -> Option<Template> {
+    fn url_template(&self) -> Option<Template> {
         let template = self.env_template()?;
-        let text = template.source();
+        // A placeholder may stand for the whole address.
+        (template.source().starts_with('{') || self.is_url(template.source())).then_some(template)
+    }
+
+    /// An http or https address as it is, for one tenant.
+    pub fn url_text(&self) -> Option<String> {
+        let text = self.env_text()?;
+        self.is_url(&text).then_some(text)
+    }
+
+    fn is_url(&self, text: &str) -> bool {
         if text.starts_with("ws://") || text.starts_with("wss://") {
             self.problem("WebSocket addresses are not spoken", "MCP runs over http: use the server's http:// address");
-            return None;
+            return false;
         }
         let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
-        // A placeholder may stand for the whole address.
-        if rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(char::is_whitespace)) || text.starts_with('{') {
-            return Some(template);
+        let good =
+            rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(|c: char| c.is_whitespace() || c.is_control()));
+        if !good {
+            self.wrong(URL);
         }
-        self.wrong(URL);
-        None
+        good
     }
 }

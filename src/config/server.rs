@@ -38,6 +38,7 @@ fn server<'t>(field: Field<'t>, defaults: &Settings) -> Option<Draft<'t, ServerD
     let labels = from.or("labels", Default::default(), |f| f.map(|_, label| label.full_text().map(str::to_owned)));
     let settings = settings::settings(&mut from, defaults);
     let defined_at = field.at().label();
+    let asked = [from.has("autostart"), from.has("limits"), from.has("idle_doze")];
     from.finish();
     let ((id, name), Origin { run, .. }) = (identity?, origin?);
     let scope = given_scope.unwrap_or(match run {
@@ -65,6 +66,7 @@ fn server<'t>(field: Field<'t>, defaults: &Settings) -> Option<Draft<'t, ServerD
     };
     let draft = Draft { def, from: field };
     check_scope(&draft);
+    check_settings(&draft, asked);
     check_inject(&draft);
     Some(draft)
 }
@@ -113,6 +115,21 @@ fn check_scope(draft: &Draft<'_, ServerDef>) {
                 draft.problem(path, message, help);
             }
         }
+    }
+}
+
+/// What was asked for in the definition itself (autostart, limits, idle_doze) and cannot be honoured.
+fn check_settings(draft: &Draft<'_, ServerDef>, [autostart, limits, doze]: [bool; 3]) {
+    let def = &draft.def;
+    if autostart && def.settings.autostart && def.scope == Scope::Session {
+        draft.problem(&["autostart"], "a server of scope session starts with its session", "remove autostart");
+    }
+    if limits && matches!(def.run, Run::Remote { .. } | Run::PerTenant { .. }) {
+        draft.problem(&["limits"], "what somebody else runs cannot be limited from here", "remove limits");
+    }
+    if doze && def.settings.idle_doze.is_some() && !matches!(def.run, Run::Simulated(_)) {
+        let help = "use idle_stop: the next call starts it again";
+        draft.problem(&["idle_doze"], "only simulated servers can be paused", help);
     }
 }
 

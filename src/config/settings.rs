@@ -40,7 +40,7 @@ pub(super) fn settings(from: &mut Reader<'_>, base: &Settings) -> Settings {
         max_message: from.or("max_message", base.max_message, |f| f.size(1 << 10..=1 << 30)),
     };
     check(from, &out);
-    out
+    Settings { probe_timeout: out.probe_timeout.min(out.start_timeout), ..out }
 }
 
 fn check(from: &Reader<'_>, settings: &Settings) {
@@ -60,7 +60,8 @@ fn check(from: &Reader<'_>, settings: &Settings) {
             "progress extends a call up to timeout_cap: raise it, or lower timeout",
         );
     }
-    if settings.probe_timeout > settings.start_timeout {
+    // A short start takes the default probe along; only a probe that was asked for is worth a word.
+    if from.has("probe_timeout") && settings.probe_timeout > settings.start_timeout {
         let (probe, start) = (show(settings.probe_timeout), show(settings.start_timeout));
         let message = format!("probe_timeout {probe} is above start_timeout {start}");
         report("probe_timeout", "start_timeout", message, "the era probe is a part of the start");
@@ -79,7 +80,7 @@ fn check(from: &Reader<'_>, settings: &Settings) {
 }
 
 fn stop(field: &Field<'_>, base: &Settings) -> Option<(Duration, Duration)> {
-    let mut from = field.table()?;
+    let mut from = field.table_like("{ close = \"2s\", term = \"3s\" }")?;
     let wait = |field: &Field<'_>| field.duration(Duration::ZERO..=Duration::from_secs(600));
     let out = (from.or("close", base.stop_close, wait), from.or("term", base.stop_term, wait));
     from.finish();
@@ -90,7 +91,7 @@ fn health(field: &Field<'_>, base: &HealthSettings) -> Option<HealthSettings> {
     if field.is_off() {
         return Some(HealthSettings { every: None, ..base.clone() });
     }
-    let mut from = field.table()?;
+    let mut from = field.table_like("{ every = \"30s\", timeout = \"5s\" }, or \"off\"")?;
     let out = HealthSettings {
         every: from.or("every", base.every, |f| f.or_off(|f| f.duration(PERIOD))),
         timeout: from.or("timeout", base.timeout, |f| f.duration(WAIT)),
@@ -111,7 +112,7 @@ fn limits(field: &Field<'_>, base: &Limits) -> Option<Limits> {
     if field.is_off() {
         return Some(Limits { memory: None, cpus: None, pids: None, explicit: false });
     }
-    let mut from = field.table()?;
+    let mut from = field.table_like("{ memory = \"512MiB\", cpus = 1.0, pids = 256 }, or \"off\"")?;
     let out = Limits {
         memory: from.or("memory", base.memory, |f| f.or_off(|f| f.size(MEMORY))),
         cpus: from.or("cpus", base.cpus, |f| f.or_off(|f| f.number(0.01..=4096.0))),

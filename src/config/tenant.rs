@@ -10,19 +10,19 @@ use crate::model::tenant::{AuditPolicy, ServerOverride, TenantDef};
 use crate::model::{ServerId, TenantId};
 use std::collections::BTreeMap;
 
-/// Every `[[tenant]]` that can be used so far.
-pub(super) fn tenants<'t>(root: &mut Reader<'t>) -> Vec<Draft<'t, TenantDef>> {
-    draft::tables(root, "tenant").into_iter().filter_map(tenant).collect()
+/// Every `[[tenant]]` that can be used so far. One that names no environment is as strict as its platform.
+pub(super) fn tenants<'t>(root: &mut Reader<'t>, platform: Environment) -> Vec<Draft<'t, TenantDef>> {
+    draft::tables(root, "tenant").into_iter().filter_map(|field| tenant(field, platform)).collect()
 }
 
-fn tenant(field: Field<'_>) -> Option<Draft<'_, TenantDef>> {
+fn tenant(field: Field<'_>, platform: Environment) -> Option<Draft<'_, TenantDef>> {
     let mut from = field.table()?;
     let identity = draft::identity(&mut from);
     let def = TenantDef {
         id: TenantId::from(""),
         name: String::new(),
         aliases: from.or("aliases", Vec::new(), Field::texts),
-        environment: from.or("environment", Environment::Lab, |f| f.choice(&ENVIRONMENTS)),
+        environment: from.or("environment", platform, |f| f.choice(&ENVIRONMENTS)),
         read_only: from.flag("read_only", false),
         context: from.or("context", BTreeMap::new(), |f| f.map(|_, value| value.env_text())),
         labels: from.or("labels", BTreeMap::new(), |f| f.map(|_, label| label.full_text().map(str::to_owned))),
@@ -64,8 +64,7 @@ fn overrides(field: &Field<'_>) -> Option<BTreeMap<ServerId, ServerOverride>> {
 fn server_override(field: &Field<'_>) -> Option<ServerOverride> {
     let mut from = field.table()?;
     let out = ServerOverride {
-        // Kept as text: it may hold the same placeholders as the server's own url.
-        url: from.opt("url", |f| f.url_template().map(|url| url.source().to_owned())),
+        url: from.opt("url", Field::url_text),
         config: from.or("config", BTreeMap::new(), |f| f.map(|_, value| value.env_text())),
         secrets: from.or("secrets", BTreeMap::new(), |f| f.map(|_, secret| secret.secret())),
         env: from.or("env", BTreeMap::new(), inject::env),

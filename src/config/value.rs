@@ -5,7 +5,8 @@ use super::reader::Field;
 use super::tree::Value;
 use crate::model::secret::SecretRef;
 use crate::model::server::EnvValue;
-use crate::model::template::Template;
+use crate::model::template::{Template, TemplateError};
+use crate::model::{near, slug};
 use std::path::PathBuf;
 
 /// Longest id; it names folders and stands in tables.
@@ -13,6 +14,9 @@ const ID_MAX: usize = 64;
 
 /// Where `${NAME}` is filled in, for messages.
 const INTERPOLATED: &str = "`${NAME}` is filled in only in url, env, headers, context, config and preset values";
+
+const PLACEHOLDERS: [&str; 7] =
+    ["tenant.id", "tenant.name", "tenant.environment", "tenant.context.KEY", "config.KEY", "server.id", "data"];
 
 /// Last parts of names that hold secrets.
 const SECRET_WORDS: [&str; 10] = [
@@ -37,9 +41,11 @@ impl<'t> Field<'t> {
         if begins && text.len() <= ID_MAX && text.chars().all(good) {
             return Some(text);
         }
-        self.wrong(&format!(
-            "an id of lower-case letters, digits, `-` and `_`, beginning with a letter or digit, {ID_MAX} characters at most"
-        ));
+        let slug = slug(text);
+        let report = Report::new(self.at(), &self.key, format!("found {}", self.node.value.found()));
+        self.pass.problem(report.suggest((!slug.is_empty() && slug.is_ascii()).then_some(&slug)).help(format!(
+            "allowed: lower-case letters, digits, `-` and `_`, beginning with a letter or digit, {ID_MAX} characters at most"
+        )));
         None
     }
 
@@ -64,17 +70,36 @@ impl<'t> Field<'t> {
         match Template::parse(text) {
             Ok(template) => Some(template),
             Err(error) => {
-                let help = if text.contains("${") { INTERPOLATED } else { "write `{{` and `}}` for literal braces" };
-                self.problem(error.to_string(), help);
+                self.template_problem(text, &error);
                 None
             }
         }
     }
 
+    fn template_problem(&self, text: &str, error: &TemplateError) {
+        let TemplateError::Unknown(name) = error else {
+            return self.problem(error.to_string(), "write `{{` and `}}` for literal braces");
+        };
+        let message = format!("unknown placeholder `{{{name}}}`");
+        let report = Report::new(self.at(), &self.key, message).suggest(near::nearest(name, PLACEHOLDERS));
+        self.pass.problem(if text.contains("${") {
+            report.help(INTERPOLATED)
+        } else {
+            report.help(format!("allowed: {}; write `{{{{` and `}}}}` for literal braces", PLACEHOLDERS.join(", ")))
+        });
+    }
+
+    /// `$${` stands for `${` itself.
     fn interpolate(&self, text: &str, quote: &dyn Fn(&str) -> String) -> Option<String> {
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
         while let Some(at) = rest.find("${") {
+            if let Some(before) = rest[..at].strip_suffix('$') {
+                out.push_str(before);
+                out.push_str("${");
+                rest = &rest[at + 2..];
+                continue;
+            }
             out.push_str(&rest[..at]);
             let Some((name, after)) = rest[at + 2..].split_once('}') else {
                 self.problem("`${` without `}`", "write `${NAME}`");
