@@ -12,6 +12,7 @@ mod listing;
 mod lists;
 mod message;
 mod meter;
+mod mirror;
 mod open;
 mod outcome;
 mod payload;

@@ -1,10 +1,12 @@
 //! The path of one call: read, route, gate, dress, ask, judge. Every await on it may be dropped.
 
+use super::context::ArgumentType;
 use super::flight::{Flight, Plan};
 use super::gate::{Entry, Pass};
 use super::ledger::{End, Ledger};
 use super::lists::View;
 use super::message::{Dressing, Kind, Message};
+use super::mirror;
 use super::outcome::{self, Stop};
 use super::slot::{Link, Slot};
 use super::table::{NoRoute, Route};
@@ -252,9 +254,10 @@ impl Trip<'_> {
         let id = link.upstream.next_id();
         let dressing = Dressing { id, era, injection, progress: self.flight.events.is_some() };
         let tool = self.message.name.as_deref().and_then(|name| view?.facts.get(name));
-        let body = self
-            .message
-            .dress(&dressing, |name| tool.map_or(super::context::ArgumentType::Text, |t| t.argument_type(name)))?;
+        let type_of = |name: &str| tool.map_or(ArgumentType::Text, |t| t.argument_type(name));
+        let body = self.message.dress(&dressing, type_of)?;
+        let mut headers = injection.headers.clone();
+        headers.extend(tool.map(|t| mirror::headers(&t.mirrors, &body)).unwrap_or_default());
         Ok(Ask {
             id,
             body,
@@ -265,8 +268,9 @@ impl Trip<'_> {
             },
             method: &self.message.method,
             name: self.message.name.as_deref(),
+            version: self.message.version.as_deref(),
             era,
-            headers: injection.headers.clone(),
+            headers,
             session: Some((self.flight.tenant.as_str().into(), self.flight.principal.as_str().into())),
             flight: Some(&self.flight),
             quiet: false,

@@ -1,5 +1,6 @@
 //! Tenant context: what is put into each call, and what of the caller's is removed for it. Pure.
 
+use super::mirror;
 use super::wire::{Change, Edit, quote};
 use crate::model::template::{Hole, Template};
 use crate::model::{ServerDef, TenantDef};
@@ -115,7 +116,10 @@ fn fill(template: &Template, tenant: &TenantDef, server: &ServerDef) -> Result<S
 
 fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
     let parsed = name.parse::<HeaderName>().map_err(|_| format!("`{name}` is no header name"))?;
-    let value = HeaderValue::from_str(value).or_else(|_| HeaderValue::from_bytes(value.as_bytes()));
+    if mirror::is_reserved(&parsed) {
+        return Err(format!("header `{name}` is set by the router and cannot be injected"));
+    }
+    let value = HeaderValue::from_bytes(value.as_bytes());
     Ok((parsed, value.map_err(|_| format!("the value for header `{name}` has control characters"))?))
 }
 

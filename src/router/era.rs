@@ -20,7 +20,7 @@ const KNOWN_LEGACY: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", LEGAC
 /// JSON-RPC codes that only a modern server gives: header mismatch, missing capability, unsupported version.
 const MODERN_CODES: [i64; 3] = [-32020, -32021, -32022];
 
-const VERSION_KEY: &str = "io.modelcontextprotocol/protocolVersion";
+pub const VERSION_KEY: &str = "io.modelcontextprotocol/protocolVersion";
 const CLIENT_KEY: &str = "io.modelcontextprotocol/clientInfo";
 const CAPABILITIES_KEY: &str = "io.modelcontextprotocol/clientCapabilities";
 const CLIENT_INFO: &str = concat!(r#"{"name":"mcpdeck","version":""#, env!("CARGO_PKG_VERSION"), r#""}"#);
@@ -29,8 +29,6 @@ const CLIENT_INFO: &str = concat!(r#"{"name":"mcpdeck","version":""#, env!("CARG
 #[derive(Clone, Debug)]
 pub struct Greeting {
     pub era: Era,
-    /// Agreed revision.
-    pub version: String,
     pub server_info: Option<String>,
     pub instructions: Option<String>,
     pub capabilities: String,
@@ -69,6 +67,7 @@ pub fn own_ask<'a>(upstream: &Upstream, era: Era, method: &'a str, more: &str) -
         expects: Expects::Answer,
         method,
         name: None,
+        version: None,
         era,
         headers: Vec::new(),
         session: None,
@@ -114,7 +113,7 @@ async fn discover(upstream: &Upstream, options: &OpenOptions) -> Result<Option<G
         Err(_silence) => Ok(None),
         Ok(Ok(answer)) => Ok(read_discover(&answer)),
         Ok(Err(Fault::Closed(_))) if !upstream.is_http() => Err(OpenError::ExitedOnProbe),
-        Ok(Err(Fault::Protocol(_) | Fault::Busy(_))) => Ok(None),
+        Ok(Err(Fault::Protocol(_))) => Ok(None),
         Ok(Err(fault)) => Err(open_error(fault)),
     }
 }
@@ -174,7 +173,6 @@ fn modern_greeting(found: Option<Discovered<'_>>) -> Greeting {
     let capabilities = found.as_ref().and_then(|f| f.capabilities).map_or("{}", RawValue::get).to_owned();
     Greeting {
         era: Era::Modern,
-        version: MODERN.to_owned(),
         // What was not told is tried.
         offers: if found.is_some() { offers(&capabilities) } else { Offers { tools: true, ..Offers::default() } },
         capabilities,
@@ -206,6 +204,16 @@ async fn initialize(upstream: &Upstream, until: Instant) -> Result<Greeting, Ope
     Ok(greeting)
 }
 
+/// The revision in the result of `initialize`.
+pub fn agreed_version(result: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Agreed {
+        protocol_version: String,
+    }
+    serde_json::from_str::<Agreed>(result).ok().map(|agreed| agreed.protocol_version)
+}
+
 /// Params of our `initialize`: no capability, because callers share the session.
 pub fn initialize_params() -> String {
     format!(r#""protocolVersion":"{LEGACY}","capabilities":{{}},"clientInfo":{CLIENT_INFO}"#)
@@ -233,7 +241,6 @@ async fn ask_initialize(upstream: &Upstream) -> Result<Greeting, OpenError> {
     let capabilities = found.capabilities.map_or("{}", RawValue::get).to_owned();
     Ok(Greeting {
         era: Era::Legacy,
-        version: found.protocol_version,
         offers: offers(&capabilities),
         capabilities,
         instructions: found.instructions,
@@ -270,7 +277,7 @@ async fn within<T>(limit: Duration, step: &'static str, work: impl Future<Output
 fn open_error(fault: Fault) -> OpenError {
     match fault {
         Fault::Auth(text) => OpenError::Auth(text),
-        Fault::Protocol(text) | Fault::Busy(text) => OpenError::Protocol(text),
+        Fault::Protocol(text) => OpenError::Protocol(text),
         Fault::Closed(reason) => OpenError::Transport(reason.to_string()),
         Fault::Transport(text) => OpenError::Transport(text),
     }

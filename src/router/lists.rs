@@ -3,6 +3,7 @@
 
 use super::context::ArgumentType;
 use super::flight::lock;
+use super::mirror::{self, Mirror};
 use super::wire::{self, Change, Edit};
 use crate::model::{Stamp, TenantId};
 use serde::Deserialize;
@@ -44,6 +45,8 @@ pub struct View {
 pub struct ToolFacts {
     /// `annotations.readOnlyHint` is true.
     pub read_only: bool,
+    /// Arguments that modern HTTP repeats in headers.
+    pub mirrors: Vec<Mirror>,
     /// JSON text of `inputSchema`.
     schema: Box<str>,
 }
@@ -120,8 +123,13 @@ pub fn facts(tools: &str) -> HashMap<String, ToolFacts> {
         let tool: Tool<'_> = serde_json::from_str(raw.get()).ok()?;
         let annotations: Annotations =
             tool.annotations.and_then(|a| serde_json::from_str(a.get()).ok()).unwrap_or_default();
-        let schema = tool.input_schema.map_or("{}", RawValue::get).into();
-        Some((tool.name.into_owned(), ToolFacts { read_only: annotations.read_only_hint == Some(true), schema }))
+        let schema = tool.input_schema.map_or("{}", RawValue::get);
+        let facts = ToolFacts {
+            read_only: annotations.read_only_hint == Some(true),
+            mirrors: mirror::mirrors(schema).unwrap_or_default(),
+            schema: schema.into(),
+        };
+        Some((tool.name.into_owned(), facts))
     };
     tools.into_iter().filter_map(read).collect()
 }

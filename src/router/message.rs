@@ -23,6 +23,8 @@ pub struct Message {
     pub id: String,
     /// The caller asked for progress.
     pub has_token: bool,
+    /// The revision that the caller names in `_meta`.
+    pub version: Option<String>,
     /// `params` is a list (or a scalar), so that nothing can be put into it.
     positional: bool,
 }
@@ -87,6 +89,7 @@ impl Message {
             name: None,
             id: "null".to_owned(),
             has_token: false,
+            version: None,
             positional: false,
         })
     }
@@ -107,13 +110,16 @@ impl Message {
         let inside = wire::members(params).map_err(|e| Stop::refused(format!("params: {e}")))?;
         let of_params = |key: &str| inside.iter().find(|m| m.key == key).map(|m| m.text(params));
         let name = of_params("name").or_else(|| of_params("uri")).and_then(wire::unquote).map(Cow::into_owned);
-        let meta = of_params("_meta").and_then(|meta| wire::members(meta).ok()).unwrap_or_default();
+        let meta_text = of_params("_meta").unwrap_or("{}");
+        let meta = wire::members(meta_text).unwrap_or_default();
+        let version = meta.iter().find(|m| m.key == era::VERSION_KEY).and_then(|m| wire::unquote(m.text(meta_text)));
         Ok(Self {
             text: Bytes::new(),
             kind,
             method: method.unwrap_or_default(),
             name,
             id: id.unwrap_or("null").to_owned(),
+            version: version.map(Cow::into_owned),
             has_token: meta.iter().any(|m| m.key == "progressToken"),
             positional: find("params").is_some_and(|p| !p.starts_with(['{', 'n'])),
         })

@@ -2,6 +2,7 @@
 
 use super::era::{self, Greeting};
 use super::slot::Link;
+use super::upstream::http::Http;
 use super::upstream::serverside::Observer;
 use super::upstream::stdio::Stdio;
 use super::upstream::{Upstream, Wire};
@@ -22,7 +23,10 @@ pub async fn open(
         Connect::Stdio { stdin, stdout } => {
             (Wire::Stdio(Stdio::connect(stdin, stdout, options.max_message, observer)), Vec::new())
         }
-        Connect::Http { .. } => return Err(OpenError::Transport("HTTP is not built in yet".to_owned())),
+        Connect::Http { url, headers } => {
+            let http = Http::connect(&url, &headers, options.max_message, observer).map_err(OpenError::Transport)?;
+            (Wire::Http(http), headers.into_iter().map(|(_, secret)| secret).collect())
+        }
     };
     let upstream = Upstream::new(wire);
     let greeting = match era::greet(&upstream, &options).await {

@@ -142,7 +142,6 @@ impl From<Fault> for Stop {
             Fault::Closed(_) | Fault::Transport(_) => Outcome::Transport,
             Fault::Auth(_) => Outcome::Auth,
             Fault::Protocol(_) => Outcome::Protocol,
-            Fault::Busy(_) => Outcome::Refused,
         };
         Self::new(outcome, fault.to_string())
     }

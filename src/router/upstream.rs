@@ -1,5 +1,6 @@
 //! The live connection to an instance. Knows ids, pipes and streams; nothing of tenants or gates.
 
+pub mod http;
 pub mod lines;
 pub mod serverside;
 pub mod stdio;
@@ -24,8 +25,6 @@ pub enum Fault {
     Auth(String),
     #[error("{0}")]
     Protocol(String),
-    #[error("too busy: {0}")]
-    Busy(String),
 }
 
 /// One message to an upstream.
@@ -38,6 +37,8 @@ pub struct Ask<'a> {
     pub method: &'a str,
     /// Tool, prompt or resource name.
     pub name: Option<&'a str>,
+    /// The caller's own revision, where it names one.
+    pub version: Option<&'a str>,
     pub era: Era,
     /// HTTP only.
     pub headers: Vec<(HeaderName, HeaderValue)>,
@@ -83,6 +84,7 @@ impl Answer {
 /// How to reach an instance.
 pub enum Wire {
     Stdio(stdio::Stdio),
+    Http(http::Http),
 }
 
 /// An open connection.
@@ -104,6 +106,7 @@ impl Upstream {
     pub async fn ask(&self, ask: Ask<'_>) -> Result<Answer, Fault> {
         match &self.wire {
             Wire::Stdio(stdio) => stdio.ask(ask).await,
+            Wire::Http(http) => http.ask(ask).await,
         }
     }
 
@@ -111,6 +114,7 @@ impl Upstream {
     pub fn closed(&self) -> Option<Arc<str>> {
         match &self.wire {
             Wire::Stdio(stdio) => stdio.closed(),
+            Wire::Http(http) => http.closed(),
         }
     }
 
@@ -118,12 +122,11 @@ impl Upstream {
     pub fn close(&self, reason: &str) {
         match &self.wire {
             Wire::Stdio(stdio) => stdio.close(reason),
+            Wire::Http(http) => http.close(reason),
         }
     }
 
     pub fn is_http(&self) -> bool {
-        match &self.wire {
-            Wire::Stdio(_) => false,
-        }
+        matches!(self.wire, Wire::Http(_))
     }
 }

@@ -1,0 +1,145 @@
+//! What modern HTTP repeats of a message in its headers (SEP-2243): values, and the arguments that a tool's schema
+//! names with `x-mcp-header`. Pure.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hyper::header::{HeaderName, HeaderValue};
+use serde_json::Value;
+
+const PREFIX: &str = "mcp-param-";
+/// Deepest schema that is looked into.
+const MAX_DEPTH: usize = 16;
+
+/// An argument that is repeated in a header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mirror {
+    pub header: HeaderName,
+    /// Names from `arguments` down.
+    pub path: Vec<String>,
+}
+
+/// Headers that are computed, never configured or injected.
+pub fn is_reserved(name: &HeaderName) -> bool {
+    const OURS: [&str; 8] =
+        ["host", "content-length", "content-type", "accept", "connection", "transfer-encoding", "upgrade", "te"];
+    name.as_str().starts_with("mcp-") || OURS.contains(&name.as_str())
+}
+
+/// `text` as it stands in a header: plain where that is unambiguous, else base64.
+pub fn header_value(text: &str) -> HeaderValue {
+    let visible = text.bytes().all(|b| (0x20..0x7f).contains(&b));
+    let padded = text.trim_matches([' ', '\t']).len() != text.len() || text.is_empty();
+    let looks_encoded = text.starts_with("=?base64?");
+    if visible
+        && !padded
+        && !looks_encoded
+        && let Ok(value) = HeaderValue::from_str(text)
+    {
+        return value;
+    }
+    let encoded = format!("=?base64?{}?=", STANDARD.encode(text));
+    HeaderValue::from_str(&encoded).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// The mirrored arguments of a tool's input schema (JSON text). `Err`: the schema breaks the rules, so the tool must
+/// not be offered over HTTP.
+pub fn mirrors(schema: &str) -> Result<Vec<Mirror>, String> {
+    if !schema.contains("x-mcp-header") {
+        return Ok(Vec::new());
+    }
+    let schema: Value = serde_json::from_str(schema).map_err(|e| e.to_string())?;
+    let mut found = Vec::new();
+    collect(&schema, &mut Vec::new(), &mut found)?;
+    let mut names: Vec<_> = found.iter().map(|m| m.header.clone()).collect();
+    names.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+    names.dedup();
+    if names.len() < found.len() {
+        return Err("two arguments name the same x-mcp-header".to_owned());
+    }
+    Ok(found)
+}
+
+fn collect(schema: &Value, path: &mut Vec<String>, found: &mut Vec<Mirror>) -> Result<(), String> {
+    let Some(properties) = schema.get("properties").and_then(Value::as_object).filter(|_| path.len() < MAX_DEPTH)
+    else {
+        return Ok(());
+    };
+    for (name, property) in properties {
+        path.push(name.clone());
+        if let Some(header) = property.get("x-mcp-header") {
+            let plain = matches!(property.get("type").and_then(Value::as_str), Some("string" | "integer" | "boolean"));
+            let header = header.as_str().filter(|h| !h.is_empty() && plain);
+            let header = header.and_then(|h| HeaderName::from_bytes(format!("{PREFIX}{h}").as_bytes()).ok());
+            let header = header.ok_or_else(|| format!("x-mcp-header of `{}` is not valid", path.join(".")))?;
+            found.push(Mirror { header, path: path.clone() });
+        }
+        collect(property, path, found)?;
+        path.pop();
+    }
+    Ok(())
+}
+
+/// The headers for a message as it is sent (JSON text).
+pub fn headers(mirrors: &[Mirror], message: &[u8]) -> Vec<(HeaderName, HeaderValue)> {
+    if mirrors.is_empty() {
+        return Vec::new();
+    }
+    let message: Value = serde_json::from_slice(message).unwrap_or_default();
+    let arguments = &message["params"]["arguments"];
+    let value = |mirror: &Mirror| {
+        let value = mirror.path.iter().try_fold(arguments, |at, name| at.get(name))?;
+        let text = match value {
+            Value::String(text) => text.clone(),
+            Value::Bool(_) | Value::Number(_) => value.to_string(),
+            Value::Null | Value::Array(_) | Value::Object(_) => return None,
+        };
+        Some((mirror.header.clone(), header_value(&text)))
+    };
+    mirrors.iter().filter_map(value).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_plain_or_base64() {
+        for (text, header) in [
+            ("us-west1", "us-west1"),
+            ("a b", "a b"),
+            (" a", "=?base64?IGE=?="),
+            ("", "=?base64??="),
+            ("é", "=?base64?w6k=?="),
+            ("a\nb", "=?base64?YQpi?="),
+            ("=?base64?x", "=?base64?PT9iYXNlNjQ/eA==?="),
+        ] {
+            assert_eq!(header_value(text).to_str().unwrap(), header);
+        }
+    }
+
+    #[test]
+    fn arguments_named_by_the_schema_are_mirrored() {
+        let schema = r#"{"properties":{"region":{"type":"string","x-mcp-header":"Region"},
+            "deep":{"type":"object","properties":{"n":{"type":"integer","x-mcp-header":"N"}}}}}"#;
+        let mirrors = mirrors(schema).unwrap();
+        let message = br#"{"params":{"arguments":{"region":"eu","deep":{"n":7}}}}"#;
+        let sent: Vec<_> = headers(&mirrors, message)
+            .into_iter()
+            .map(|(name, value)| format!("{name}={}", value.to_str().unwrap()))
+            .collect();
+        assert_eq!(sent, ["mcp-param-n=7", "mcp-param-region=eu"]);
+        assert!(headers(&mirrors, br#"{"params":{"arguments":{"region":null}}}"#).is_empty());
+    }
+
+    #[test]
+    fn schemas_that_break_the_rules_are_told() {
+        for schema in [
+            r#"{"properties":{"a":{"type":"string","x-mcp-header":""}}}"#,
+            r#"{"properties":{"a":{"type":"string","x-mcp-header":"a b"}}}"#,
+            r#"{"properties":{"a":{"type":"object","x-mcp-header":"a"}}}"#,
+            r#"{"properties":{"a":{"type":"string","x-mcp-header":"X"},"b":{"type":"string","x-mcp-header":"x"}}}"#,
+        ] {
+            assert!(mirrors(schema).is_err(), "{schema}");
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! An upstream over streamable HTTP: legacy with sessions, modern without. Every request is its own exchange.
+
+mod client;
+mod reply;
+mod sessions;
+mod sse;
+
+use super::serverside::Observer;
+use super::{Answer, Ask, Expects, Fault};
+use crate::model::Era;
+use crate::model::secret::Secret;
+use crate::router::era;
+use crate::router::flight::lock;
+use crate::router::mirror;
+use crate::router::wire::{self, ErrorObject};
+use bytes::Bytes;
+use client::Client;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode, Uri};
+use reply::Reader;
+use sessions::{Place, Session, Sessions};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
+const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+const METHOD: HeaderName = HeaderName::from_static("mcp-method");
+const NAME: HeaderName = HeaderName::from_static("mcp-name");
+
+/// JSON-RPC code with which some servers say that a session is gone (HTTP 400).
+const SESSION_GONE: i64 = -32000;
+/// Nobody waits longer for a farewell: a cancel, a reply, the end of a session.
+const FAREWELL: Duration = Duration::from_secs(5);
+/// Ids of handshakes; far from those of calls.
+const HANDSHAKES: u64 = 1 << 52;
+
+pub struct Http {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    url: Uri,
+    /// Without user, password and query.
+    shown: String,
+    client: Client,
+    headers: HeaderMap,
+    sessions: Sessions,
+    handshakes: AtomicU64,
+    observer: Observer,
+    max_message: u64,
+    closing: CancellationToken,
+    closed: Mutex<Option<Arc<str>>>,
+}
+
+impl Http {
+    /// Prepares a client; nothing is sent yet.
+    pub fn connect(
+        url: &str,
+        headers: &[(String, Secret)],
+        max_message: u64,
+        observer: Observer,
+    ) -> Result<Self, String> {
+        let uri: Uri = url.parse().map_err(|e| format!("`{url}` is no URL: {e}"))?;
+        let shown = shown_url(&uri);
+        let client = Client::new(&uri).map_err(|e| format!("{shown}: {e}"))?;
+        let headers = own_headers(headers)?;
+        let shared = Shared {
+            url: uri,
+            shown,
+            client,
+            headers,
+            sessions: Sessions::default(),
+            handshakes: AtomicU64::new(HANDSHAKES),
+            observer,
+            max_message,
+            closing: CancellationToken::new(),
+            closed: Mutex::default(),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// See [`super::Upstream::ask`].
+    pub async fn ask(&self, ask: Ask<'_>) -> Result<Answer, Fault> {
+        let shared = &self.shared;
+        if ask.body.len() as u64 > shared.max_message {
+            let (len, max) = (ask.body.len(), shared.max_message);
+            return Err(Fault::Protocol(format!("the message has {len} bytes; max_message is {max}")));
+        }
+        tokio::select! {
+            biased;
+            answer = shared.exchange(ask) => answer,
+            () = shared.closing.cancelled() => Err(Fault::Closed(self.closed().unwrap_or_default())),
+        }
+    }
+
+    pub fn closed(&self) -> Option<Arc<str>> {
+        lock(&self.shared.closed).clone()
+    }
+
+    /// Fails what waits and ends the sessions, in the background.
+    pub fn close(&self, reason: &str) {
+        lock(&self.shared.closed).get_or_insert_with(|| reason.into());
+        self.shared.closing.cancel();
+        for session in self.shared.sessions.take_all() {
+            self.shared.clone().end_session(session);
+        }
+    }
+}
+
+impl Drop for Http {
+    fn drop(&mut self) {
+        self.close("the connection was dropped");
+    }
+}
+
+impl Shared {
+    async fn exchange(self: &Arc<Self>, mut ask: Ask<'_>) -> Result<Answer, Fault> {
+        let body = Bytes::from(std::mem::take(&mut ask.body));
+        if ask.era == Era::Modern {
+            let response = self.post(&ask, body, self.modern_headers(&ask)).await?;
+            return self.read(&ask, response).await;
+        }
+        if ask.method == "initialize" {
+            return self.first_handshake(&ask, body).await;
+        }
+        let (place, session) = self.session(&ask).await?;
+        let (status, answer) = self.ask_on(&session, &ask, body.clone()).await?;
+        if !is_gone(status, &answer, &session) {
+            return answer;
+        }
+        // The request was refused for its session, so it may be repeated on a new one; once.
+        self.sessions.forget(&ask.session, &place);
+        let (_, session) = self.session(&ask).await?;
+        self.ask_on(&session, &ask, body).await?.1
+    }
+
+    /// One legacy exchange; left early, it is cancelled upstream.
+    async fn ask_on(
+        self: &Arc<Self>,
+        session: &Session,
+        ask: &Ask<'_>,
+        body: Bytes,
+    ) -> Result<(StatusCode, Result<Answer, Fault>), Fault> {
+        let mut cancel = Cancel { shared: self, session, id: (ask.expects == Expects::Answer).then_some(ask.id) };
+        let done = async {
+            let response = self.post(ask, body, session_headers(session)).await?;
+            Ok((response.status(), self.read(ask, response).await))
+        }
+        .await;
+        cancel.id = None;
+        done
+    }
+
+    fn modern_headers(&self, ask: &Ask<'_>) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(VERSION, mirror::header_value(ask.version.unwrap_or(era::MODERN)));
+        headers.insert(METHOD, mirror::header_value(ask.method));
+        if let Some(name) = ask.name {
+            headers.insert(NAME, mirror::header_value(name));
+        }
+        headers
+    }
+
+    async fn post(&self, ask: &Ask<'_>, body: Bytes, computed: HeaderMap) -> Result<Response<Incoming>, Fault> {
+        let mut headers: HeaderMap = ask.headers.iter().cloned().collect();
+        for (name, value) in &computed {
+            headers.insert(name, value.clone());
+        }
+        self.send(Method::POST, body, headers).await
+    }
+
+    async fn read(self: &Arc<Self>, ask: &Ask<'_>, response: Response<Incoming>) -> Result<Answer, Fault> {
+        let session = response.headers().get(&SESSION).cloned();
+        let reply = |text: String| {
+            let headers = session.iter().map(|id| (SESSION, id.clone())).collect();
+            self.send_aside(Method::POST, text, headers);
+        };
+        let reader = Reader {
+            url: &self.shown,
+            id: ask.id,
+            expects: ask.expects,
+            flight: ask.flight,
+            observer: &self.observer,
+            max_message: self.max_message,
+            reply: &reply,
+        };
+        reader.read(response).await
+    }
+
+    async fn send(&self, method: Method, body: Bytes, headers: HeaderMap) -> Result<Response<Incoming>, Fault> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = self.url.clone();
+        let map = request.headers_mut();
+        map.clone_from(&self.headers);
+        for (name, value) in &headers {
+            map.insert(name, value.clone());
+        }
+        map.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        map.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
+        self.client.send(request).await.map_err(|e| Fault::Transport(format!("{}: {e}", self.shown)))
+    }
+
+    /// The handshake that opens the upstream; its session is ours, for probes and lists.
+    async fn first_handshake(self: &Arc<Self>, ask: &Ask<'_>, body: Bytes) -> Result<Answer, Fault> {
+        let (place, _) = self.sessions.place(&ask.session);
+        let (answer, session) = self.shake(ask, body).await?;
+        if let Some(session) = session {
+            let _ = place.set(session);
+        }
+        Ok(answer)
+    }
+
+    /// Sends `initialize`; a session, if it was accepted.
+    async fn shake(self: &Arc<Self>, ask: &Ask<'_>, body: Bytes) -> Result<(Answer, Option<Session>), Fault> {
+        let response = self.post(ask, body, HeaderMap::new()).await?;
+        let id = response.headers().get(&SESSION).cloned();
+        let answer = self.read(ask, response).await?;
+        let version = answer.result().and_then(era::agreed_version);
+        let session = version.map(|version| Session { id, version: mirror::header_value(&version) });
+        Ok((answer, session))
+    }
+
+    /// The session that this message belongs on. Upstreams that keep none serve everybody alike.
+    async fn session(self: &Arc<Self>, ask: &Ask<'_>) -> Result<(Place, Session), Fault> {
+        let (ours, _) = self.sessions.place(&None);
+        let stateless = ours.get().is_some_and(|session| session.id.is_none());
+        let (place, gone) = if stateless { (ours, Vec::new()) } else { self.sessions.place(&ask.session) };
+        for session in gone {
+            self.clone().end_session(session);
+        }
+        let session = place.get_or_try_init(|| self.new_session(ask)).await?.clone();
+        Ok((place, session))
+    }
+
+    async fn new_session(self: &Arc<Self>, ask: &Ask<'_>) -> Result<Session, Fault> {
+        let id = self.handshakes.fetch_add(1, Relaxed);
+        let hello = Ask {
+            id,
+            body: Vec::new(),
+            expects: Expects::Answer,
+            method: "initialize",
+            name: None,
+            version: None,
+            era: Era::Legacy,
+            headers: ask.headers.clone(),
+            session: ask.session.clone(),
+            flight: None,
+            quiet: true,
+        };
+        let body = wire::request(id, "initialize", &format!("{{{}}}", era::initialize_params()));
+        let (answer, session) = self.shake(&hello, body.into()).await?;
+        let session = session.ok_or_else(|| {
+            let why =
+                answer.error().map_or_else(|| "no result".to_owned(), |e| ErrorObject::read(e).message.into_owned());
+            Fault::Protocol(format!("{} refuses a new session: {why}", self.shown))
+        })?;
+        let done = wire::notification("notifications/initialized", "{}");
+        let mut headers: HeaderMap = ask.headers.iter().cloned().collect();
+        headers.extend(session_headers(&session));
+        self.send(Method::POST, done.into(), headers).await?;
+        Ok(session)
+    }
+
+    /// Sends something that nobody waits for.
+    fn send_aside(self: &Arc<Self>, method: Method, body: String, headers: HeaderMap) {
+        let shared = self.clone();
+        // Outside of a runtime (the last drop at exit) there is nobody to send it.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                let _ = tokio::time::timeout(FAREWELL, shared.send(method, body.into(), headers)).await;
+            });
+        }
+    }
+
+    fn end_session(self: Arc<Self>, session: Session) {
+        if session.id.is_some() {
+            self.send_aside(Method::DELETE, String::new(), session_headers(&session));
+        }
+    }
+}
+
+/// Left early (the call was dropped, cancelled or timed out), it tells the upstream: closing the stream says nothing there.
+struct Cancel<'a> {
+    shared: &'a Arc<Shared>,
+    session: &'a Session,
+    id: Option<u64>,
+}
+
+impl Drop for Cancel<'_> {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            let params = format!(r#"{{"requestId":{id},"reason":"the caller gave up"}}"#);
+            let body = wire::notification("notifications/cancelled", &params);
+            self.shared.send_aside(Method::POST, body, session_headers(self.session));
+        }
+    }
+}
+
+/// True if upstream refused the message because it no longer knows the session.
+fn is_gone(status: StatusCode, answer: &Result<Answer, Fault>, session: &Session) -> bool {
+    let code = answer.as_ref().ok().and_then(Answer::error).map(|e| ErrorObject::read(e).code);
+    let gone = status == StatusCode::NOT_FOUND || (status == StatusCode::BAD_REQUEST && code == Some(SESSION_GONE));
+    gone && session.id.is_some()
+}
+
+fn session_headers(session: &Session) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(VERSION, session.version.clone());
+    if let Some(id) = &session.id {
+        headers.insert(SESSION, id.clone());
+    }
+    headers
+}
+
+/// The configured headers; values are marked so that no log of the library shows them.
+fn own_headers(headers: &[(String, Secret)]) -> Result<HeaderMap, String> {
+    let mut map = HeaderMap::new();
+    for (name, secret) in headers {
+        let name: HeaderName = name.parse().map_err(|_| format!("`{name}` is no header name"))?;
+        if mirror::is_reserved(&name) {
+            return Err(format!("header `{name}` is set by the router and cannot be configured"));
+        }
+        let mut value = HeaderValue::from_bytes(secret.expose().as_bytes())
+            .map_err(|_| format!("the value for header `{name}` has control characters"))?;
+        value.set_sensitive(true);
+        map.insert(name, value);
+    }
+    Ok(map)
+}
+
+fn shown_url(url: &Uri) -> String {
+    let host = url.host().unwrap_or_default();
+    let port = url.port().map(|p| format!(":{p}")).unwrap_or_default();
+    format!("{}://{host}{port}{}", url.scheme_str().unwrap_or("http"), url.path())
+}

@@ -1,0 +1,142 @@
+//! Reads an answer over HTTP: one JSON body, or a stream of events until ours is among them.
+
+use super::super::serverside::{Heard, Observer, hear};
+use super::super::{Answer, Expects, Fault};
+use super::sse::Events;
+use crate::router::flight::Flight;
+use crate::router::outcome::first_line;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, LOCATION};
+use hyper::{Response, StatusCode};
+use std::sync::Arc;
+
+/// A body that explains an error is read so far.
+const ERROR_BYTES: usize = 64 << 10;
+
+/// Who waits for what.
+pub struct Reader<'a> {
+    pub url: &'a str,
+    pub id: u64,
+    pub expects: Expects,
+    pub flight: Option<&'a Arc<Flight>>,
+    pub observer: &'a Observer,
+    pub max_message: u64,
+    /// Sends a reply to a request of the server.
+    pub reply: &'a (dyn Fn(String) + Send + Sync),
+}
+
+impl Reader<'_> {
+    pub async fn read(&self, response: Response<Incoming>) -> Result<Answer, Fault> {
+        let status = response.status();
+        if status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN {
+            let text = error_text(response).await;
+            return Err(Fault::Auth(format!("{} answered {status}{text}", self.url)));
+        }
+        if status.is_redirection() {
+            let to = response.headers().get(LOCATION).and_then(|v| v.to_str().ok()).unwrap_or("nowhere");
+            return Err(Fault::Transport(format!("{} redirects to {to}; redirects are not followed", self.url)));
+        }
+        if !status.is_success() {
+            return self.read_error(status, response).await;
+        }
+        if self.expects == Expects::Nothing {
+            return Ok(Answer::default());
+        }
+        let kind = response.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        match kind.split(';').next().unwrap_or_default().trim() {
+            "text/event-stream" => self.read_events(response.into_body()).await,
+            "application/json" => self.read_json(response.into_body()).await,
+            other => Err(Fault::Protocol(format!("{} answered {status} with content type `{other}`", self.url))),
+        }
+    }
+
+    async fn read_json(&self, body: Incoming) -> Result<Answer, Fault> {
+        let max = usize::try_from(self.max_message).unwrap_or(usize::MAX);
+        let body = Limited::new(body, max).collect().await.map_err(|error| {
+            match error.is::<http_body_util::LengthLimitError>() {
+                true => self.too_long(),
+                false => Fault::Transport(format!("{} broke off its answer: {error}", self.url)),
+            }
+        })?;
+        let line = body.to_bytes();
+        match hear(&line) {
+            Heard::Answer(id, answer) if id == self.id || self.expects == Expects::Anything => Ok(answer),
+            Heard::Stray(answer) => Ok(answer),
+            Heard::Answer(id, _) => {
+                Err(Fault::Protocol(format!("{} answered request {id} instead of {}", self.url, self.id)))
+            }
+            _ => {
+                self.observer.garbage(&line);
+                Err(Fault::Protocol(format!("{} answered with no JSON-RPC answer", self.url)))
+            }
+        }
+    }
+
+    async fn read_events(&self, mut body: Incoming) -> Result<Answer, Fault> {
+        let mut events = Events::new(self.max_message);
+        while let Some(frame) = body.frame().await {
+            let frame =
+                frame.map_err(|error| Fault::Transport(format!("{} broke off its stream: {error}", self.url)))?;
+            let Ok(chunk) = frame.into_data() else { continue };
+            for event in events.push(&chunk).map_err(|_| self.too_long())? {
+                if let Some(answer) = self.take(&event) {
+                    return Ok(answer);
+                }
+            }
+        }
+        Err(Fault::Transport(format!("{} ended its stream before the answer", self.url)))
+    }
+
+    /// The answer, if this event is it.
+    fn take(&self, event: &Bytes) -> Option<Answer> {
+        match hear(event) {
+            Heard::Answer(id, answer) if id == self.id || self.expects == Expects::Anything => return Some(answer),
+            // An error whose id could not be read can only be about the one request of this stream.
+            Heard::Stray(answer) if answer.error.is_some() => return Some(answer),
+            Heard::Answer(..) | Heard::Stray(_) | Heard::Nothing => {}
+            Heard::Reply(reply) => (self.reply)(reply),
+            Heard::Progress { token, percent, text } => {
+                if let Some(flight) = self.flight.filter(|_| token == self.id) {
+                    flight.progress(percent, text);
+                }
+            }
+            Heard::Log { level, text } => self.observer.log(self.flight, level, text),
+            Heard::ListChanged => self.observer.lists.set_stale(),
+            Heard::Garbage => self.observer.garbage(event),
+        }
+        None
+    }
+
+    /// An error status: with a JSON-RPC error in it, it is an answer.
+    async fn read_error(&self, status: StatusCode, response: Response<Incoming>) -> Result<Answer, Fault> {
+        let body = error_body(response).await;
+        if let Heard::Answer(_, answer) | Heard::Stray(answer) = hear(&body)
+            && answer.error.is_some()
+        {
+            return Ok(answer);
+        }
+        let text = format!("{} answered {status}{}", self.url, shown(&body));
+        Err(if status.is_server_error() { Fault::Transport(text) } else { Fault::Protocol(text) })
+    }
+
+    fn too_long(&self) -> Fault {
+        Fault::Protocol(format!("{} answered more than max_message = {} bytes", self.url, self.max_message))
+    }
+}
+
+/// The body of an error; what is too long or breaks off is as good as none.
+pub async fn error_body(response: Response<Incoming>) -> Bytes {
+    let body = Limited::new(response.into_body(), ERROR_BYTES).collect().await;
+    body.map(|b| b.to_bytes()).unwrap_or_default()
+}
+
+async fn error_text(response: Response<Incoming>) -> String {
+    shown(&error_body(response).await)
+}
+
+fn shown(body: &[u8]) -> String {
+    let line = first_line(&String::from_utf8_lossy(body));
+    if line.is_empty() { line } else { format!(": {line}") }
+}
