@@ -41,6 +41,8 @@ pub fn run(name: &str) -> Result<(), BuiltinError> {
         Some(folder) if !folder.is_empty() => PathBuf::from(folder),
         _ => std::env::current_dir()?,
     };
+    // Stdout belongs to the protocol. A subscriber that is set already stays.
+    let _ = tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(std::io::stderr).try_init();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
         match name {

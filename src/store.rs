@@ -38,7 +38,9 @@ pub trait Store: Send + Sync {
     fn era_hints(&self) -> Fut<'_, Result<Vec<(ServerId, crate::model::Era)>, StoreError>>;
     fn set_era_hint(&self, server: ServerId, era: Option<crate::model::Era>) -> Fut<'_, Result<(), StoreError>>;
 
-    /// Keeps errors and the newest N per tenant, adds to the metrics per minute, and appends each to the audit file.
+    /// Keeps the newest N that failed and the newest N that did not, per tenant; adds to the metrics per minute; and
+    /// appends each to the audit file. The database and the audit file do not depend on each other: an error may mean
+    /// that one of them has the calls, so they are not to be given again.
     fn add_calls(&self, calls: Vec<Arc<CallRecord>>) -> Fut<'_, Result<(), StoreError>>;
     /// Newest first.
     fn calls(
@@ -109,7 +111,7 @@ impl MarkKind {
 }
 
 /// Opens (or creates) the SQLite store and, beside it, its audit file `audit.jsonl`. It takes about a millisecond, more
-/// while another program holds a lock (200 ms at most). The path `:memory:` means a store that ends with the process.
+/// while another program holds a lock (250 ms at most). The path `:memory:` means a store that ends with the process.
 pub fn open(config: &crate::config::StoreConfig) -> Result<Arc<dyn Store>, StoreError> {
     Ok(Arc::new(sqlite::SqliteStore::open(config)?))
 }

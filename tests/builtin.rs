@@ -248,6 +248,19 @@ async fn one_shared_memory_keeps_tenants_apart() {
 }
 
 #[tokio::test]
+async fn a_broken_file_of_one_tenant_harms_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("tenants")).unwrap();
+    let broken = folder.path().join("tenants/broken.db");
+    std::fs::write(&broken, "no database ".repeat(1_000)).unwrap();
+    let memory = Client::legacy("memory", folder.path()).await;
+    let refused = refusal(memory.raw(Some(json!({"id": "broken"})), "notes_add", json!({"text": "x"})).await);
+    assert!(refused.contains("broken.db") && !refused.contains(folder.path().to_str().unwrap()), "{refused}");
+    assert_eq!(std::fs::read_to_string(&broken).unwrap(), "no database ".repeat(1_000));
+    memory.ok(Some("eaton"), "notes_add", json!({"text": "x"})).await;
+}
+
+#[tokio::test]
 async fn forged_tenants_are_refused_and_touch_no_file() {
     let outside = tempfile::tempdir().unwrap();
     let data = outside.path().join("data");
@@ -410,6 +423,32 @@ async fn servers_answer_soon_and_end_with_stdin() {
         assert!(wire.ends().await.success(), "{name}");
         assert!(Wire::start(name, folder.path()).ends().await.success(), "{name} without a word");
     }
+}
+
+#[tokio::test]
+async fn resources_and_prompts_are_the_tenants_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut wire = Wire::start("memory", folder.path());
+    let of = |tenant: &str, mut params: Value| {
+        params["_meta"] = json!({"io.mcpdeck/tenant": {"id": tenant}});
+        params
+    };
+    wire.send(Some(1), "server/discover", json!({})).await;
+    wire.next().await;
+    let note = json!({"name": "notes_add", "arguments": {"text": "eaton's plan"}});
+    wire.send(Some(2), "tools/call", of("eaton", note)).await;
+    wire.next().await;
+    for (tenant, resources) in [("eaton", 1), ("other", 0)] {
+        wire.send(Some(3), "resources/list", of(tenant, json!({}))).await;
+        assert_eq!(wire.next().await["result"]["resources"].as_array().unwrap().len(), resources, "{tenant}");
+        wire.send(Some(4), "resources/read", of(tenant, json!({"uri": "memory://notes/1"}))).await;
+        assert_eq!(wire.next().await.to_string().contains("eaton's plan"), resources == 1, "{tenant}");
+        let recall = json!({"name": "recall", "arguments": {"topic": "plan"}});
+        wire.send(Some(5), "prompts/get", of(tenant, recall)).await;
+        assert_eq!(wire.next().await.to_string().contains("memory://notes/1"), resources == 1, "{tenant}");
+    }
+    wire.send(Some(6), "resources/list", of("../eaton", json!({}))).await;
+    assert_eq!(wire.next().await["error"]["code"], -32602);
 }
 
 #[tokio::test]

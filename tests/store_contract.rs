@@ -16,6 +16,9 @@ use std::time::Instant;
 /// Set in the child that [`a_killed_process_loses_nothing_acknowledged`] kills.
 const CHILD_STORE: &str = "MCPDECK_TEST_CHILD_STORE";
 
+/// Set in the child that [`a_full_disk_fails_the_write_and_keeps_what_was_acknowledged`] starts.
+const FULL_STORE: &str = "MCPDECK_TEST_FULL_STORE";
+
 fn config(path: impl Into<PathBuf>) -> StoreConfig {
     StoreConfig { path: path.into(), calls_per_tenant: 50, audit_rotate_bytes: 1 << 20, audit_keep: 3 }
 }
@@ -317,13 +320,70 @@ async fn a_killed_process_loses_nothing_acknowledged() {
     store.add_journal(journal_entry(0)).await.unwrap();
 }
 
+/// Writes until the file may not grow, and tells what happened; without the variable it is no test of its own.
+#[tokio::test]
+async fn child_that_runs_out_of_space() {
+    let Ok(path) = std::env::var(FULL_STORE) else { return };
+    let store = open(path);
+    let mut written = 0;
+    let error = loop {
+        match store.add_history(history_entry("eaton", "x".repeat(4_000))).await {
+            Ok(_) => written += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, StoreError::Io { .. }), "{error}");
+    assert_eq!(store.history(None, 1_000).await.unwrap().len(), written, "reading goes on");
+    println!("\nwritten {written}");
+}
+
+#[tokio::test]
+async fn a_full_disk_fails_the_write_and_keeps_what_was_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mcpdeck.db");
+    // A limit on the size of files stands for the full disk: 4,000 blocks of 512 bytes or 1 KiB.
+    let output = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 4000; exec \"$0\" \"$@\""])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "store_contract::child_that_runs_out_of_space", "--nocapture"])
+        .env(FULL_STORE, &path)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let written = text.lines().find_map(|line| line.strip_prefix("written ")?.parse::<usize>().ok());
+    let written = written.unwrap_or_else(|| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)));
+    assert!(written > 10, "{text}");
+    let store = open(&path);
+    assert_eq!(store.history(None, 1_000).await.unwrap().len(), written);
+    store.add_history(history_entry("eaton", String::new())).await.unwrap();
+}
+
+#[test]
+fn several_may_create_the_same_store_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("new/mcpdeck.db");
+    let openers: Vec<_> = (0..8)
+        .map(|_| {
+            let path = path.clone();
+            std::thread::spawn(move || store::open(&config(path)).map(|_| ()))
+        })
+        .collect();
+    for opener in openers {
+        opener.join().unwrap().unwrap();
+    }
+}
+
 #[test]
 fn what_is_no_database_of_ours_is_refused_and_left_as_it_is() {
     let garbage: [(&str, Vec<u8>, &str); 4] = [
         ("short text", b"hello".to_vec(), "does not start like"),
         ("long text", b"hello ".repeat(10_000), "does not start like"),
         ("header only", [b"SQLite format 3\0".as_slice(), &[7; 5_000]].concat(), "not a database"),
-        ("another program's", foreign_database("CREATE TABLE books (title TEXT)"), "another program"),
+        (
+            "another program's",
+            foreign_database("CREATE TABLE books (title TEXT); PRAGMA user_version = 70"),
+            "another program",
+        ),
     ];
     for (case, bytes, reason) in garbage {
         let folder = tempfile::tempdir().unwrap();
@@ -432,7 +492,9 @@ async fn every_call_is_one_line_of_the_audit_file() {
 #[tokio::test]
 async fn ten_thousand_calls() {
     let folder = tempfile::tempdir().unwrap();
+    let began = Instant::now();
     let store = open(folder.path().join("mcpdeck.db"));
+    println!("a new store, opened: {:?}", began.elapsed());
     let began = Instant::now();
     let batches = (0..100).map(|batch| {
         let calls = (0..100).map(|n| Arc::new(call(batch * 100 + n, &format!("t{}", n % 10), Outcome::Ok)));

@@ -5,6 +5,7 @@ use super::TENANT_META;
 use rmcp::model::{ContentBlock, IntoContents, RequestMetaObject};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
+use std::path::Path;
 
 /// Letters of a name that becomes a file name, at most.
 const NAME_CHARS: usize = 64;
@@ -17,17 +18,19 @@ pub enum ToolError {
     Argument(String),
     #[error("{0}")]
     NotFound(String),
-    /// The server's own files cannot be read or written.
-    #[error("cannot use {path}: {reason}")]
-    Data { path: String, reason: String },
+    /// A file of the server's own cannot be read or written; where it lies is the operator's business, not the caller's.
+    #[error("cannot use {file}: {reason}")]
+    Data { file: String, reason: String },
     #[error("cancelled")]
     Cancelled,
 }
 
 impl ToolError {
-    /// A file of ours that failed.
-    pub fn data(path: &std::path::Path, reason: impl Display) -> Self {
-        Self::Data { path: path.display().to_string(), reason: reason.to_string() }
+    /// A file of ours that failed: the log gets its whole path.
+    pub fn data(path: &Path, reason: impl Display) -> Self {
+        tracing::error!("cannot use {}: {reason}", path.display());
+        let file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        Self::Data { file, reason: reason.to_string() }
     }
 }
 

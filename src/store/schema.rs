@@ -3,11 +3,11 @@
 
 use super::StoreError;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Path that means a database in memory, for tests and for looking around without leaving a trace.
 pub const IN_MEMORY: &str = ":memory:";
@@ -21,7 +21,7 @@ const APPLICATION_ID: i32 = 0x6d64_636b;
 const HEADER: &[u8] = b"SQLite format 3\0";
 
 /// How long opening waits for another program's lock: a screen waits for us.
-const OPEN_LOCK_WAIT: Duration = Duration::from_millis(200);
+const OPEN_LOCK_WAIT: Duration = Duration::from_millis(250);
 
 /// How long the writer's thread waits for another program's lock.
 const WRITE_LOCK_WAIT: Duration = Duration::from_secs(5);
@@ -65,17 +65,17 @@ fn prepare_file(path: &Path) -> Result<(), StoreError> {
 }
 
 fn migrate(path: &Path, db: &mut Connection) -> Result<(), StoreError> {
-    let found = version(db).map_err(|e| translate(path, e))?;
-    let known = MIGRATIONS.len() as u32;
-    if found > known {
-        return Err(StoreError::Newer { path: path.display().to_string(), found, known });
-    }
     let tables: u32 = db
         .query_row("SELECT count(*) FROM sqlite_schema WHERE type = 'table'", [], |row| row.get(0))
         .map_err(|e| translate(path, e))?;
     let owner: i32 = db.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(|e| translate(path, e))?;
     if tables > 0 && owner != APPLICATION_ID {
         return Err(corrupt(path, "it is the database of another program"));
+    }
+    let found = version(db).map_err(|e| translate(path, e))?;
+    let known = MIGRATIONS.len() as u32;
+    if found > known {
+        return Err(StoreError::Newer { path: path.display().to_string(), found, known });
     }
     if found == known {
         return if tables == 0 { Err(corrupt(path, "its tables are missing")) } else { Ok(()) };
@@ -87,7 +87,9 @@ fn migrate(path: &Path, db: &mut Connection) -> Result<(), StoreError> {
 /// another program may have been faster.
 fn apply(db: &mut Connection, found: u32) -> rusqlite::Result<()> {
     if found == 0 && db.path().is_some_and(|path| !path.is_empty()) {
-        db.pragma_update(None, "journal_mode", "WAL")?;
+        // Nothing is acknowledged before `settle`: whoever opens the store does not wait for the disk.
+        db.pragma_update(None, "synchronous", "OFF")?;
+        use_wal(db)?;
     }
     let work = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for script in MIGRATIONS.iter().skip(version(&work)? as usize) {
@@ -96,6 +98,31 @@ fn apply(db: &mut Connection, found: u32) -> rusqlite::Result<()> {
     work.pragma_update(None, "application_id", APPLICATION_ID)?;
     work.pragma_update(None, "user_version", MIGRATIONS.len() as u32)?;
     work.commit()
+}
+
+/// SQLite does not wait for a lock here, as it does elsewhere: another program may be creating the same file.
+fn use_wal(db: &Connection) -> rusqlite::Result<()> {
+    let deadline = Instant::now() + OPEN_LOCK_WAIT;
+    loop {
+        match db.pragma_update(None, "journal_mode", "WAL") {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Waits until a file that [`open`] may have just created is on disk, name and all. It comes before the first write
+/// that is acknowledged.
+pub fn settle(path: &Path) -> Result<(), StoreError> {
+    if path == Path::new(IN_MEMORY) {
+        return Ok(());
+    }
+    let sync = |path: &Path| File::open(path)?.sync_all();
+    sync(path)
+        .and_then(|()| path.parent().map_or(Ok(()), sync))
+        .map_err(|error| StoreError::Io { path: path.display().to_string(), reason: advice(&error) })
 }
 
 fn version(db: &Connection) -> rusqlite::Result<u32> {
@@ -144,5 +171,28 @@ pub fn advice(error: &io::Error) -> String {
         | io::ErrorKind::AlreadyExists
         | io::ErrorKind::NotADirectory => format!("{error}; {ELSEWHERE}"),
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::ffi;
+
+    #[test]
+    fn each_failure_says_what_to_do() {
+        for (code, says) in [
+            (ffi::SQLITE_FULL, "free some space"),
+            (ffi::SQLITE_READONLY, "[store] url"),
+            (ffi::SQLITE_CANTOPEN, "[store] url"),
+            (ffi::SQLITE_IOERR, "cannot write /x/mcpdeck.db"),
+            (ffi::SQLITE_CORRUPT, "it was not changed"),
+            (ffi::SQLITE_NOTADB, "Move it away"),
+            (ffi::SQLITE_BUSY, "fuser /x/mcpdeck.db"),
+        ] {
+            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            let text = translate(Path::new("/x/mcpdeck.db"), error).to_string();
+            assert!(text.contains(says), "{code}: {text}");
+        }
     }
 }

@@ -173,6 +173,9 @@ impl Thread {
     /// Works until everybody who could ask is gone or [`Job::Close`]. After that it takes nothing new, does what was
     /// queued, and only then says that it is closed.
     fn run(mut self) {
+        if let Err(error) = schema::settle(&self.path) {
+            tracing::warn!("{error}");
+        }
         let mut group = Vec::with_capacity(GROUP);
         let mut closing = Vec::new();
         while let Some(job) = self.queue.blocking_recv() {
