@@ -1,6 +1,7 @@
 //! The one integration test binary; each module proves one part as its users meet it.
 
 mod architecture;
+mod attach;
 mod backend_contract;
 mod builtin;
 mod config;
