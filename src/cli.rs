@@ -7,6 +7,7 @@ mod arguments;
 mod call;
 mod check;
 mod error;
+mod frame;
 mod get;
 mod history;
 mod names;
@@ -89,7 +90,7 @@ fn run(args: Args) -> Result<Code, Error> {
         Command::Explain { what } => history::explain(global, &what),
         Command::Journal { limit } => history::journal(global, limit),
         Command::Mcp { name } => builtin(&name),
-        Command::Frame(_) => Err(Error::usage("no frames yet")),
+        Command::Frame(args) => frame::run(global, &args),
     }
 }
 
@@ -108,10 +109,10 @@ fn misuse(error: &clap::Error) -> Result<Code, Error> {
         return output::print(&error.render().to_string()).map(|()| Code::Ok);
     }
     let text = error.render().to_string();
-    let text = text.trim_end();
-    let (message, help) = text.split_once('\n').unwrap_or((text, ""));
-    let error = Error::usage(message.strip_prefix("error: ").unwrap_or(message));
-    let help = help.trim();
+    let (what, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
+    let what: Vec<&str> = what.split_whitespace().collect();
+    let help = rest.trim_end().trim_end_matches("For more information, try '--help'.").trim();
+    let error = Error::usage(what.join(" ").trim_start_matches("error: "));
     Err(if help.is_empty() { error } else { error.help(help) })
 }
 

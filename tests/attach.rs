@@ -124,8 +124,7 @@ async fn garbage_and_silence_on_the_socket_harm_nobody() {
     for frame in [wire::encode(&ToOwner::Ack(9)).unwrap(), vec![3, 0, 0, 0, 250, 250, 250], vec![255; 64]] {
         let mut stream = fake::greeted(&owner.socket).await;
         stream.write_all(&frame).await.unwrap();
-        let mut rest = Vec::new();
-        within("to be cut off", stream.read_to_end(&mut rest)).await.unwrap();
+        fake::until_cut_off(&mut stream).await;
     }
     console.run(act(Command::ReloadSecrets)).await.unwrap();
     assert_eq!(owner.fake.consoles.rows().len(), 1);
@@ -142,9 +141,7 @@ async fn breaking_the_rules_after_attaching_costs_the_breaker_its_connection() {
         for message in breach {
             stream.write_all(&wire::encode(&message).unwrap()).await.unwrap();
         }
-        let mut rest = Vec::new();
-        // Cut off with our bytes unread, the kernel may say so as a reset.
-        let _ = within("to be cut off", stream.read_to_end(&mut rest)).await;
+        fake::until_cut_off(&mut stream).await;
     }
     owner.until_consoles(0).await;
 }
@@ -171,8 +168,7 @@ async fn another_version_is_told_in_words_on_both_sides() {
     let mut stream = UnixStream::connect(&owner.socket).await.unwrap();
     wire::send_hello(&mut stream, "0.0.1").await.unwrap();
     wire::read_hello(&mut stream).await.expect("the owner tells its own version first");
-    let mut rest = Vec::new();
-    within("to be sent away", stream.read_to_end(&mut rest)).await.unwrap();
+    fake::until_cut_off(&mut stream).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,7 +7,7 @@ use super::rows::job_word;
 use super::session::{self, Need, Session};
 use super::{args::Global, names};
 use crate::model::message::{JobOutcome, JobRow};
-use crate::model::{Act, Command, InstanceKey, JobId, Snapshot};
+use crate::model::{Act, Command, InstanceKey, JobId, Refusal, Snapshot};
 use std::sync::Arc;
 
 /// An act on instances.
@@ -24,6 +24,10 @@ pub fn on_platform(global: &Global, command: Command, how: &How) -> Result<Code,
 
 /// Gives `command` and, unless told not to, waits for its end.
 pub fn give(session: &Session, command: Command, how: &How) -> Result<Code, Error> {
+    if session.read_only {
+        let message = format!("this command line is read-only: {} is not given", command.command_line());
+        return Err(Refusal::ReadOnly(message).into());
+    }
     let ends_owner = command == Command::Shutdown;
     let act = Act { command, operator: session::operator(), confirm: how.confirm.clone() };
     let job = session.wait(session.handle.run(act))?;

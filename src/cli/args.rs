@@ -27,8 +27,8 @@ const EXIT_CODES: &str = "Exit codes: 0 ok, 1 failed, 2 usage, 3 config, 4 not f
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Everywhere")]
 pub struct Global {
-    /// Configuration file; without one the embedded default runs
-    #[arg(long, global = true, value_name = "FILE", env = "MCPDECK_CONFIG")]
+    /// Configuration file, or $MCPDECK_CONFIG; without one the embedded default runs
+    #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// One setting, over file and environment: platform.name=lab
     #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = setting)]

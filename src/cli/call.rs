@@ -8,7 +8,7 @@ use super::session::{self, Need, Session};
 use super::{names, stream};
 use crate::model::call::Origin;
 use crate::model::message::{Answer, CallEvent, ConsoleCall};
-use crate::model::{CallRecord, Chunk, Era, Feed, Query, ServerId, Snapshot, TenantId};
+use crate::model::{CallRecord, Chunk, Era, Feed, Query, Refusal, ServerId, Snapshot, TenantId};
 use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 
@@ -40,7 +40,20 @@ pub fn run(global: &Global, args: &Args) -> Result<Code, Error> {
         confirm: args.confirm.clone(),
         keep: false,
     };
+    must_be_allowed(&session, &call)?;
     send(&session, call, args.wire)
+}
+
+/// Read-only here means tools that are marked read-only, whatever the owner allows.
+fn must_be_allowed(session: &Session, call: &ConsoleCall) -> Result<(), Error> {
+    let acts = call.method.as_deref().is_none_or(|method| method == "tools/call");
+    if !session.read_only || !acts {
+        return Ok(());
+    }
+    match session.ask(Query::Preview(call.clone()))? {
+        Answer::Preview(preview) if preview.read_only_tool => Ok(()),
+        _ => Err(Refusal::ReadOnly("this command line only calls tools that are marked read-only".into()).into()),
+    }
 }
 
 fn read_stdin() -> Result<String, Error> {

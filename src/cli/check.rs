@@ -32,11 +32,7 @@ pub fn run(global: &Global, file: Option<PathBuf>) -> Result<Code, Error> {
 }
 
 fn counted(problems: &[Problem]) -> String {
-    let file = problems.first().map_or("the configuration", |p| &*p.file);
-    match problems.len() {
-        1 => format!("{file} has a problem"),
-        n => format!("{file} has {n} problems"),
-    }
+    format!("the configuration has {} problem{}", problems.len(), if problems.len() == 1 { "" } else { "s" })
 }
 
 fn good(config: &Config) -> String {
@@ -102,7 +98,7 @@ fn picture(problem: &Problem, severity: Severity) -> String {
         _ => draw(&Report::new(diagnostic)),
     };
     // A report that cannot be drawn is still told.
-    drawn.unwrap_or_else(|| format!("{}: {}\n", problem.file, problem.message))
+    drawn.unwrap_or_else(|| format!("{problem}\n"))
 }
 
 fn help(problem: &Problem) -> Option<String> {

@@ -28,6 +28,8 @@ pub enum Need {
 pub struct Session {
     pub handle: Handle,
     pub output: Output,
+    /// Acts are refused here, whatever the owner allows.
+    pub read_only: bool,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -67,7 +69,7 @@ impl Session {
     pub fn attach(config: &Config, output: Output) -> Result<Result<Self, AttachError>, Error> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let attached = attach(&config.paths.socket, &runtime);
-        Ok(attached.map(|handle| Self { handle, output, runtime }))
+        Ok(attached.map(|handle| Self { handle, output, read_only: config.platform.read_only, runtime }))
     }
 
     /// A platform of our own, for as long as this command runs.

@@ -1,0 +1,37 @@
+//! `frame`: one picture of a view of the live platform.
+
+use super::args::{Color, Frame as Args, FrameFormat, Global};
+use super::error::{Code, Error};
+use super::output::print;
+use super::session::{Need, Session};
+use crate::model::near::nearest;
+use crate::ui::theme::ColorMode;
+use crate::ui::{self, Options, Page};
+
+/// Runs `frame`.
+pub fn run(global: &Global, args: &Args) -> Result<Code, Error> {
+    let view = page(&args.view)?;
+    let session = Session::open(global, Need::Any)?;
+    let colors = match args.color {
+        Color::None => ColorMode::None,
+        Color::Sixteen => ColorMode::Sixteen,
+        Color::Palette => ColorMode::Indexed,
+        Color::True => ColorMode::True,
+    };
+    let format = match args.format {
+        FrameFormat::Ansi => ui::Format::Ansi,
+        FrameFormat::Svg => ui::Format::Svg,
+    };
+    let options = Options { view, colors, read_only: session.read_only, ..Options::plain() };
+    let text = ui::frame(&session.state(), session.handle.link(), &options, args.size, format);
+    print(&text).map(|()| Code::Ok)
+}
+
+/// The view that a name means.
+pub fn page(name: &str) -> Result<Page, Error> {
+    Page::named(name).ok_or_else(|| {
+        let names: Vec<&str> = Page::ALL.iter().map(|p| p.name()).collect();
+        let near = nearest(name, names.iter().copied()).map(|n| format!("did you mean `{n}`? ")).unwrap_or_default();
+        Error::usage(format!("no view `{name}`")).help(format!("{near}views: {}", names.join(", ")))
+    })
+}
