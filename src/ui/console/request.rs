@@ -80,10 +80,11 @@ impl Request {
         self.use_schema(&offer.schema, None);
     }
 
-    /// The schema of the tool already named has come; the buffer stays.
+    /// The schema of the tool already named has come; what is in the buffer stays.
     pub fn describe(&mut self, offer: &Offer) {
-        let buffer = self.buffer.clone();
-        self.use_schema(&offer.schema, Some(buffer));
+        let begun = json::print::compact(&self.buffer) != "{}";
+        let buffer = begun.then(|| self.buffer.clone());
+        self.use_schema(&offer.schema, buffer);
     }
 
     fn use_schema(&mut self, schema: &str, buffer: Option<String>) {

@@ -1,0 +1,386 @@
+//! Sending, cancelling, resending; what came back, and copies of it.
+
+use super::{Asked, Baseline, Console, Pane, Shown};
+use crate::model::message::{ConsoleCall, Level, Preview};
+use crate::model::server::Run;
+use crate::model::{Chunk, Command, Feed, Query, Stamp, TenantId};
+use crate::ui::app::{Cx, Effect};
+use crate::ui::console::diff::{Change, diff};
+use crate::ui::console::exchange::{End, Exchange, Wire};
+use crate::ui::console::methods::TOOLS_CALL;
+use crate::ui::console::request::{Request, curl};
+use crate::ui::console::{json, tree::Tree};
+use crate::ui::fmt;
+use crate::ui::layer::Layer;
+use crate::ui::layer::pick::Item;
+use crate::ui::layer::text::Reader;
+
+impl Console {
+    /// F5: asks where the call would go, then confirms or sends.
+    pub(super) fn send(&mut self, cx: &mut Cx) {
+        if self.is_running() {
+            return cx.notice(Level::Info, "a call is under way; esc cancels it");
+        }
+        if let Some(why) = self.request.missing() {
+            return cx.notice(Level::Warn, why);
+        }
+        self.edit = None;
+        self.baseline = None;
+        if let Some(call) = self.request.call(&cx.shared.operator, None) {
+            let token = cx.ask(Query::Preview(call.clone()));
+            self.expect(token, Asked::Send(Box::new(call)));
+        }
+    }
+
+    /// Knows where the call goes: refuses, asks for the name, or sends.
+    pub(super) fn confirm_or_send(&mut self, call: ConsoleCall, preview: Preview, cx: &mut Cx) {
+        if let Some(why) = read_only(cx, &call, &preview) {
+            return cx.notice(Level::Warn, why);
+        }
+        match preview.confirm.clone() {
+            Some(name) => self.ask_name(call, name, "production", cx),
+            None => self.dispatch(call, cx),
+        }
+        self.preview = Some(preview);
+    }
+
+    /// As another customer: always asks, whatever the environment.
+    pub(super) fn confirm_as(&mut self, call: ConsoleCall, preview: &Preview, cx: &mut Cx) {
+        if let Some(why) = read_only(cx, &call, preview) {
+            return cx.notice(Level::Warn, why);
+        }
+        let name = preview.confirm.clone().unwrap_or_else(|| tenant_name(cx, &call.tenant));
+        self.ask_name(call, name, "another customer", cx);
+    }
+
+    fn ask_name(&mut self, call: ConsoleCall, name: String, why: &str, cx: &mut Cx) {
+        let what = call.method.as_deref().unwrap_or("a raw message");
+        let title = format!("{why}: type {name} to send {what} to {} as {}", call.server, call.tenant);
+        let token = cx.prompt(&title, "");
+        self.expect(token, Asked::Confirm(Box::new(call), name));
+    }
+
+    pub(super) fn take_confirmation(&mut self, mut call: ConsoleCall, name: &str, typed: &str, cx: &mut Cx) {
+        if typed.trim() != name {
+            return cx.notice(Level::Warn, format!("not sent: `{typed}` is not {name}"));
+        }
+        call.confirm = Some(name.to_owned());
+        self.dispatch(call, cx);
+    }
+
+    fn dispatch(&mut self, call: ConsoleCall, cx: &mut Cx) {
+        if self.is_running() {
+            return cx.notice(Level::Info, "a call is under way; esc cancels it");
+        }
+        self.exchange = Some(Exchange::new(cx.shared.now));
+        self.sent_as = Some(call.tenant.clone());
+        (self.shown, self.scroll, self.wire_at) = (Shown::Tree, 0, 0);
+        self.compared.clear();
+        self.call = Some(cx.follow(Feed::Call(Box::new(call))));
+        // Where panes do not stand side by side, the answer is what one waits for.
+        if self.pane == Pane::Request {
+            self.pane = Pane::Response;
+        }
+    }
+
+    /// A real cancellation goes to the server; the call then ends as cancelled.
+    pub(super) fn cancel(&mut self, cx: &mut Cx) {
+        let Some(token) = self.call else { return cx.notice(Level::Info, "no call is under way") };
+        let id = self.exchange.as_ref().and_then(|e| e.id);
+        match id.filter(|_| cx.shared.refusal(cx.snap).is_none()) {
+            Some(id) => cx.effects.push(Effect::Run { command: Command::CancelCall(id), confirm: None }),
+            // Ending the stream cancels the call as well, but then its end is not told.
+            None => {
+                cx.unfollow(token);
+                self.take_chunk(Chunk::End(Some("cancelled".to_owned())), cx);
+            }
+        }
+    }
+
+    pub(super) fn take_chunk(&mut self, chunk: Chunk, cx: &mut Cx) {
+        let now = cx.shared.now;
+        let Some(exchange) = &mut self.exchange else { return };
+        let at_end = self.wire_at + 1 >= exchange.wire.len();
+        let was_running = exchange.is_running();
+        let last = matches!(chunk, Chunk::End(_));
+        exchange.take(chunk, now);
+        if at_end {
+            self.wire_at = exchange.wire.len().saturating_sub(1);
+        }
+        if was_running && !exchange.is_running() {
+            self.compare();
+            self.ask_history(cx);
+        }
+        if last {
+            self.call = None;
+        } else if self.exchange.as_ref().is_some_and(|e| !e.is_running()) {
+            // The answer is here; nothing of the stream is waited for.
+            if let Some(token) = self.call.take() {
+                cx.unfollow(token);
+            }
+        }
+    }
+
+    fn compare(&mut self) {
+        let (Some(baseline), Some(exchange)) = (&self.baseline, &self.exchange) else { return };
+        self.compared = vec![(Change::Removed, baseline.title.clone())];
+        self.compared.push((Change::Added, self.sent_as.as_ref().map(ToString::to_string).unwrap_or_default()));
+        self.compared.extend(diff(&baseline.text, exchange.answer.text()));
+        self.shown = Shown::Compared;
+    }
+
+    /// The request to send again: of the history where that has the keys, else the one on screen.
+    fn again(&self, cx: &Cx) -> Option<(ConsoleCall, Baseline)> {
+        let entry = if self.pane == Pane::History { self.entry() } else { None };
+        let mut request = Request::default();
+        if let Some(entry) = entry {
+            request.load_entry(entry);
+            let text = entry.response.clone().unwrap_or_default();
+            return Some((
+                request.call(&cx.shared.operator, None)?,
+                Baseline { title: entry.tenant.to_string(), text },
+            ));
+        }
+        let text = self.exchange.as_ref().map(|e| e.answer.text().to_string()).unwrap_or_default();
+        let call = self.request.call(&cx.shared.operator, None)?;
+        Some((call.clone(), Baseline { title: call.tenant.to_string(), text }))
+    }
+
+    pub(super) fn resend(&mut self, cx: &mut Cx) {
+        if self.pane == Pane::History {
+            let Some(entry) = self.entry().cloned() else { return };
+            self.request.load_entry(&entry);
+            self.as_text = entry.raw;
+            self.ask_catalog(cx);
+            self.changed(cx);
+            self.pane = Pane::Request;
+        }
+        self.send(cx);
+    }
+
+    pub(super) fn resend_as(&mut self, cx: &mut Cx) {
+        if let (Some(why), true) = (self.request.missing(), self.pane != Pane::History) {
+            return cx.notice(Level::Warn, why);
+        }
+        let Some((call, baseline)) = self.again(cx) else { return };
+        let others = cx.snap.users(&call.server).filter(|t| **t != call.tenant);
+        let items: Vec<Item> = others
+            .map(|t| {
+                let note = cx.snap.tenant(t.as_str()).map_or("", |row| row.def.environment.name());
+                Item::new(t.as_str(), tenant_name(cx, t)).with_note(note)
+            })
+            .collect();
+        if items.is_empty() {
+            return cx.notice(Level::Info, format!("no other customer has {} enabled", call.server));
+        }
+        let token = cx.pick(&format!("Send to {} again, as", call.server), items);
+        self.baseline = Some(baseline);
+        self.expect(token, Asked::AsTenant(Box::new(call)));
+    }
+
+    pub(super) fn ask_as(&mut self, mut call: ConsoleCall, tenant: TenantId, cx: &mut Cx) {
+        call.tenant = tenant;
+        let token = cx.ask(Query::Preview(call.clone()));
+        self.expect(token, Asked::SendAs(Box::new(call)));
+    }
+
+    /// `e`: where the call would go and what would be put in.
+    pub(super) fn explain(&mut self, cx: &mut Cx) {
+        match self.request.call(&cx.shared.operator, None) {
+            Some(call) => {
+                let token = cx.ask(Query::Preview(call));
+                self.expect(token, Asked::Explain);
+            }
+            None => cx.notice(Level::Warn, self.request.missing().unwrap_or_default()),
+        }
+    }
+
+    pub(super) fn show_preview(&mut self, preview: &Preview, cx: &mut Cx) {
+        let mut text = String::new();
+        let mut line = |label: &str, value: String| text.push_str(&format!("{label:<10}{value}\n"));
+        let target = preview.instance.as_ref().map_or_else(|| "nowhere".to_owned(), ToString::to_string);
+        line("goes to", format!("{target}  {}", preview.state.map_or("", |s| s.name())));
+        line("because", format!("{}, confidence {:.2}", preview.reason, preview.confidence));
+        if let Some(why) = &preview.refused {
+            line("refused", why.clone());
+        }
+        if let Some(name) = &preview.confirm {
+            line("asks for", format!("{name}, typed: production, and not marked read-only"));
+        }
+        for (name, value) in &preview.headers {
+            line("header", format!("{name}: {value}"));
+        }
+        text.push_str("\nThe message, + put in, - taken out:\n");
+        for (change, row) in diff(&self.request.message(), &preview.after) {
+            text.push_str(&format!("{} {row}\n", sign(change)));
+        }
+        cx.open(Layer::Text(Reader::new("What will be sent", &text)));
+    }
+
+    pub(super) fn read_wire(&mut self, cx: &mut Cx) {
+        let Some(line) = self.exchange.as_ref().and_then(|e| e.wire.get(self.wire_at)) else { return };
+        let (title, text) = match line.what {
+            Wire::Sent => {
+                let rows = diff(&self.request.message(), &line.text);
+                let rows: Vec<String> =
+                    rows.into_iter().map(|(change, row)| format!("{} {row}", sign(change))).collect();
+                ("Sent, + put in, - taken out", rows.join("\n"))
+            }
+            Wire::Received => ("Received", json::print::pretty(&line.text)),
+            Wire::Progress | Wire::Log | Wire::Deck => ("Message", line.text.clone()),
+        };
+        cx.open(Layer::Text(Reader::new(title, &text)));
+    }
+
+    pub(super) fn copy_value(&self, cx: &mut Cx) {
+        match self.pane {
+            Pane::Request => self.copy_command(cx),
+            Pane::Response => self.copy_text(cx, self.exchange.as_ref().and_then(|e| e.answer.value())),
+            Pane::Wire => {
+                self.copy_text(cx, self.exchange.as_ref().and_then(|e| Some(e.wire.get(self.wire_at)?.text.clone())))
+            }
+            Pane::History => self.copy_text(cx, self.entry().map(|e| e.params.clone())),
+        }
+    }
+
+    pub(super) fn copy_whole(&self, cx: &mut Cx) {
+        match self.pane {
+            Pane::Request => self.copy_text(cx, Some(self.request.message())),
+            Pane::Response | Pane::Wire => {
+                self.copy_text(cx, self.exchange.as_ref().map(|e| e.answer.text().to_string()))
+            }
+            Pane::History => self.copy_text(cx, self.entry().and_then(|e| serde_json::to_string(e).ok())),
+        }
+    }
+
+    pub(super) fn copy_path(&self, cx: &mut Cx) {
+        self.copy_text(cx, self.exchange.as_ref().and_then(|e| e.answer.path()));
+    }
+
+    fn copy_text(&self, cx: &mut Cx, text: Option<String>) {
+        match text.filter(|t| !t.is_empty()) {
+            Some(text) => cx.copy(text),
+            None => cx.notice(Level::Info, "there is nothing to copy yet"),
+        }
+    }
+
+    pub(super) fn copy_command(&self, cx: &mut Cx) {
+        let line = match self.entry().filter(|_| self.pane == Pane::History) {
+            Some(entry) => {
+                let mut request = Request::default();
+                request.load_entry(entry);
+                request.command_line()
+            }
+            None => self.request.command_line(),
+        };
+        match line {
+            Some(line) => cx.copy(line),
+            None if self.request.raw => {
+                cx.notice(Level::Info, "a raw message has no command line; Y copies the message")
+            }
+            None => cx.notice(Level::Warn, self.request.missing().unwrap_or_default()),
+        }
+    }
+
+    /// A curl line goes straight to the upstream, so there is one only for servers that have a URL.
+    pub(super) fn copy_curl(&self, cx: &mut Cx) {
+        let Some(server) = self.request.server.as_ref().and_then(|s| cx.snap.server(s.as_str())) else {
+            return cx.notice(Level::Warn, self.request.missing().unwrap_or_default());
+        };
+        let own = self
+            .request
+            .tenant
+            .as_ref()
+            .and_then(|t| cx.snap.tenant(t.as_str())?.def.servers.get(&server.def.id)?.url.clone());
+        let url = own.or_else(|| match &server.def.run {
+            Run::Remote { url, .. } if url.holes().next().is_none() => Some(url.source().to_owned()),
+            _ => None,
+        });
+        match (url, &self.preview) {
+            (Some(url), Some(preview)) => cx.copy(curl(&url, &preview.headers, &preview.after)),
+            (Some(url), None) => cx.copy(curl(&url, &[], &self.request.message())),
+            (None, _) => {
+                cx.notice(Level::Info, format!("{} has no URL to curl; m copies the mcpdeck command", server.def.id))
+            }
+        }
+    }
+
+    pub(super) fn save(&self, cx: &mut Cx) {
+        let Some(exchange) = self.exchange.as_ref().filter(|e| !e.is_running()) else {
+            return cx.notice(Level::Info, "there is no answer to save yet");
+        };
+        let server = self.request.server.as_ref().map_or("answer", |s| s.as_str());
+        let what = self
+            .request
+            .tool
+            .as_deref()
+            .unwrap_or(self.request.method())
+            .replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+        let id = exchange.id.map(|id| format!("-{id}")).unwrap_or_default();
+        cx.save(&format!("{server}-{what}{id}.json"), exchange.answer.text().to_string());
+    }
+
+    /// How the call stands, in a few words.
+    pub(super) fn status(&self, now: Stamp, dot: &str) -> String {
+        let Some(exchange) = &self.exchange else { return "nothing sent yet".to_owned() };
+        let mut parts = Vec::new();
+        if let Some(tenant) = self.sent_as.as_ref().filter(|t| self.request.tenant.as_ref() != Some(t)) {
+            parts.push(format!("as {tenant}"));
+        }
+        match &exchange.end {
+            None => {
+                let age = fmt::running(now.since(exchange.sent_at));
+                parts.push(match &exchange.waking {
+                    Some(instance) => format!("waking {instance} {age}"),
+                    None => format!("running {age}"),
+                });
+                if let Some((Some(percent), _)) = exchange.progress {
+                    parts.push(format!("{percent:.0}%"));
+                }
+            }
+            Some(End::Done(record)) => {
+                parts.push(record.outcome.to_string());
+                parts.push(fmt::took(record.took_us));
+            }
+            Some(End::Broken(_)) => parts.push("no answer".to_owned()),
+        }
+        match exchange.received() {
+            0 => {}
+            n => parts.push(fmt::bytes(n as u64)),
+        }
+        if exchange.body_dropped > 0 {
+            parts.push(format!("{} not kept", fmt::bytes(exchange.body_dropped)));
+        }
+        match self.shown {
+            Shown::Tree => {}
+            Shown::Raw => parts.push("raw".to_owned()),
+            Shown::Compared => parts.push("compared".to_owned()),
+        }
+        parts.join(dot)
+    }
+
+    pub(super) fn answer_tree(&self) -> Option<&Tree> {
+        self.exchange.as_ref().map(|e| &e.answer).filter(|tree| !tree.text().is_empty())
+    }
+}
+
+/// Why a call may not be sent from a screen that only reads.
+fn read_only(cx: &Cx, call: &ConsoleCall, preview: &Preview) -> Option<String> {
+    let acts = call.method.as_deref().is_none_or(|method| method == TOOLS_CALL);
+    if !acts || preview.read_only_tool || !cx.shared.read_only {
+        return None;
+    }
+    Some("read-only: this screen sends only tools that are marked read-only".to_owned())
+}
+
+fn tenant_name(cx: &Cx, tenant: &TenantId) -> String {
+    cx.snap.tenant(tenant.as_str()).map_or_else(|| tenant.to_string(), |row| row.def.name.clone())
+}
+
+pub(super) fn sign(change: Change) -> char {
+    match change {
+        Change::Same => ' ',
+        Change::Added => '+',
+        Change::Removed => '-',
+    }
+}
