@@ -1,0 +1,261 @@
+//! Logs of instances and of mcpdeck itself: one bounded ring each, followed by cursor, and files on disk beside them.
+//! Nothing here waits for a reader or a disk; what was dropped is counted and said. Must never call `tracing` itself:
+//! mcpdeck's own log ends here.
+
+mod files;
+mod layer;
+mod text;
+
+pub use layer::LogLayer;
+pub use text::pump;
+
+use crate::model::message::{Chunk, Level, LogLine, LogSource};
+use crate::model::{InstanceKey, Stamp};
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+
+/// Bytes that one ring holds, while all of them together stay below [`ALL_BYTES`].
+const RING_BYTES: usize = 512 << 10;
+/// Bytes of all rings; with many instances each gets its share.
+const ALL_BYTES: usize = 32 << 20;
+/// What a line costs beside its text.
+const LINE_OVERHEAD: usize = 96;
+/// Lines in one chunk.
+const BATCH: usize = 512;
+/// A follower is told at most this often.
+const PACE: Duration = Duration::from_millis(50);
+
+/// Whose log: an instance's, or (`None`) mcpdeck's own.
+pub type Target = Option<InstanceKey>;
+
+/// All logs of a platform.
+pub struct Logs {
+    rings: Mutex<Rings>,
+    changed: watch::Sender<u64>,
+    files: files::Queue,
+}
+
+#[derive(Default)]
+struct Rings {
+    by_target: BTreeMap<Target, Ring>,
+    /// Number of the newest line, over all rings.
+    newest: u64,
+}
+
+#[derive(Default)]
+struct Ring {
+    /// With their number over all rings.
+    lines: VecDeque<(u64, LogLine)>,
+    bytes: usize,
+    /// Lines that were pushed out.
+    gone: u64,
+    run: u32,
+}
+
+impl Logs {
+    /// Empty logs; lines for files wait until [`Logs::write_files`].
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self { rings: Mutex::default(), changed: watch::Sender::new(0), files: files::Queue::new() })
+    }
+
+    /// A layer for `tracing_subscriber` that puts mcpdeck's own log here.
+    pub fn layer(self: &Arc<Self>) -> LogLayer {
+        LogLayer::new(self.clone())
+    }
+
+    /// Writes files below `dir` until `stopped`; the task ends after the last line is on disk. Without it there are
+    /// only rings.
+    pub fn write_files(
+        self: &Arc<Self>,
+        dir: PathBuf,
+        stopped: tokio_util::sync::CancellationToken,
+    ) -> impl Future<Output = ()> + use<> {
+        files::write(self.clone(), dir, stopped)
+    }
+
+    /// Adds a line that is clean already (see [`text`]).
+    pub fn push(&self, target: &Target, source: LogSource, level: Option<Level>, text: String) {
+        let line = {
+            let mut rings = self.lock();
+            rings.newest += 1;
+            let number = rings.newest;
+            let share = RING_BYTES.min(ALL_BYTES / rings.by_target.len().max(1));
+            let ring = rings.by_target.entry(target.clone()).or_default();
+            let line = LogLine { at: Stamp::now(), instance: target.clone(), source, level, text, run: ring.run };
+            ring.push(number, line.clone(), share);
+            line
+        };
+        self.files.offer(line);
+        self.changed.send_modify(|n| *n += 1);
+    }
+
+    /// mcpdeck's own word about an instance.
+    pub fn say(&self, key: &InstanceKey, level: Level, text: impl Into<String>) {
+        self.push(&Some(key.clone()), LogSource::Deck, Some(level), text.into());
+    }
+
+    /// A start of an instance: lines belong to the next run from here.
+    pub fn begin_run(&self, key: &InstanceKey) {
+        self.lock().by_target.entry(Some(key.clone())).or_default().run += 1;
+    }
+
+    /// The newest line that the instance itself wrote on stderr.
+    pub fn last_stderr(&self, key: &InstanceKey) -> Option<LogLine> {
+        let rings = self.lock();
+        let lines = &rings.by_target.get(&Some(key.clone()))?.lines;
+        lines.iter().rev().map(|(_, line)| line).find(|line| line.source == LogSource::Stderr).cloned()
+    }
+
+    /// Sends the newest `tail` lines of everything that `targets` cover, and (with `follow`) what comes after, until
+    /// `to` is dropped.
+    pub async fn follow(self: Arc<Self>, targets: Vec<Target>, tail: usize, follow: bool, to: mpsc::Sender<Chunk>) {
+        let mut changed = self.changed.subscribe();
+        let (mut cursor, lines) = self.lock().tail(&targets, tail);
+        for part in lines.chunks(BATCH) {
+            if to.send(Chunk::Logs(part.to_vec())).await.is_err() {
+                return;
+            }
+        }
+        while follow {
+            tokio::select! {
+                more = changed.changed() => if more.is_err() { return },
+                () = to.closed() => return,
+            }
+            let (lines, lost) = self.lock().after(&targets, &mut cursor);
+            for chunk in chunks(lines, lost) {
+                if to.send(chunk).await.is_err() {
+                    return;
+                }
+            }
+            tokio::time::sleep(PACE).await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Rings> {
+        self.rings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn chunks(lines: Vec<LogLine>, lost: u64) -> Vec<Chunk> {
+    let lost = (lost > 0).then_some(Chunk::Lost(lost));
+    lost.into_iter().chain(lines.chunks(BATCH).map(|part| Chunk::Logs(part.to_vec()))).collect()
+}
+
+/// Where a follower stands in each ring: lines it has seen or missed.
+type Cursor = BTreeMap<Target, u64>;
+
+impl Rings {
+    fn covered(&self, targets: &[Target]) -> impl Iterator<Item = (&Target, &Ring)> {
+        let covers = |target: &Target| {
+            targets.iter().any(|wanted| match (wanted, target) {
+                (Some(wanted), Some(key)) => wanted.covers(key),
+                (None, None) => true,
+                _ => false,
+            })
+        };
+        self.by_target.iter().filter(move |(target, _)| covers(target))
+    }
+
+    fn tail(&self, targets: &[Target], tail: usize) -> (Cursor, Vec<LogLine>) {
+        let cursor = self.covered(targets).map(|(t, ring)| (t.clone(), ring.end())).collect();
+        let newest = self.covered(targets).flat_map(|(_, ring)| ring.lines.iter().rev().take(tail));
+        let mut lines: Vec<&(u64, LogLine)> = newest.collect();
+        lines.sort_by_key(|(number, _)| *number);
+        let from = lines.len().saturating_sub(tail);
+        (cursor, lines[from..].iter().map(|(_, line)| line.clone()).collect())
+    }
+
+    fn after(&self, targets: &[Target], cursor: &mut Cursor) -> (Vec<LogLine>, u64) {
+        let mut lines: Vec<&(u64, LogLine)> = Vec::new();
+        let mut lost = 0;
+        for (target, ring) in self.covered(targets) {
+            let seen = cursor.insert(target.clone(), ring.end()).unwrap_or(0);
+            lost += ring.gone.saturating_sub(seen);
+            let skip = usize::try_from(seen.saturating_sub(ring.gone)).unwrap_or(usize::MAX);
+            lines.extend(ring.lines.iter().skip(skip));
+        }
+        lines.sort_by_key(|(number, _)| *number);
+        (lines.into_iter().map(|(_, line)| line.clone()).collect(), lost)
+    }
+}
+
+impl Ring {
+    fn push(&mut self, number: u64, line: LogLine, limit: usize) {
+        self.bytes += cost(&line);
+        self.lines.push_back((number, line));
+        while self.bytes > limit && self.lines.len() > 1 {
+            if let Some((_, line)) = self.lines.pop_front() {
+                self.bytes -= cost(&line);
+                self.gone += 1;
+            }
+        }
+    }
+
+    /// Lines ever pushed.
+    fn end(&self) -> u64 {
+        self.gone + self.lines.len() as u64
+    }
+}
+
+fn cost(line: &LogLine) -> usize {
+    line.text.len() + LINE_OVERHEAD
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(text: &str) -> InstanceKey {
+        text.parse().unwrap()
+    }
+
+    fn texts(chunk: Option<Chunk>) -> Vec<String> {
+        match chunk {
+            Some(Chunk::Logs(lines)) => lines.into_iter().map(|l| l.text).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_follower_merges_instances_in_order_and_goes_on() {
+        let logs = Logs::new();
+        logs.say(&key("etim"), Level::Info, "other");
+        for n in 0..4 {
+            logs.say(&key(["graf@a", "graf@b"][n % 2]), Level::Info, n.to_string());
+        }
+        let (to, mut from) = mpsc::channel(4);
+        tokio::spawn(logs.clone().follow(vec![Some(key("graf"))], 3, true, to));
+        assert_eq!(texts(from.recv().await), ["1", "2", "3"]);
+        logs.say(&key("etim"), Level::Info, "other");
+        logs.say(&key("graf@c"), Level::Info, "new");
+        assert_eq!(texts(from.recv().await), ["new"], "one that is new since is covered as well");
+    }
+
+    #[test]
+    fn rings_are_bounded_and_the_loss_is_counted() {
+        let logs = Logs::new();
+        let target = Some(key("etim"));
+        let (mut cursor, _) = logs.lock().tail(std::slice::from_ref(&target), 0);
+        let line = "x".repeat(1000);
+        for _ in 0..2000 {
+            logs.push(&target, LogSource::Stderr, None, line.clone());
+        }
+        assert!(logs.lock().by_target[&target].bytes <= RING_BYTES);
+        let (lines, lost) = logs.lock().after(&[target], &mut cursor);
+        assert!(lost > 1000 && lines.len() as u64 + lost == 2000);
+    }
+
+    #[test]
+    fn runs_are_counted() {
+        let logs = Logs::new();
+        for _ in 0..2 {
+            logs.begin_run(&key("etim"));
+            logs.push(&Some(key("etim")), LogSource::Stderr, None, "hello".into());
+        }
+        assert_eq!(logs.last_stderr(&key("etim")).unwrap().run, 2);
+        assert_eq!(logs.last_stderr(&key("graf")), None);
+    }
+}
