@@ -1,22 +1,42 @@
 //! The control plane: what should run, what does, and the handle through which every face sees it.
 //! Imports everything but faces.
 
+mod actor;
+mod acts;
 pub mod attention;
+mod auth;
+mod calls;
 pub mod client;
+mod console_call;
 pub mod consoles;
+mod deck;
 pub mod delta;
+mod durable;
 pub mod events;
+mod example;
+mod explain;
+mod fleet;
 pub mod handle;
+mod health;
+mod impact;
+mod jobs;
+mod launch;
 pub mod lifecycle;
-pub mod logs;
+mod local;
 pub mod lock;
+pub mod logs;
 pub mod peer;
 pub mod plan;
+mod platform;
+mod sampling;
+mod secrets;
 pub mod server;
 pub mod snapshot;
 pub mod wire;
+mod worker;
 
 #[cfg(test)]
 mod fixture;
 
 pub use handle::{Handle, Link};
+pub use platform::{Platform, StartError, StartOptions, start};

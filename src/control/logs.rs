@@ -7,7 +7,7 @@ mod layer;
 mod text;
 
 pub use layer::LogLayer;
-pub use text::pump;
+pub use text::{clean_line, level_of, pump};
 
 use crate::model::message::{Chunk, Level, LogLine, LogSource};
 use crate::model::{InstanceKey, Stamp};

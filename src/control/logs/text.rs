@@ -134,6 +134,23 @@ pub fn clean(bytes: &[u8], cut: bool) -> String {
     out
 }
 
+/// One line of a text that did not come from stderr.
+pub fn clean_line(text: &str) -> String {
+    let cut = text.len() > LINE_BYTES;
+    clean(&text.as_bytes()[..text.len().min(LINE_BYTES)], cut)
+}
+
+/// A level of MCP's logging (RFC 5424 names).
+pub fn level_of(name: &str) -> Option<Level> {
+    match name {
+        "debug" => Some(Level::Debug),
+        "info" | "notice" => Some(Level::Info),
+        "warning" => Some(Level::Warn),
+        "error" | "critical" | "alert" | "emergency" => Some(Level::Error),
+        _ => None,
+    }
+}
+
 /// Marks that turn the order of the text around; a log could lie with them.
 fn is_direction(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -183,7 +200,10 @@ mod tests {
 
     #[test]
     fn lines_are_split_wherever_the_reads_end() {
-        assert_eq!(split(&[b"a\r\nb", b"c\n\n", b"d"]), [("a".into(), false), ("bc".into(), false), ("d".into(), false)]);
+        assert_eq!(
+            split(&[b"a\r\nb", b"c\n\n", b"d"]),
+            [("a".into(), false), ("bc".into(), false), ("d".into(), false)]
+        );
         let long = vec![b'x'; LINE_BYTES + 1];
         let lines = split(&[&long, b"yy\nz\n"]);
         assert_eq!((lines[0].0.len(), lines[0].1, lines[1].0.as_str()), (LINE_BYTES, true, "z"));

@@ -1,0 +1,514 @@
+//! The one task that owns what runs: takes demands, acts, reports and timers one at a time, and publishes snapshots.
+//! Never waits for anything but its next message; everything slow is a task that tells it later.
+
+use super::attention::Conditions;
+use super::auth::AuthLog;
+use super::deck::Deck;
+use super::durable;
+use super::fleet::Fleet;
+use super::jobs::{Jobs, verdict};
+use super::lifecycle::Event;
+use super::plan::Plan;
+use super::snapshot::{Builder, Dirty, Inputs};
+use super::worker::Report;
+use crate::backend::Orphan;
+use crate::model::instance::{LastCall, Mark, ProbeFacts};
+use crate::model::message::{EventKind, JobOutcome, Level, LogSource};
+use crate::model::snapshot::PlatformInfo;
+use crate::model::usage::{HostUsage, InstanceUsage};
+use crate::model::{
+    Act, CallRecord, Command, Era, InstanceKey, JobId, Outcome, Refusal, Scope, ServerId, Stamp, State,
+};
+use crate::router::{AllFigures, Demand, Note};
+use crate::store::{Enablement, MarkKind};
+use std::collections::{BTreeMap, HashMap};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+/// Snapshots follow each other no faster.
+const PACE: Duration = Duration::from_millis(250);
+/// How often live instances are looked after.
+pub(super) const TICK: Duration = Duration::from_secs(1);
+/// Rates fall for this long after the last call, and error shares for [`COLD`].
+const WARM: Duration = Duration::from_secs(12);
+const COLD: Duration = Duration::from_secs(310);
+
+/// What the actor is told.
+pub enum Msg {
+    /// The store is open; what it remembers.
+    Loaded(Box<Loaded>),
+    Act {
+        act: Act,
+        reply: oneshot::Sender<Result<JobId, Refusal>>,
+    },
+    /// An act is durable (or could not be made so).
+    Durable {
+        job: JobId,
+        result: Result<(), String>,
+    },
+    Work {
+        key: InstanceKey,
+        run: u32,
+        report: Report,
+    },
+    Probed {
+        key: InstanceKey,
+        run: u32,
+        facts: ProbeFacts,
+    },
+    /// One instance needs another.
+    Need(Demand),
+    Usage {
+        instances: Vec<(InstanceKey, InstanceUsage)>,
+        host: HostUsage,
+    },
+    /// A job that has nothing to do with instances is over.
+    Ended {
+        job: JobId,
+        result: Result<String, String>,
+    },
+    Orphans(Vec<Orphan>),
+    Finished(Vec<Arc<CallRecord>>),
+    /// The connection of this run ended a while ago; if it still counts as live, it is lost.
+    Lost {
+        key: InstanceKey,
+        run: u32,
+        reason: String,
+    },
+    /// A call began or ended.
+    Touched,
+    /// Consoles came, went or look at something else.
+    Consoles,
+    /// Stop every instance, and tell when none is left.
+    StopAll {
+        reason: String,
+        done: oneshot::Sender<()>,
+    },
+    /// Kill what is left.
+    KillAll,
+}
+
+/// What the store remembers.
+#[derive(Default)]
+pub struct Loaded {
+    pub enablement: Vec<Enablement>,
+    pub marks: Vec<(InstanceKey, MarkKind, Mark)>,
+    pub hints: Vec<(ServerId, Era)>,
+}
+
+pub struct Actor {
+    pub(super) deck: Arc<Deck>,
+    pub(super) plan: Plan,
+    pub(super) fleet: Fleet,
+    pub(super) jobs: Jobs,
+    pub(super) conditions: Conditions,
+    pub(super) auth: AuthLog,
+    pub(super) durable: mpsc::Sender<durable::Write>,
+    builder: Builder,
+    platform: Arc<PlatformInfo>,
+    figures: AllFigures,
+    tools: HashMap<ServerId, u32>,
+    host: Arc<HostUsage>,
+    rate_history: Vec<f32>,
+    rate_pushed: Stamp,
+    replan: bool,
+    next_tick: Option<Instant>,
+    next_publish: Option<Instant>,
+    last_publish: Option<Instant>,
+    last_call: Option<Instant>,
+    stopped: Option<oneshot::Sender<()>>,
+}
+
+/// The queues that the actor reads.
+pub struct Ends {
+    pub mailbox: mpsc::Receiver<Msg>,
+    pub demands: mpsc::Receiver<Demand>,
+    pub notes: mpsc::Receiver<Note>,
+}
+
+impl Actor {
+    pub fn new(deck: Arc<Deck>, plan: Plan, builder: Builder, durable: mpsc::Sender<durable::Write>) -> Self {
+        let platform = builder.last().platform.clone();
+        Self {
+            fleet: Fleet::new(deck.clone()),
+            deck,
+            plan,
+            jobs: Jobs::default(),
+            conditions: Conditions::default(),
+            auth: AuthLog::default(),
+            durable,
+            builder,
+            platform,
+            figures: AllFigures::default(),
+            tools: HashMap::new(),
+            host: Arc::default(),
+            rate_history: Vec::new(),
+            rate_pushed: Stamp::default(),
+            replan: true,
+            next_tick: None,
+            next_publish: None,
+            last_publish: None,
+            last_call: None,
+            stopped: None,
+        }
+    }
+
+    /// Runs until the platform ends. A panic in one message is told, and the next is taken.
+    pub async fn run(mut self, mut ends: Ends) {
+        let stop = self.deck.stop.clone();
+        loop {
+            let wake = self.next_wake();
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                Some(msg) = ends.mailbox.recv() => self.guarded("control", |a| a.handle(msg)),
+                Some(demand) = ends.demands.recv() => self.guarded("demand", |a| a.fleet.demand(&a.plan, demand)),
+                Some(note) = ends.notes.recv() => self.guarded("note", |a| a.note(note)),
+                () = until(wake) => self.guarded("timer", Self::on_time),
+            }
+            self.guarded("jobs", Self::follow_moves);
+        }
+    }
+
+    fn guarded(&mut self, name: &'static str, work: impl FnOnce(&mut Self)) {
+        if let Err(panic) = std::panic::catch_unwind(AssertUnwindSafe(|| work(self))) {
+            self.deck.panicked(name, panic.as_ref());
+        }
+    }
+
+    fn next_wake(&self) -> Option<Instant> {
+        [self.fleet.next_due(), self.next_tick, self.next_publish].into_iter().flatten().min()
+    }
+
+    fn on_time(&mut self) {
+        let now = Instant::now();
+        self.fleet.retry_due(&self.plan);
+        if self.next_tick.is_some_and(|at| at <= now) {
+            self.next_tick = None;
+            self.look_after();
+        }
+        if self.next_publish.is_some_and(|at| at <= now) {
+            self.publish();
+        }
+    }
+
+    /// A snapshot follows soon.
+    pub(super) fn mark(&mut self) {
+        self.publish_within(Duration::ZERO);
+    }
+
+    fn publish_within(&mut self, wait: Duration) {
+        let now = Instant::now();
+        let earliest = self.last_publish.map_or(now, |last| last + PACE);
+        let at = earliest.max(now + wait);
+        self.next_publish = Some(self.next_publish.map_or(at, |old| old.min(at)));
+    }
+
+    /// Builds and publishes the next snapshot now.
+    pub(super) fn publish(&mut self) {
+        let now = Instant::now();
+        self.next_publish = None;
+        self.last_publish = Some(now);
+        let quiet = self.last_call.map(|at| now - at);
+        if quiet.is_some_and(|quiet| quiet < COLD) {
+            self.figures = self.deck.router.figures();
+        }
+        let stamp = Stamp::now();
+        self.conditions.auth = self.auth.troubles(stamp);
+        self.conditions.store = self.deck.store.trouble();
+        if self.figures.dropped_records > 0 && self.conditions.dropped_since == Stamp::default() {
+            self.conditions.dropped_since = stamp;
+        }
+        let pending = self.deck.router.pending();
+        let dirty = Dirty { instances: std::mem::take(&mut self.fleet.dirty), all: std::mem::take(&mut self.replan) };
+        let secrets = self.deck.vault.rows(self.fleet.secrets_in_use());
+        let old = self.builder.last().clone();
+        let keep = |row| old.secrets.iter().find(|o| ***o == row).cloned().unwrap_or_else(|| Arc::new(row));
+        let trouble = self.conditions.store.as_ref().map(|(text, _)| text.as_str());
+        let next = self.builder.build(
+            dirty,
+            Inputs {
+                now: stamp,
+                plan: &self.plan,
+                instances: &self.fleet.rows,
+                figures: &self.figures,
+                pending: &pending,
+                tools: &self.tools,
+                platform: &self.platform,
+                jobs: self.jobs.rows(),
+                secrets: secrets.into_iter().map(keep).collect(),
+                consoles: self.deck.consoles.rows(),
+                host: &self.host,
+                rate_history: &self.rate_history,
+                store_error: trouble,
+                conditions: &self.conditions,
+            },
+        );
+        self.deck.picture.set(next);
+        match quiet {
+            Some(quiet) if quiet < WARM => self.publish_within(TICK),
+            Some(quiet) if quiet < COLD => self.publish_within(10 * TICK),
+            _ => {}
+        }
+    }
+
+    fn handle(&mut self, msg: Msg) {
+        match msg {
+            Msg::Loaded(loaded) => self.loaded(*loaded),
+            Msg::Act { act, reply } => self.act(act, reply),
+            Msg::Durable { job, result } => self.durable(job, result),
+            Msg::Work { key, run, report } => self.work(&key, run, report),
+            Msg::Probed { key, run, facts } => self.probed(&key, run, facts),
+            Msg::Need(demand) => self.fleet.demand(&self.plan, demand),
+            Msg::Usage { instances, host } => self.usage(instances, host),
+            Msg::Ended { job, result } => {
+                let (outcome, message) = match result {
+                    Ok(message) => (JobOutcome::Ok, message),
+                    Err(message) => (JobOutcome::Failed, message),
+                };
+                self.finish(job, outcome, message);
+            }
+            Msg::Orphans(orphans) => self.orphans(&orphans),
+            Msg::Finished(records) => self.finished(&records),
+            Msg::Lost { key, run, reason } => {
+                if self.fleet.slot(&key).is_some_and(|slot| slot.run == run) {
+                    self.fleet.apply(&self.plan, &key, Event::Lost(reason));
+                }
+            }
+            Msg::Consoles => {}
+            Msg::Touched => self.last_call = Some(Instant::now()),
+            Msg::StopAll { reason, done } => self.stop_all(&reason, done),
+            Msg::KillAll => {
+                for key in self.fleet.live.clone() {
+                    self.fleet.apply(&self.plan, &key, Event::Kill("shutting down".to_owned()));
+                }
+            }
+        }
+        self.mark();
+    }
+
+    /// From here the router knows who may use what, and what starts by itself starts.
+    fn loaded(&mut self, loaded: Loaded) {
+        self.plan = Plan::new(&self.deck.config, loaded.enablement);
+        self.fleet.hints = loaded.hints.into_iter().collect();
+        self.fleet.follow(&self.plan);
+        let mut marks: BTreeMap<InstanceKey, (Option<Mark>, Option<Mark>)> = BTreeMap::new();
+        for (key, kind, mark) in loaded.marks {
+            let entry = marks.entry(key).or_default();
+            match kind {
+                MarkKind::Held => entry.0 = Some(mark),
+                MarkKind::Fenced => entry.1 = Some(mark),
+            }
+        }
+        for (key, (held, fenced)) in marks {
+            self.fleet.restore(&key, held, fenced);
+        }
+        self.replan();
+        if !self.deck.options.momentary {
+            self.autostart();
+        }
+    }
+
+    /// The plan changed: the router, the fleet and every table follow.
+    pub(super) fn replan(&mut self) {
+        self.fleet.follow(&self.plan);
+        self.deck.router.set_table(self.plan.table());
+        self.replan = true;
+    }
+
+    /// Starts what shall run without a call; what is held, fenced or runs already stays as it is.
+    pub(super) fn autostart(&mut self) {
+        let wanted = |key: &InstanceKey| {
+            let def = self.plan.servers.get(&key.server);
+            let resting = self.fleet.rows.get(key).is_some_and(|row| row.state == State::Dormant);
+            resting && def.is_some_and(|d| d.settings.autostart && d.scope != Scope::Session)
+        };
+        let keys: Vec<_> = self.plan.instances().keys().filter(|key| wanted(key)).cloned().collect();
+        for key in keys {
+            self.fleet.apply(&self.plan, &key, Event::Start("starts with the platform".to_owned()));
+        }
+    }
+
+    fn work(&mut self, key: &InstanceKey, run: u32, report: Report) {
+        if matches!(report, Report::Opened(_)) {
+            self.auth.forget(key);
+            let every = self.fleet.slot(key).and_then(|slot| slot.settings().health.every);
+            let now = self.deck.clock.now();
+            if let (Some(every), Some(slot)) = (every, self.fleet.slot_mut(key)) {
+                // Spread over the period, so that many started at once are not probed at once.
+                slot.next_probe = now + every.mul_f64(0.5 + 0.5 * fastrand::f64());
+            }
+        }
+        self.fleet.report(&self.plan, key, run, report);
+        if self.next_tick.is_none() && !self.fleet.live.is_empty() {
+            self.next_tick = Some(Instant::now() + TICK);
+        }
+    }
+
+    /// Ticks go on while something is live.
+    pub(super) fn tick_again(&mut self) {
+        if !self.fleet.live.is_empty() {
+            self.next_tick = Some(Instant::now() + TICK);
+        }
+    }
+
+    fn usage(&mut self, instances: Vec<(InstanceKey, InstanceUsage)>, host: HostUsage) {
+        for (key, usage) in instances {
+            if let Some(row) = self.fleet.rows.get_mut(&key).filter(|row| row.usage != usage) {
+                row.usage = usage;
+                self.fleet.dirty.insert(key);
+            }
+        }
+        if *self.host != host {
+            self.host = Arc::new(host);
+        }
+        let now = Stamp::now();
+        if now.since(self.rate_pushed) >= Duration::from_secs(5) {
+            self.rate_pushed = now;
+            self.rate_history.push((self.figures.total.rate * 10.0).round() / 10.0);
+            let excess = self.rate_history.len().saturating_sub(60);
+            self.rate_history.drain(..excess);
+        }
+    }
+
+    fn orphans(&mut self, orphans: &[Orphan]) {
+        let name = |o: &Orphan| o.pid.map_or_else(|| o.what.clone(), |pid| format!("{} (pid {pid})", o.key));
+        self.conditions.orphans = orphans.iter().map(name).collect();
+        self.conditions.orphans_since = Stamp::now();
+    }
+
+    fn finished(&mut self, records: &[Arc<CallRecord>]) {
+        self.last_call = Some(Instant::now());
+        for record in records {
+            let Some(key) = &record.instance else { continue };
+            if record.outcome == Outcome::Auth {
+                self.auth.add(key, &record.tenant, record.at);
+            }
+            if let Some(row) = self.fleet.rows.get_mut(key) {
+                row.last_call = Some(LastCall {
+                    at: record.at,
+                    outcome: record.outcome,
+                    took_ms: (record.took_us / 1000).try_into().unwrap_or(u32::MAX),
+                    error: record.error.clone(),
+                });
+                self.fleet.dirty.insert(key.clone());
+            }
+        }
+    }
+
+    fn note(&mut self, note: Note) {
+        match note {
+            Note::Garbage { instance, line } => {
+                self.deck.logs.push(&Some(instance.clone()), LogSource::Garbage, None, super::logs::clean_line(&line));
+                if let Some(row) = self.fleet.rows.get_mut(&instance) {
+                    row.garbage += 1;
+                    self.fleet.dirty.insert(instance);
+                }
+            }
+            Note::Log { instance, level, text } => {
+                let level = super::logs::level_of(&level);
+                self.deck.logs.push(&Some(instance), LogSource::Deck, level, super::logs::clean_line(&text));
+            }
+            Note::Closed { instance, reason } => self.closed(instance, reason),
+            Note::Listed { instance, tools } => drop(self.tools.insert(instance.server, tools)),
+        }
+        self.mark();
+    }
+
+    /// An exit usually follows within milliseconds and says more; without one the connection is lost.
+    fn closed(&mut self, key: InstanceKey, reason: String) {
+        let Some(run) = self.fleet.slot(&key).map(|slot| slot.run) else { return };
+        let deck = self.deck.clone();
+        self.deck.spawn("lost connection", async move {
+            tokio::time::sleep(TICK / 2).await;
+            deck.tell(Msg::Lost { key, run, reason }).await;
+        });
+    }
+
+    fn stop_all(&mut self, reason: &str, done: oneshot::Sender<()>) {
+        self.stopped = Some(done);
+        for key in self.fleet.live.clone() {
+            self.fleet.apply(&self.plan, &key, Event::Sleep(reason.to_owned()));
+        }
+    }
+
+    /// Jobs whose instances moved may be done; a shutdown may be.
+    fn follow_moves(&mut self) {
+        while !self.fleet.moved.is_empty() {
+            for key in std::mem::take(&mut self.fleet.moved) {
+                self.mark();
+                for (job, command) in self.jobs.working_on(&key) {
+                    let result = self.fleet.slot(&key).map_or(Some(Ok(())), |slot| verdict(&command, &slot.life));
+                    if let Some(result) = result {
+                        self.target_done(job, &key, result);
+                    }
+                }
+            }
+        }
+        if self.fleet.live.is_empty()
+            && let Some(done) = self.stopped.take()
+        {
+            let _ = done.send(());
+        }
+    }
+
+    /// Told to everybody, and in the journal.
+    pub(super) fn finish(&mut self, job: JobId, outcome: JobOutcome, message: String) {
+        let finished = self.jobs.finish(job, outcome, message);
+        self.close(finished);
+    }
+
+    pub(super) fn close(&mut self, finished: Option<super::jobs::Finished>) {
+        let Some(finished) = finished else { return };
+        let row = &finished.row;
+        self.deck.events.emit(EventKind::Job {
+            job: row.id,
+            title: row.title.clone(),
+            outcome: row.outcome.unwrap_or(JobOutcome::Ok),
+            message: row.message.clone(),
+        });
+        let deck = self.deck.clone();
+        self.deck.spawn("journal", async move {
+            let written = match deck.store.get().await {
+                Ok(store) => store.add_journal(finished.journal).await,
+                Err(error) => Err(error),
+            };
+            match written {
+                Ok(()) => deck.store.worked(),
+                Err(error) => {
+                    deck.store.failed(&error);
+                    deck.events.notice(Level::Error, format!("the journal has a gap: {error}"));
+                }
+            }
+        });
+        self.mark();
+    }
+
+    pub(super) fn set_example(&mut self, on: bool) {
+        Arc::make_mut(&mut self.platform).example_traffic = Some(on);
+        self.deck.example.send_replace(on);
+    }
+}
+
+/// Which commands are about instances; the others end by themselves.
+pub(super) fn event_of(command: &Command, who: &str) -> Option<Event> {
+    let by = |verb: &str| format!("{verb} by {who}");
+    Some(match command {
+        Command::Start(_) => Event::Start(by("started")),
+        Command::Sleep(_) => Event::Sleep(by("put to sleep")),
+        Command::Restart(_) => Event::Restart(by("restarted")),
+        Command::Kill(_) => Event::Kill(by("killed")),
+        Command::Unfence(_) => Event::Unfence,
+        _ => return None,
+    })
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,238 @@
+//! One call of a person: guarded, sent through the router, told step by step, kept in the history.
+
+use super::deck::Deck;
+use crate::model::message::{CallEvent, Chunk, ConsoleCall, HistoryEntry, Preview};
+use crate::model::{CallRecord, Environment, Operator, Snapshot};
+use crate::router::{CallBody, CallReply, CallRequest};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Steps of one call that wait for a slow reader; more are lost.
+const EVENTS: usize = 256;
+/// A part of an answer, in bytes.
+const BODY_PART: usize = 256 << 10;
+/// What the history keeps of an answer, in bytes.
+const KEPT_ANSWER: usize = 64 << 10;
+
+/// Where the call would go, and what stands against it.
+pub fn preview(deck: &Deck, call: &ConsoleCall) -> Preview {
+    let mut preview = deck.router.preview(call);
+    if is_tool_call(call) && !preview.read_only_tool {
+        let snapshot = deck.picture.get();
+        preview.refused = preview.refused.or_else(|| read_only(&snapshot, call));
+        preview.confirm = confirmation(&snapshot, call);
+    }
+    preview
+}
+
+/// Why a call that may change something is not sent.
+fn read_only(snapshot: &Snapshot, call: &ConsoleCall) -> Option<String> {
+    if snapshot.platform.read_only {
+        return Some(format!("the platform {} is read-only and the tool is not", snapshot.platform.name));
+    }
+    let tenant = snapshot.tenant(call.tenant.as_str())?;
+    tenant.def.read_only.then(|| format!("the customer {} is read-only and the tool is not", call.tenant))
+}
+
+/// The name to type before a call that may change something is sent.
+fn confirmation(snapshot: &Snapshot, call: &ConsoleCall) -> Option<String> {
+    let tenant = snapshot.tenant(call.tenant.as_str()).map(|t| t.def.environment);
+    let server = snapshot.server(call.server.as_str()).map(|s| s.environment);
+    (tenant.max(server) == Some(Environment::Production)).then(|| call.tenant.to_string())
+}
+
+/// What keeps the call from being sent at all; everything else the router refuses itself, with a record.
+fn guard(deck: &Deck, call: &ConsoleCall) -> Option<String> {
+    if !is_tool_call(call) || deck.router.preview(call).read_only_tool {
+        return None;
+    }
+    let snapshot = deck.picture.get();
+    if let Some(why) = read_only(&snapshot, call) {
+        return Some(format!("refused: {why}"));
+    }
+    let name = confirmation(&snapshot, call).filter(|name| call.confirm.as_ref() != Some(name))?;
+    Some(format!("refused: a tool that is not marked read-only needs --confirm {name} in production"))
+}
+
+/// True if it may change something: a tool call, or a raw message that is not plainly something else.
+fn is_tool_call(call: &ConsoleCall) -> bool {
+    match &call.method {
+        Some(method) => method == "tools/call",
+        None => {
+            let message: Option<serde_json::Value> = serde_json::from_str(&call.body).ok();
+            let method = message.as_ref().and_then(|m| m.get("method")).and_then(|m| m.as_str());
+            method.is_none_or(|method| method == "tools/call")
+        }
+    }
+}
+
+/// Carries the call to its end; dropping the far end of `to` cancels it.
+pub async fn carry(deck: Arc<Deck>, call: ConsoleCall, to: mpsc::Sender<Chunk>) -> Option<String> {
+    if let Some(why) = guard(&deck, &call) {
+        return Some(why);
+    }
+    deck.touch();
+    let (events, steps) = mpsc::channel(EVENTS);
+    let work = deck.router.call(request(&call, events));
+    let reply = tokio::select! {
+        reply = follow(work, steps, &to) => reply,
+        // The reader is gone: the router sends the cancellation when the call is dropped.
+        () = to.closed() => return None,
+    };
+    deck.touch();
+    if call.keep {
+        keep(&deck, &call, &reply).await;
+    }
+    for part in parts(&String::from_utf8_lossy(&reply.body)) {
+        if to.send(Chunk::Call(CallEvent::Body(part.to_owned()))).await.is_err() {
+            return None;
+        }
+    }
+    let _ = to.send(Chunk::Call(CallEvent::Done(Box::new(CallRecord::clone(&reply.record))))).await;
+    None
+}
+
+fn request(call: &ConsoleCall, events: mpsc::Sender<CallEvent>) -> CallRequest {
+    let body = match &call.method {
+        Some(method) => CallBody::Method { method: method.clone(), params: call.body.clone() },
+        None => CallBody::Raw(Bytes::from(call.body.clone())),
+    };
+    CallRequest {
+        tenant: call.tenant.clone(),
+        server: call.server.clone(),
+        body,
+        era: call.era,
+        timeout: call.timeout_ms.map(Duration::from_millis),
+        origin: call.origin,
+        principal: call.operator.name.clone(),
+        session: Some(session(&call.operator)),
+        events: Some(events),
+    }
+}
+
+/// A console is one client session: its process has one of its own at session-scoped servers.
+fn session(operator: &Operator) -> u32 {
+    operator.pid
+}
+
+/// Passes the steps on while the call runs, and what is left of them after it.
+async fn follow(
+    work: impl Future<Output = CallReply>,
+    mut steps: mpsc::Receiver<CallEvent>,
+    to: &mpsc::Sender<Chunk>,
+) -> CallReply {
+    let mut work = std::pin::pin!(work);
+    let reply = loop {
+        tokio::select! {
+            reply = &mut work => break reply,
+            Some(step) = steps.recv() => drop(to.send(Chunk::Call(step)).await),
+        }
+    };
+    while let Ok(step) = steps.try_recv() {
+        if to.send(Chunk::Call(step)).await.is_err() {
+            break;
+        }
+    }
+    reply
+}
+
+async fn keep(deck: &Deck, call: &ConsoleCall, reply: &CallReply) {
+    let record = &reply.record;
+    // What the router kept is redacted already, by name and by schema.
+    let Some(detail) = deck.router.detail(record.id) else { return };
+    let raw = call.method.is_none();
+    let message = detail.request.unwrap_or_default();
+    let params = if raw { message } else { params_of(&message) };
+    let entry = HistoryEntry {
+        id: 0,
+        at: record.at,
+        tenant: call.tenant.clone(),
+        server: call.server.clone(),
+        method: record.method.clone(),
+        tool: record.tool.clone(),
+        params,
+        raw,
+        outcome: record.outcome,
+        took_us: record.took_us,
+        operator: call.operator.name.clone(),
+        response: detail.response.map(|text| cut(&text, KEPT_ANSWER).to_owned()),
+    };
+    let written = match deck.store.get().await {
+        Ok(store) => store.add_history(entry).await.map(drop),
+        Err(error) => Err(error),
+    };
+    match written {
+        Ok(()) => deck.store.worked(),
+        Err(error) => deck.store.failed(&error),
+    }
+}
+
+fn params_of(message: &str) -> String {
+    #[derive(serde::Deserialize)]
+    struct Message<'a> {
+        #[serde(borrow)]
+        params: Option<&'a serde_json::value::RawValue>,
+    }
+    let message: Option<Message<'_>> = serde_json::from_str(message).ok();
+    message.and_then(|m| m.params).map(|p| p.get().to_owned()).unwrap_or_default()
+}
+
+/// `text` in parts of [`BODY_PART`] bytes, at borders of characters.
+fn parts(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let part = cut(rest, BODY_PART);
+        rest = &rest[part.len()..];
+        (!part.is_empty()).then_some(part)
+    })
+}
+
+fn cut(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::call::Origin;
+    use crate::model::message::Face;
+
+    fn call(method: Option<&str>, body: &str) -> ConsoleCall {
+        ConsoleCall {
+            tenant: "eaton".into(),
+            server: "etim".into(),
+            method: method.map(str::to_owned),
+            body: body.into(),
+            era: None,
+            timeout_ms: None,
+            origin: Origin::Console,
+            operator: Operator { name: "ana".into(), face: Face::Screen, pid: 7 },
+            confirm: None,
+            keep: false,
+        }
+    }
+
+    #[test]
+    fn only_what_is_plainly_no_tool_call_needs_no_confirmation() {
+        for (method, body, expected) in [
+            (Some("tools/call"), "{}", true),
+            (Some("tools/list"), "", false),
+            (None, r#"{"method":"tools/list","id":1}"#, false),
+            (None, r#"{"id":1,"method":"tools\/call"}"#, true),
+            (None, "{ malformed on purpose", true),
+            (None, r#"[{"method":"tools/list"}]"#, true),
+        ] {
+            assert_eq!(is_tool_call(&call(method, body)), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn bodies_are_cut_between_characters() {
+        let text = "ä".repeat(BODY_PART);
+        let parts: Vec<_> = parts(&text).collect();
+        assert_eq!((parts.len(), parts.concat() == text), (2, true));
+        assert_eq!(params_of(r#"{"id":1,"params":{"a": 1}}"#), r#"{"a": 1}"#);
+    }
+}

@@ -1,0 +1,58 @@
+//! What must be on disk before an act is acknowledged, written in the order in which the acts were accepted.
+
+use super::actor::Msg;
+use super::deck::Deck;
+use crate::model::instance::Mark;
+use crate::model::{InstanceKey, JobId, Refusal, ServerId, TenantId};
+use crate::store::{MarkKind, StoreError};
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// Accepted acts that wait for the disk.
+pub const QUEUE: usize = 64;
+
+/// An accepted act and what it changes for good.
+pub struct Write {
+    pub job: JobId,
+    pub changes: Vec<Change>,
+    pub reply: oneshot::Sender<Result<JobId, Refusal>>,
+}
+
+pub enum Change {
+    Mark { key: InstanceKey, kind: MarkKind, mark: Option<Mark> },
+    Enable { server: ServerId, tenant: TenantId, value: Option<(bool, Mark)> },
+}
+
+/// Writes one act after the other, tells the actor, then the operator.
+pub async fn write(deck: Arc<Deck>, mut queue: mpsc::Receiver<Write>) {
+    while let Some(Write { job, changes, reply }) = queue.recv().await {
+        let result = match changes.is_empty() {
+            true => Ok(()),
+            false => write_all(&deck, changes).await,
+        };
+        match result {
+            Ok(()) => {
+                deck.store.worked();
+                deck.tell(Msg::Durable { job, result: Ok(()) }).await;
+                let _ = reply.send(Ok(job));
+            }
+            Err(error) => {
+                deck.store.failed(&error);
+                let why = format!("not done, because it could not be kept: {error}");
+                deck.tell(Msg::Durable { job, result: Err(why.clone()) }).await;
+                let _ = reply.send(Err(Refusal::Failed(why)));
+            }
+        }
+    }
+}
+
+async fn write_all(deck: &Deck, changes: Vec<Change>) -> Result<(), StoreError> {
+    let store = deck.store.get().await?;
+    for change in changes {
+        match change {
+            Change::Mark { key, kind, mark } => store.set_mark(key, kind, mark).await?,
+            Change::Enable { server, tenant, value } => store.set_enablement(server, tenant, value).await?,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,275 @@
+//! What an act would do, and whether it may be done: the one judgement behind dialogs, command lines and the actor.
+//! Pure: over a snapshot. Must never do anything.
+
+use crate::model::instance::{BackendKind, InstanceRow, State};
+use crate::model::message::Impact;
+use crate::model::{Act, Command, Environment, InstanceKey, Refusal, Run, ServerId, Snapshot, TenantId, near};
+use std::collections::BTreeSet;
+
+/// Judges `command` on what `snapshot` shows.
+pub fn impact(snapshot: &Snapshot, command: &Command, bulk_cap: u32) -> Impact {
+    let refused = forbidden(snapshot, command, bulk_cap).err();
+    let instances = targets(snapshot, command).unwrap_or_default();
+    let rows = || instances.iter().filter_map(|key| snapshot.instance(key));
+    let tenants = hit(snapshot, command, &instances);
+    let environment = environment(snapshot, command, &instances);
+    let in_flight = match tenant_of(command) {
+        Some((server, tenant)) => in_flight_of_cell(snapshot, server, tenant),
+        None => rows().map(|row| row.in_flight + row.waiting).sum(),
+    };
+    Impact {
+        follows: follows(snapshot, command, rows().map(AsRef::as_ref), in_flight),
+        type_name: name_to_type(snapshot, command, environment),
+        tenants: tenants.into_iter().collect(),
+        refused: refused.map(|r| r.to_string()),
+        instances,
+        environment,
+        in_flight,
+    }
+}
+
+/// `Ok` with the instances if `act` may be carried out.
+pub fn judge(snapshot: &Snapshot, act: &Act, bulk_cap: u32) -> Result<Vec<InstanceKey>, Refusal> {
+    forbidden(snapshot, &act.command, bulk_cap)?;
+    let instances = targets(snapshot, &act.command)?;
+    let environment = environment(snapshot, &act.command, &instances);
+    match name_to_type(snapshot, &act.command, environment) {
+        Some(name) if act.confirm.as_deref() != Some(name.as_str()) => {
+            let what = format!("{} {}", act.command.verb(), act.command.object()).trim_end().to_owned();
+            Err(Refusal::NeedsConfirm { what, name })
+        }
+        _ => Ok(instances),
+    }
+}
+
+/// The instances that a command means.
+fn targets(snapshot: &Snapshot, command: &Command) -> Result<Vec<InstanceKey>, Refusal> {
+    if let Some((server, tenant)) = tenant_of(command) {
+        known(snapshot, server, Some(tenant))?;
+        let own = InstanceKey { server: server.clone(), tenant: Some(tenant.clone()), session: None };
+        let covered = snapshot.instances.iter().filter(|row| own.covers(&row.key));
+        return Ok(covered.map(|row| row.key.clone()).collect());
+    }
+    let Some(key) = command.target() else { return Ok(Vec::new()) };
+    let covered: Vec<_> =
+        snapshot.instances.iter().filter(|row| key.covers(&row.key)).map(|row| row.key.clone()).collect();
+    if covered.is_empty() {
+        known(snapshot, &key.server, key.tenant.as_ref())?;
+        let why = match &key.tenant {
+            Some(tenant) => {
+                format!("{key} does not exist: {tenant} has no instance of its own (mcpdeck status {})", key.server)
+            }
+            None => format!("{key} has no instance: no tenant has it enabled (mcpdeck enable {key} TENANT)"),
+        };
+        return Err(Refusal::NotFound(why));
+    }
+    Ok(covered)
+}
+
+fn known(snapshot: &Snapshot, server: &ServerId, tenant: Option<&TenantId>) -> Result<(), Refusal> {
+    let near =
+        |word: &str, near: Option<&str>| near.map_or_else(String::new, |n| format!("; did you mean {n}? ({word})"));
+    if snapshot.server(server.as_str()).is_none() {
+        let names = snapshot.servers.iter().map(|s| s.def.id.as_str());
+        let hint = near("mcpdeck get servers", near::nearest(server.as_str(), names));
+        return Err(Refusal::NotFound(format!("no server is called {server}{hint}")));
+    }
+    if let Some(tenant) = tenant
+        && snapshot.tenant(tenant.as_str()).is_none()
+    {
+        let names = snapshot.tenants.iter().map(|t| t.def.id.as_str());
+        let hint = near("mcpdeck get tenants", near::nearest(tenant.as_str(), names));
+        return Err(Refusal::NotFound(format!("no customer is called {tenant}{hint}")));
+    }
+    Ok(())
+}
+
+fn tenant_of(command: &Command) -> Option<(&ServerId, &TenantId)> {
+    match command {
+        Command::Enable { server, tenant }
+        | Command::Disable { server, tenant }
+        | Command::Revert { server, tenant } => Some((server, tenant)),
+        _ => None,
+    }
+}
+
+/// Looking, and ending what one began, is allowed on a read-only platform.
+fn changes(command: &Command) -> bool {
+    !matches!(
+        command,
+        Command::Probe(_)
+            | Command::CancelCall(_)
+            | Command::CancelJob(_)
+            | Command::ExampleTraffic(_)
+            | Command::Shutdown
+    )
+}
+
+/// Refusals that no confirmation lifts.
+fn forbidden(snapshot: &Snapshot, command: &Command, bulk_cap: u32) -> Result<(), Refusal> {
+    if changes(command) && snapshot.platform.read_only {
+        return Err(Refusal::ReadOnly(format!("the platform {} is read-only", snapshot.platform.name)));
+    }
+    let instances = targets(snapshot, command)?;
+    let own = tenant_of(command).map(|(_, tenant)| tenant);
+    let owners = instances.iter().filter_map(|key| key.tenant.as_ref()).chain(own);
+    for tenant in owners.filter(|_| changes(command)) {
+        if snapshot.tenant(tenant.as_str()).is_some_and(|t| t.def.read_only) {
+            return Err(Refusal::ReadOnly(format!("the customer {tenant} is read-only")));
+        }
+    }
+    if command.target().is_some() && instances.len() > bulk_cap as usize {
+        let n = instances.len();
+        let why =
+            format!("it would touch {n} instances; at most {bulk_cap} at once (platform.bulk_cap): name a tenant");
+        return Err(Refusal::Refused(why));
+    }
+    let rows = instances.iter().filter_map(|key| snapshot.instance(key));
+    rows.map(|row| possible(snapshot, command, row)).collect()
+}
+
+/// Whether this can be done with this instance at all.
+fn possible(snapshot: &Snapshot, command: &Command, row: &InstanceRow) -> Result<(), Refusal> {
+    let key = &row.key;
+    let refused = |why: String| Err(Refusal::Refused(why));
+    match command {
+        Command::Sleep(_) if row.held.is_some() => refused(format!("{key} is stopped and held; start releases it")),
+        Command::Kill(_) if row.backend == BackendKind::Remote => {
+            refused(format!("{key} is run by somebody else; mcpdeck kills only what it started"))
+        }
+        Command::Restart(_) if row.backend == BackendKind::Remote && !has_restart_command(snapshot, key) => {
+            refused(format!("{key} is run by somebody else and its definition names no restart_command"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn has_restart_command(snapshot: &Snapshot, key: &InstanceKey) -> bool {
+    let def = snapshot.server(key.server.as_str()).map(|row| &row.def);
+    def.is_some_and(|def| matches!(&def.run, Run::Remote { restart_command: Some(_), .. }))
+}
+
+/// The acts that ask for the name in production.
+fn name_to_type(snapshot: &Snapshot, command: &Command, environment: Environment) -> Option<String> {
+    if environment != Environment::Production {
+        return None;
+    }
+    match command {
+        Command::Stop(key) | Command::Restart(key) | Command::Kill(key) | Command::Fence(key) => Some(key.to_string()),
+        Command::Disable { tenant, .. } => Some(tenant.to_string()),
+        Command::Revert { server, tenant } => {
+            let cell = snapshot.tenant(tenant.as_str()).and_then(|t| t.cell(server));
+            cell.is_some_and(|c| c.enabled && !c.in_file).then(|| tenant.to_string())
+        }
+        Command::Shutdown => Some(snapshot.platform.name.clone()),
+        _ => None,
+    }
+}
+
+fn environment(snapshot: &Snapshot, command: &Command, instances: &[InstanceKey]) -> Environment {
+    let rows = instances.iter().filter_map(|key| snapshot.instance(key)).map(|row| row.environment);
+    let own = tenant_of(command).and_then(|(_, t)| snapshot.tenant(t.as_str())).map(|t| t.def.environment);
+    let whole = matches!(command, Command::Shutdown).then_some(snapshot.platform.environment);
+    rows.chain(own).chain(whole).max().unwrap_or_default()
+}
+
+fn hit(snapshot: &Snapshot, command: &Command, instances: &[InstanceKey]) -> BTreeSet<TenantId> {
+    if let Some((_, tenant)) = tenant_of(command) {
+        return [tenant.clone()].into();
+    }
+    let mut tenants = BTreeSet::new();
+    for key in instances {
+        match &key.tenant {
+            Some(tenant) => drop(tenants.insert(tenant.clone())),
+            None => {
+                let served = snapshot
+                    .tenants
+                    .iter()
+                    .filter(|t| t.cell(&key.server).is_some_and(|c| c.instance.as_ref() == Some(key)));
+                tenants.extend(served.map(|t| t.def.id.clone()));
+            }
+        }
+    }
+    tenants
+}
+
+fn in_flight_of_cell(snapshot: &Snapshot, server: &ServerId, tenant: &TenantId) -> u32 {
+    snapshot.tenant(tenant.as_str()).and_then(|t| t.cell(server)).map_or(0, |c| c.in_flight)
+}
+
+/// What follows, in sentences.
+fn follows<'a>(
+    snapshot: &Snapshot,
+    command: &Command,
+    rows: impl Iterator<Item = &'a InstanceRow>,
+    in_flight: u32,
+) -> Vec<String> {
+    let rows: Vec<_> = rows.collect();
+    let live = rows.iter().filter(|row| row.state.is_live()).count();
+    let calls = |what: &str| {
+        (in_flight > 0)
+            .then(|| format!("{in_flight} {} in flight {what}", if in_flight == 1 { "call" } else { "calls" }))
+    };
+    let needed = needed_by(snapshot, &rows);
+    let mut out: Vec<String> = Vec::new();
+    match command {
+        Command::Start(_) if live == rows.len() && !rows.is_empty() => out.push("it runs already".to_owned()),
+        Command::Start(_) => out.push("it stays up after a crash; idle stop still applies".to_owned()),
+        Command::Stop(_) => {
+            out.extend(calls("fail unless they end in time"));
+            out.push("calls are refused, with your name, until it is started".to_owned());
+            out.extend(needed);
+        }
+        Command::Sleep(_) => {
+            out.extend(calls("fail unless they end in time"));
+            out.push("the next call starts it again".to_owned());
+        }
+        Command::Restart(_) => {
+            out.extend(calls("fail unless they end in time"));
+            out.push("calls wait until it answers again".to_owned());
+            out.extend(needed);
+        }
+        Command::Kill(_) => {
+            out.extend(calls("fail at once"));
+            out.push("the next call starts it again".to_owned());
+        }
+        Command::Fence(_) => {
+            out.push("calls are refused at once; it keeps running".to_owned());
+            out.extend(calls("go on"));
+        }
+        Command::Unfence(_) => out.push("calls reach it again".to_owned()),
+        Command::Disable { server, tenant } => {
+            out.extend(calls("go on"));
+            out.push(format!("{tenant} no longer sees {server}; its own instance stops"));
+        }
+        Command::Enable { server, tenant } => out.push(format!("{tenant} sees {server} at once")),
+        Command::Revert { .. } => out.push("the file decides again".to_owned()),
+        Command::Shutdown => {
+            let running = snapshot.instances.iter().filter(|row| row.state.is_live()).count();
+            out.push(format!("{running} running instances stop"));
+            out.extend(
+                (snapshot.totals.in_flight > 0)
+                    .then(|| format!("{} calls fail unless they end in time", snapshot.totals.in_flight)),
+            );
+        }
+        Command::ReloadSecrets => out.push("running instances keep the old values until they are restarted".to_owned()),
+        Command::Probe(_)
+        | Command::ExampleTraffic(_)
+        | Command::CancelCall(_)
+        | Command::CancelJob(_)
+        | Command::ReapOrphans => {}
+    }
+    out
+}
+
+fn needed_by(snapshot: &Snapshot, rows: &[&InstanceRow]) -> Option<String> {
+    let servers: BTreeSet<&ServerId> = rows.iter().map(|row| &row.key.server).collect();
+    let needs = snapshot.servers.iter().filter(|s| s.state != State::Dormant);
+    let needing: Vec<_> =
+        needs.filter(|s| s.def.needs.iter().any(|n| servers.contains(n))).map(|s| s.def.id.as_str()).collect();
+    (!needing.is_empty()).then(|| format!("needed by {}", needing.join(", ")))
+}
+
+#[cfg(test)]
+#[path = "impact_tests.rs"]
+mod tests;

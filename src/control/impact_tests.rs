@@ -1,0 +1,106 @@
+use super::super::plan::{Placement, Plan};
+use super::super::snapshot::{Builder, Dirty, Inputs};
+use super::super::{attention, fixture};
+use super::*;
+use crate::config::Config;
+use crate::model::message::{Face, Operator};
+use crate::model::{Scope, Stamp};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+fn snapshot(read_only: bool, fill: impl FnOnce(&mut Config)) -> Arc<Snapshot> {
+    let plan = Plan::new(&fixture::config(fill), []);
+    let row = |(key, place): (&InstanceKey, &Placement)| (key.clone(), InstanceRow::new(key.clone(), *place, Stamp(1)));
+    let instances = plan.instances().iter().map(row).collect();
+    let platform = Arc::new(crate::model::snapshot::PlatformInfo { read_only, ..fixture::platform() });
+    let inputs = Inputs {
+        now: Stamp(2),
+        plan: &plan,
+        instances: &instances,
+        figures: &Default::default(),
+        pending: &[],
+        tools: &HashMap::new(),
+        platform: &platform,
+        jobs: Vec::new(),
+        secrets: Vec::new(),
+        consoles: Vec::new(),
+        host: &Arc::default(),
+        rate_history: &[],
+        store_error: None,
+        conditions: &attention::Conditions::default(),
+    };
+    Builder::new(platform.clone()).build(Dirty::default(), inputs)
+}
+
+fn world(config: &mut Config) {
+    fixture::server(config, "etim", |_| {});
+    fixture::server(config, "graf", |s| s.scope = Scope::Tenant);
+    fixture::tenant(config, "eaton", &["etim", "graf"], |t| t.environment = Environment::Production);
+    fixture::tenant(config, "vatt", &["graf"], |t| t.read_only = true);
+    fixture::tenant(config, "zeiss", &["graf"], |_| {});
+}
+
+fn try_it(snapshot: &Snapshot, command: Command, confirm: Option<&str>) -> String {
+    let operator = Operator { name: "ana".into(), face: Face::Cli, pid: 1 };
+    match judge(snapshot, &Act { command, operator, confirm: confirm.map(str::to_owned) }, 2) {
+        Ok(keys) => keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+        Err(refusal) => format!("! {refusal}"),
+    }
+}
+
+#[test]
+fn each_act_is_judged_once_for_every_face() {
+    let snapshot = snapshot(false, world);
+    let key = |text: &str| text.parse::<InstanceKey>().unwrap();
+    let disable = |server: &str, tenant: &str| Command::Disable { server: server.into(), tenant: tenant.into() };
+    let cases = [
+        (Command::Start(key("etim")), None, "etim"),
+        (Command::Stop(key("etim")), None, "! stop etim in production needs --confirm etim"),
+        (Command::Stop(key("etim")), Some("etm"), "! stop etim in production needs --confirm etim"),
+        (Command::Stop(key("etim")), Some("etim"), "etim"),
+        (Command::Sleep(key("etim")), None, "etim"),
+        (Command::Stop(key("graf@zeiss")), None, "graf@zeiss"),
+        (Command::Stop(key("graf@vatt")), None, "! read-only: the customer vatt is read-only"),
+        (Command::Probe(key("graf@vatt")), None, "graf@vatt"),
+        (
+            Command::Probe(key("graf")),
+            None,
+            "! it would touch 3 instances; at most 2 at once (platform.bulk_cap): name a tenant",
+        ),
+        (Command::Stop(key("etmi")), None, "! no server is called etmi; did you mean etim? (mcpdeck get servers)"),
+        (
+            Command::Stop(key("graf@eton")),
+            None,
+            "! no customer is called eton; did you mean eaton? (mcpdeck get tenants)",
+        ),
+        (
+            Command::Stop(key("etim@zeiss")),
+            None,
+            "! etim@zeiss does not exist: zeiss has no instance of its own (mcpdeck status etim)",
+        ),
+        (disable("graf", "eaton"), None, "! disable graf eaton in production needs --confirm eaton"),
+        (disable("graf", "eaton"), Some("eaton"), "graf@eaton"),
+        (disable("graf", "zeiss"), None, "graf@zeiss"),
+    ];
+    for (command, confirm, expected) in cases {
+        assert_eq!(try_it(&snapshot, command.clone(), confirm), expected, "{command:?}");
+    }
+}
+
+#[test]
+fn a_read_only_platform_lets_one_look() {
+    let snapshot = snapshot(true, world);
+    let key: InstanceKey = "etim".parse().unwrap();
+    assert!(try_it(&snapshot, Command::Start(key.clone()), None).starts_with("! read-only"));
+    assert_eq!(try_it(&snapshot, Command::Probe(key), None), "etim");
+}
+
+#[test]
+fn an_impact_names_who_is_hit_and_what_to_type() {
+    let snapshot = snapshot(false, world);
+    let impact = impact(&snapshot, &Command::Fence("etim".parse().unwrap()), 10);
+    assert_eq!((impact.tenants.len(), impact.environment), (1, Environment::Production));
+    assert_eq!(impact.type_name.as_deref(), Some("etim"));
+    assert_eq!(impact.refused, None);
+    assert_eq!(impact.follows, ["calls are refused at once; it keeps running"]);
+}

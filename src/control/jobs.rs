@@ -1,0 +1,219 @@
+//! Jobs: what becomes of acts. Several instances are worked on a few at a time; each job ends once, with one outcome.
+//! Pure bookkeeping: the actor carries out what [`Jobs::take`] hands out.
+
+use super::lifecycle::{Life, Phase};
+use crate::model::message::{JobOutcome, JobRow, JournalEntry};
+use crate::model::{Act, Command, InstanceKey, JobId, Stamp};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+/// Instances of one job that are worked on at once.
+const AT_ONCE: usize = 4;
+/// Finished jobs that are shown.
+const KEPT: usize = 100;
+/// Jobs under way; more acts are refused.
+const RUNNING: usize = 256;
+
+#[derive(Default)]
+pub struct Jobs {
+    last: u64,
+    running: BTreeMap<JobId, Job>,
+    finished: VecDeque<Arc<JobRow>>,
+}
+
+struct Job {
+    row: Arc<JobRow>,
+    act: Act,
+    queue: VecDeque<InstanceKey>,
+    active: BTreeSet<InstanceKey>,
+    failures: Vec<String>,
+}
+
+/// A job that is over.
+pub struct Finished {
+    pub row: Arc<JobRow>,
+    pub journal: JournalEntry,
+}
+
+impl Jobs {
+    /// A new job; `None` if too many are under way.
+    pub fn open(&mut self, act: Act, targets: Vec<InstanceKey>) -> Option<JobId> {
+        if self.running.len() >= RUNNING {
+            return None;
+        }
+        self.last += 1;
+        let id = JobId(self.last);
+        let title = format!("{} {}", act.command.verb(), act.command.object()).trim_end().to_owned();
+        let row = JobRow {
+            id,
+            operator: act.operator.clone(),
+            title,
+            started: Stamp::now(),
+            finished: None,
+            done: 0,
+            total: targets.len().max(1).try_into().unwrap_or(u32::MAX),
+            outcome: None,
+            message: "accepted".to_owned(),
+        };
+        let job = Job { row: Arc::new(row), act, queue: targets.into(), active: BTreeSet::new(), failures: Vec::new() };
+        self.running.insert(id, job);
+        Some(id)
+    }
+
+    pub fn act(&self, id: JobId) -> Option<&Act> {
+        self.running.get(&id).map(|job| &job.act)
+    }
+
+    /// Instances that the job shall work on next.
+    pub fn take(&mut self, id: JobId) -> Vec<InstanceKey> {
+        let Some(job) = self.running.get_mut(&id) else { return Vec::new() };
+        let room = AT_ONCE.saturating_sub(job.active.len()).min(job.queue.len());
+        let next: Vec<_> = job.queue.drain(..room).collect();
+        job.active.extend(next.iter().cloned());
+        if !next.is_empty() {
+            let names: Vec<_> = job.active.iter().map(ToString::to_string).collect();
+            job.say(names.join(", "));
+        }
+        next
+    }
+
+    /// Jobs that work on `key` now, with their commands.
+    pub fn working_on(&self, key: &InstanceKey) -> Vec<(JobId, Command)> {
+        let on = |(_, job): &(&JobId, &Job)| job.active.contains(key);
+        self.running.iter().filter(on).map(|(id, job)| (*id, job.act.command.clone())).collect()
+    }
+
+    /// One instance of a job is done.
+    pub fn done(&mut self, id: JobId, key: &InstanceKey, result: Result<(), String>) -> Option<Finished> {
+        let job = self.running.get_mut(&id)?;
+        if !job.active.remove(key) {
+            return None;
+        }
+        Arc::make_mut(&mut job.row).done += 1;
+        if let Err(why) = result {
+            job.failures.push(format!("{key}: {why}"));
+        }
+        if !job.active.is_empty() || !job.queue.is_empty() {
+            return None;
+        }
+        let (outcome, message) = match (job.failures.is_empty(), job.row.total) {
+            (true, _) => (JobOutcome::Ok, "done".to_owned()),
+            (false, 1) => (JobOutcome::Failed, job.failures.join("; ")),
+            (false, n) => (JobOutcome::Failed, format!("{} of {n}: {}", job.failures.len(), job.failures.join("; "))),
+        };
+        self.finish(id, outcome, message)
+    }
+
+    /// Ends a job, whatever it was doing.
+    pub fn finish(&mut self, id: JobId, outcome: JobOutcome, message: String) -> Option<Finished> {
+        let mut job = self.running.remove(&id)?;
+        let row = Arc::make_mut(&mut job.row);
+        row.finished = Some(Stamp::now());
+        row.outcome = Some(outcome);
+        if outcome == JobOutcome::Ok {
+            row.done = row.total;
+        }
+        row.message = message;
+        self.finished.push_front(job.row.clone());
+        self.finished.truncate(KEPT);
+        let journal = job.journal();
+        Some(Finished { row: job.row, journal })
+    }
+
+    /// Running ones first (newest first), then the newest finished.
+    pub fn rows(&self) -> Vec<Arc<JobRow>> {
+        self.running.values().rev().map(|job| &job.row).chain(&self.finished).cloned().collect()
+    }
+}
+
+impl Job {
+    fn say(&mut self, message: String) {
+        Arc::make_mut(&mut self.row).message = message;
+    }
+
+    fn journal(&self) -> JournalEntry {
+        let confirm = self.act.confirm.as_ref().map_or_else(String::new, |name| format!(" --confirm {name}"));
+        let outcome = match self.row.outcome {
+            Some(JobOutcome::Ok) | None => "ok".to_owned(),
+            Some(JobOutcome::Failed) => format!("failed: {}", self.row.message),
+            Some(JobOutcome::Cancelled) => "cancelled".to_owned(),
+        };
+        JournalEntry {
+            at: self.row.started,
+            operator: self.act.operator.clone(),
+            verb: self.act.command.verb().to_owned(),
+            object: self.act.command.object(),
+            outcome,
+            command_line: format!("{}{confirm}", self.act.command.command_line()),
+        }
+    }
+}
+
+/// Whether what `command` wants of an instance has come about. `None`: not yet.
+pub fn verdict(command: &Command, life: &Life) -> Option<Result<(), String>> {
+    let reason = || Err(life.reason.clone());
+    match (command, &life.phase) {
+        (Command::Start(_) | Command::Restart(_), phase) => match phase {
+            Phase::Live(_) => Some(Ok(())),
+            Phase::Backoff { .. } | Phase::Failed { .. } => Some(reason()),
+            Phase::Dormant => Some(Err(format!("stopped meanwhile: {}", life.reason))),
+            Phase::Starting | Phase::Pausing { .. } | Phase::Dozing | Phase::Waking | Phase::Stopping(_) => None,
+        },
+        (Command::Stop(_) | Command::Sleep(_) | Command::Kill(_), phase) => match phase {
+            Phase::Stopping(_) => None,
+            Phase::Live(health) if health.silent.is_some() => Some(reason()),
+            _ => Some(Ok(())),
+        },
+        (Command::Probe(_), _) => None,
+        _ => Some(Ok(())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Operator;
+    use crate::model::message::Face;
+
+    fn act(command: Command) -> Act {
+        Act {
+            command,
+            operator: Operator { name: "ana".into(), face: Face::Cli, pid: 1 },
+            confirm: Some("graf".into()),
+        }
+    }
+
+    #[test]
+    fn four_at_a_time_and_one_outcome() {
+        let mut jobs = Jobs::default();
+        let keys: Vec<InstanceKey> = (0..6).map(|n| format!("graf@t{n}").parse().unwrap()).collect();
+        let id = jobs.open(act(Command::Restart("graf".parse().unwrap())), keys.clone()).unwrap();
+        assert_eq!(jobs.take(id), keys[..4]);
+        assert!(jobs.take(id).is_empty());
+        assert!(jobs.done(id, &keys[1], Err("exited 1".into())).is_none());
+        assert!(jobs.done(id, &keys[1], Ok(())).is_none(), "counted once");
+        assert_eq!(jobs.take(id), keys[4..5]);
+        assert_eq!((jobs.rows()[0].done, jobs.rows()[0].total), (1, 6));
+        for key in [0, 2, 3, 4] {
+            assert!(jobs.done(id, &keys[key], Ok(())).is_none());
+        }
+        assert_eq!(jobs.take(id), keys[5..]);
+        let finished = jobs.done(id, &keys[5], Ok(())).unwrap();
+        assert_eq!(finished.row.outcome, Some(JobOutcome::Failed));
+        assert_eq!(finished.journal.outcome, "failed: 1 of 6: graf@t1: exited 1");
+        assert_eq!(finished.journal.command_line, "mcpdeck restart graf --confirm graf");
+        assert!(jobs.finish(id, JobOutcome::Ok, String::new()).is_none(), "it ends once");
+    }
+
+    #[test]
+    fn finished_ones_are_bounded_and_running_ones_refused_above_their_number() {
+        let mut jobs = Jobs::default();
+        for _ in 0..2 * KEPT {
+            let id = jobs.open(act(Command::ReloadSecrets), vec![]).unwrap();
+            jobs.finish(id, JobOutcome::Ok, "done".into());
+        }
+        assert_eq!(jobs.rows().len(), KEPT);
+        let opened = (0..RUNNING + 1).filter(|_| jobs.open(act(Command::ReloadSecrets), vec![]).is_some());
+        assert_eq!(opened.count(), RUNNING);
+    }
+}

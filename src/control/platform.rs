@@ -1,0 +1,303 @@
+//! Brings a platform up and down. Up: the first snapshot at once, everything slow behind it. Down: drained, stopped,
+//! flushed and closed under one deadline.
+
+use super::actor::{Actor, Ends, Loaded, Msg};
+use super::calls::{self, Calls};
+use super::consoles::{Change, Consoles};
+use super::deck::{Backends, Clock, Deck, Picture, StoreCell};
+use super::durable;
+use super::events::{self, Events};
+use super::example;
+use super::handle::Handle;
+use super::local::Local;
+use super::logs::Logs;
+use super::plan::Plan;
+use super::sampling;
+use super::secrets::Vault;
+use super::snapshot::{Builder, Dirty, Inputs};
+use crate::backend::process::{ProcessBackend, ProcessOptions};
+use crate::config::{Config, OnHangup};
+use crate::model::message::EventKind;
+use crate::model::snapshot::PlatformInfo;
+use crate::model::{InstanceRow, Stamp};
+use crate::router::{Router, RouterEnds};
+use crate::store::{Store, StoreError};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Messages that wait for the actor; senders wait then, people are told that it is busy.
+const MAILBOX: usize = 4096;
+/// Calls that an earlier owner kept and the Traffic view begins with.
+const RESTORED: u32 = 500;
+/// How long after the deadline killed instances may take to be reaped.
+const KILL_GRACE: Duration = Duration::from_secs(2);
+
+/// How to run a platform.
+#[derive(Clone)]
+pub struct StartOptions {
+    /// Where everything runs; multi-thread.
+    pub runtime: tokio::runtime::Handle,
+    /// Our own program: built-in servers are started with it, and the helper that cleans up after us.
+    pub program: PathBuf,
+    /// Lives for one command line: nothing starts by itself, nothing is probed or stopped for being idle.
+    pub momentary: bool,
+    /// mcpdeck's own log goes here, too ([`Logs::layer`]).
+    pub logs: Arc<Logs>,
+}
+
+/// Why a platform cannot start, or not serve.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot create {path}: {reason}")]
+    Folder { path: String, reason: String },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A running platform. Dropping it leaves it running; [`Platform::shutdown`] ends it.
+pub struct Platform {
+    pub handle: Handle,
+    deck: Arc<Deck>,
+    logs_written: CancellationToken,
+    logs_done: oneshot::Receiver<()>,
+}
+
+/// Starts a platform. Returns within a few milliseconds: the store opens, secrets load and instances start behind it.
+pub fn start(config: Arc<Config>, options: StartOptions) -> Result<Platform, StartError> {
+    let folder = &config.paths.state;
+    std::fs::create_dir_all(folder)
+        .map_err(|e| StartError::Folder { path: folder.display().to_string(), reason: e.to_string() })?;
+    let _runtime = options.runtime.enter();
+    let (router, RouterEnds { demands, records, notes }) = Router::new();
+    let (actor, mailbox) = mpsc::channel(MAILBOX);
+    let (events, events_queue) = Events::new();
+    let (consoles, changes) = Consoles::new();
+    let plan = Plan::new(&config, []);
+    let clock = Clock::start();
+    let builder = first_snapshot(&config, &plan, &clock);
+    let example = config.example_traffic.as_ref().is_some_and(|t| t.on) && !options.momentary;
+    let deck = Arc::new(Deck {
+        backends: backends(&config, &options),
+        vault: Vault::new(&config),
+        logs: options.logs.clone(),
+        picture: Picture::new(builder.last().clone()),
+        store: StoreCell::new(),
+        calls: Calls::new(),
+        tasks: TaskTracker::new(),
+        closing: CancellationToken::new(),
+        stop: CancellationToken::new(),
+        asked: CancellationToken::new(),
+        example: watch::Sender::new(example),
+        stop_by: OnceLock::new(),
+        router,
+        events,
+        consoles,
+        actor,
+        clock,
+        config,
+        options,
+    });
+    let (durable, writes) = mpsc::channel(durable::QUEUE);
+    let actor = Actor::new(deck.clone(), plan, builder, durable);
+    deck.spawn("control", actor.run(Ends { mailbox, demands, notes }));
+    deck.spawn("durable writes", until_stopped(&deck, durable::write(deck.clone(), writes)));
+    deck.spawn("records", calls::record(deck.clone(), records));
+    deck.spawn("attached consoles", until_stopped(&deck, tell_consoles(deck.clone(), changes)));
+    deck.spawn("loading", load(deck.clone(), events_queue));
+    if !deck.options.momentary {
+        deck.spawn("usage", sampling::sample(deck.clone()));
+        if let Some(traffic) = deck.config.example_traffic.clone() {
+            deck.spawn("example traffic", until_stopped(&deck, example::run(deck.clone(), traffic)));
+        }
+    }
+    let (logs_written, logs_done) = write_logs(&deck);
+    Ok(Platform { handle: Handle::new(Arc::new(Local::new(deck.clone()))), deck, logs_written, logs_done })
+}
+
+impl Platform {
+    /// Waits until the store is open and the router serves; the error if that cannot be.
+    pub async fn ready(&self) -> Result<(), StartError> {
+        self.deck.store.get().await?;
+        // The actor has taken what the store remembers when the picture follows it.
+        let mut revisions = self.deck.picture.revisions();
+        while self.deck.picture.get().revision < 2 {
+            if revisions.changed().await.is_err() {
+                return Err(StartError::Store(StoreError::Closed));
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until an operator gives the shutdown command.
+    pub async fn asked_to_stop(&self) {
+        self.deck.asked.cancelled().await;
+    }
+
+    /// Refuses new calls and acts, lets calls in flight end, stops every instance, flushes and closes; all of it before
+    /// `deadline` but for what must be killed then. Returns what did not end in time.
+    pub async fn shutdown(self, deadline: Duration) -> Vec<String> {
+        let deck = &self.deck;
+        let by = Instant::now() + deadline;
+        deck.closing.cancel();
+        let _ = deck.stop_by.set(by);
+        let drained = Instant::now() + deadline / 3;
+        while !deck.router.pending().is_empty() && Instant::now() < drained {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let mut left = Vec::new();
+        if !stop_instances(deck, by).await {
+            let live = |row: &&Arc<InstanceRow>| row.state.is_live();
+            left = deck.picture.get().instances.iter().filter(live).map(|row| row.key.to_string()).collect();
+        }
+        deck.stop.cancel();
+        deck.tasks.close();
+        let _ = tokio::time::timeout(KILL_GRACE, deck.tasks.wait()).await;
+        if let Ok(store) = deck.store.get().await {
+            store.close().await;
+        }
+        self.logs_written.cancel();
+        let _ = tokio::time::timeout(KILL_GRACE, self.logs_done).await;
+        left
+    }
+}
+
+/// Stops in stages, and kills at the deadline; false if something is left all the same.
+async fn stop_instances(deck: &Arc<Deck>, by: Instant) -> bool {
+    let (done, gone) = oneshot::channel();
+    deck.tell(Msg::StopAll { reason: "shutting down".to_owned(), done }).await;
+    let mut gone = gone;
+    if tokio::time::timeout_at(by, &mut gone).await.is_ok() {
+        return true;
+    }
+    deck.tell(Msg::KillAll).await;
+    tokio::time::timeout(KILL_GRACE, gone).await.is_ok()
+}
+
+fn backends(config: &Config, options: &StartOptions) -> Backends {
+    let state_dir = config.paths.state.clone();
+    let process = ProcessOptions { state_dir, helper: options.program.clone(), cgroups: true };
+    let process: Arc<dyn crate::backend::Backend> = Arc::new(ProcessBackend::new(process));
+    Backends { simulated: process.clone(), process }
+}
+
+/// What can be shown before anything is known but the config.
+fn first_snapshot(config: &Config, plan: &Plan, clock: &Clock) -> Builder {
+    let platform = Arc::new(PlatformInfo {
+        name: config.platform.name.clone(),
+        environment: config.platform.environment,
+        read_only: config.platform.read_only,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        boot: clock.booted,
+        config: config.source.as_ref().map(|path| path.display().to_string()),
+        socket: config.paths.socket.display().to_string(),
+        state_dir: config.paths.state.display().to_string(),
+        example_traffic: config.example_traffic.as_ref().map(|t| t.on),
+        keeps_running: config.platform.on_hangup == OnHangup::Keep,
+        warnings: config.warnings.iter().map(|w| format!("{}:{}: {}: {}", w.file, w.line, w.key, w.message)).collect(),
+    });
+    let row = |(key, place): (&crate::model::InstanceKey, &super::plan::Placement)| {
+        let mut row = InstanceRow::new(key.clone(), *place, clock.booted);
+        row.reason = "never started yet".to_owned();
+        (key.clone(), row)
+    };
+    let instances = plan.instances().iter().map(row).collect();
+    let mut builder = Builder::new(platform.clone());
+    let inputs = Inputs {
+        now: Stamp::now(),
+        plan,
+        instances: &instances,
+        figures: &Default::default(),
+        pending: &[],
+        tools: &HashMap::new(),
+        platform: &platform,
+        jobs: Vec::new(),
+        secrets: Vec::new(),
+        consoles: Vec::new(),
+        host: &Arc::default(),
+        rate_history: &[],
+        store_error: None,
+        conditions: &Default::default(),
+    };
+    builder.build(Dirty { all: true, ..Dirty::default() }, inputs);
+    builder
+}
+
+/// Opens the store, takes what it remembers, and goes on writing events. Without a store nothing is served: whom an
+/// operator has disabled could not be known.
+async fn load(deck: Arc<Deck>, events: mpsc::Receiver<crate::model::Event>) {
+    let config = deck.config.store.clone();
+    let opened = tokio::task::spawn_blocking(move || crate::store::open(&config)).await;
+    let opened = opened.unwrap_or(Err(StoreError::Closed));
+    deck.store.set(opened.clone());
+    deck.tell(Msg::Consoles).await;
+    let Ok(store) = opened else { return };
+    match remembered(&*store).await {
+        Ok(loaded) => deck.tell(Msg::Loaded(Box::new(loaded))).await,
+        Err(error) => {
+            deck.store.failed(&error);
+            deck.tell(Msg::Consoles).await;
+            return;
+        }
+    };
+    if let Ok(calls) = store.calls(None, false, RESTORED).await {
+        deck.calls.restore(calls);
+    }
+    if !deck.options.momentary {
+        deck.vault.load_all().await;
+        sampling::find_orphans(&deck).await;
+    }
+    let failed = |error: String| tracing::error!("events are not kept: {error}");
+    tokio::select! {
+        () = events::write(events, store, failed) => {}
+        () = deck.stop.cancelled() => {}
+    }
+}
+
+async fn remembered(store: &dyn Store) -> Result<Loaded, StoreError> {
+    Ok(Loaded { enablement: store.enablement().await?, marks: store.marks().await?, hints: store.era_hints().await? })
+}
+
+/// Consoles that come and go are events, and rows.
+async fn tell_consoles(deck: Arc<Deck>, mut changes: mpsc::Receiver<Change>) {
+    let mut version = deck.consoles.version();
+    loop {
+        tokio::select! {
+            Some(change) = changes.recv() => {
+                deck.events.emit(EventKind::Attached { operator: change.operator, on: change.on });
+            }
+            changed = version.changed() => if changed.is_err() { return },
+        }
+        deck.tell(Msg::Consoles).await;
+    }
+}
+
+fn until_stopped<W: Future<Output = ()> + Send>(deck: &Arc<Deck>, work: W) -> impl Future<Output = ()> + Send + use<W> {
+    let stop = deck.stop.clone();
+    async move {
+        tokio::select! {
+            () = work => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+/// Log files are written until everything else has ended.
+fn write_logs(deck: &Arc<Deck>) -> (CancellationToken, oneshot::Receiver<()>) {
+    let stopped = CancellationToken::new();
+    let (done, ended) = oneshot::channel();
+    if !deck.options.momentary {
+        let writing = deck.logs.write_files(deck.config.paths.logs.clone(), stopped.clone());
+        deck.options.runtime.spawn(async move {
+            writing.await;
+            let _ = done.send(());
+        });
+    }
+    (stopped, ended)
+}
