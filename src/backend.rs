@@ -2,6 +2,7 @@
 
 pub mod process;
 pub mod reaper;
+pub mod simulated;
 
 use crate::model::instance::BackendKind;
 use crate::model::secret::Secret;
