@@ -139,12 +139,9 @@ pub struct LoadOptions {
 pub fn load(options: &LoadOptions) -> Result<Config, Vec<Problem>> {
     let pass = Pass::new(&options.env);
     let config = read(options, &pass);
-    match (config, pass.finish()) {
-        (Some(config), Ok(warnings)) => Ok(Config { warnings, ..config }),
-        (_, Err(problems)) => Err(problems),
-        // Whatever stops the reading reports why.
-        (None, Ok(warnings)) => Err(warnings),
-    }
+    let warnings = pass.finish()?;
+    // Whatever ends the reading early has reported why, so there is a config here.
+    config.map(|config| Config { warnings, ..config }).ok_or_else(Vec::new)
 }
 
 fn read(options: &LoadOptions, pass: &Pass<'_>) -> Option<Config> {

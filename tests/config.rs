@@ -266,6 +266,17 @@ fn a_definition_says_where_it_stands() {
     assert_eq!(places, ["tests/config/parts/ctax.toml:1"]);
 }
 
+#[test]
+fn a_chain_of_any_length_is_walked() {
+    let link = |n: u32| format!("[[server]]\nid = \"s{n}\"\nbuiltin = \"catalog\"\nneeds = [\"s{}\"]\n", n + 1);
+    let mut chain: String = (0..10_000).map(link).collect();
+    chain.push_str("[[server]]\nid = \"s10000\"\nbuiltin = \"catalog\"\n");
+    assert_eq!(good(text(&chain)).servers.len(), 10_001);
+    let closed = chain.replace("s10000\"\nbuiltin", "s10000\"\nneeds = [\"s9999\"]\nbuiltin");
+    let told = problems_text(&text(&closed).unwrap_err());
+    assert!(told.contains("servers need each other: s9999 -> s10000 -> s9999"), "{told}");
+}
+
 /// Pieces that meet in real files, so that random files get past the first key.
 const PIECES: [&str; 24] = [
     "[[server]]\n",

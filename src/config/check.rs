@@ -115,37 +115,38 @@ fn can_wait(server: &Draft<'_, ServerDef>, other: &ServerDef) {
     server.problem(&["needs"], message, "need a shared server, or give this one scope = \"tenant\"");
 }
 
-/// Each circle is told once, at its smallest name.
+/// Each circle is told once, where the walk first met it.
 fn circles(servers: &[Draft<'_, ServerDef>], by_id: &Servers<'_, '_>) {
-    let mut done = BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for server in servers {
-        let mut trail = Vec::new();
-        if let Some(circle) = walk(server.def.id.as_str(), by_id, &mut trail, &mut done) {
-            let first = by_id.get(circle[0]).copied().unwrap_or(server);
-            let shown = circle.iter().chain(circle.first()).copied().collect::<Vec<_>>().join(" -> ");
-            first.problem(&["needs"], format!("servers need each other: {shown}"), "remove one of these needs");
-        }
+        let Some(circle) = circle_from(server.def.id.as_str(), by_id, &mut seen) else { continue };
+        let first = by_id.get(circle[0]).copied().unwrap_or(server);
+        let shown = circle.iter().chain(circle.first()).copied().collect::<Vec<_>>().join(" -> ");
+        first.problem(&["needs"], format!("servers need each other: {shown}"), "remove one of these needs");
     }
 }
 
-fn walk<'d>(
-    id: &'d str,
-    by_id: &Servers<'d, '_>,
-    trail: &mut Vec<&'d str>,
-    done: &mut BTreeSet<&'d str>,
-) -> Option<Vec<&'d str>> {
-    if let Some(from) = trail.iter().position(|seen| *seen == id) {
-        return Some(trail[from..].to_vec());
-    }
-    let server = by_id.get(id)?;
-    if !done.insert(id) {
+/// Walks the needs in depth; without recursion, for a file may chain any number of servers.
+fn circle_from<'d>(start: &'d str, by_id: &Servers<'d, '_>, seen: &mut BTreeSet<&'d str>) -> Option<Vec<&'d str>> {
+    if !seen.insert(start) {
         return None;
     }
-    trail.push(id);
-    let found =
-        server.def.needs.iter().find_map(|next| walk(by_id.get_key_value(next.as_str())?.0, by_id, trail, done));
-    trail.pop();
-    found
+    let mut trail = vec![(start, 0)];
+    while let Some((id, at)) = trail.last_mut() {
+        let needs = by_id.get(id).map(|server| server.def.needs.as_slice()).unwrap_or_default();
+        let Some(next) = needs.get(*at) else {
+            trail.pop();
+            continue;
+        };
+        *at += 1;
+        let Some((next, _)) = by_id.get_key_value(next.as_str()) else { continue };
+        if seen.insert(next) {
+            trail.push((next, 0));
+        } else if let Some(from) = trail.iter().position(|(id, _)| id == next) {
+            return Some(trail[from..].iter().map(|(id, _)| *id).collect());
+        }
+    }
+    None
 }
 
 /// A tenant and a server that it has enabled.

@@ -4,7 +4,6 @@ use super::pass::{Pass, Report};
 use super::tree::{self, Entry, Node, Place, Source, Table, Value};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
 
 /// A larger file is no configuration.
 const MAX_BYTES: u64 = 64 << 20;
@@ -41,7 +40,7 @@ impl Includes<'_, '_> {
         let text = self.read_text(path, asked_at, key)?;
         let source = Rc::new(Source {
             name,
-            text: Some(Arc::from(text.as_str())),
+            text: Some(text.as_str().into()),
             folder: path.parent().map(Path::to_owned).unwrap_or_default(),
             order: self.read.len(),
             embedded: false,

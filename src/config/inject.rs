@@ -36,7 +36,7 @@ pub(super) fn inject(field: &Field<'_>) -> Option<Inject> {
 pub(super) fn headers(field: &Field<'_>) -> Option<BTreeMap<String, EnvValue>> {
     field.map(|name, value| {
         check_header(name, value)?;
-        value.env_value(name)
+        header_value(value, value.env_value(name)?)
     })
 }
 
@@ -49,6 +49,17 @@ pub(super) fn env(field: &Field<'_>) -> Option<BTreeMap<String, EnvValue>> {
         }
         value.env_value(name)
     })
+}
+
+/// A header is one line, whatever a variable put into it.
+fn header_value(field: &Field<'_>, value: EnvValue) -> Option<EnvValue> {
+    if let EnvValue::Text(text) = &value
+        && text.source().contains(char::is_control)
+    {
+        field.problem("a header's value is one line", "remove line ends and tabs");
+        return None;
+    }
+    Some(value)
 }
 
 fn injected_header(name: &str, value: &Field<'_>) -> Option<Template> {

@@ -6,7 +6,6 @@ use super::pass::{Pass, Report};
 use super::tree::{self, Entry, Node, Place, Source, Table, Value};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
 
 /// The settings and the example platform that ship inside mcpdeck.
 const DEFAULT: &str = include_str!("../../config/default.toml");
@@ -62,7 +61,7 @@ fn from_file(path: PathBuf, pass: &Pass<'_>) -> Option<Document> {
 fn embedded(pass: &Pass<'_>) -> Option<Document> {
     let source = Rc::new(Source {
         name: "embedded default".to_owned(),
-        text: Some(Arc::from(DEFAULT)),
+        text: Some(DEFAULT.into()),
         folder: PathBuf::from("/"),
         order: 0,
         embedded: true,

@@ -48,12 +48,12 @@ impl<'p> Report<'p> {
             file: source.name.clone(),
             line,
             column,
-            key: self.key.to_owned(),
-            message: self.message,
-            help: self.help,
-            suggestion: self.suggestion,
+            key: printable(self.key.to_owned()),
+            message: printable(self.message),
+            help: self.help.map(printable),
+            suggestion: self.suggestion.map(printable),
             span: source.text.is_some().then(|| self.at.span.clone()),
-            text: source.text.clone(),
+            text: source.text.as_ref().map(|lines| lines.text.clone()),
         };
         (source.order, self.at.span.start, problem)
     }
@@ -87,6 +87,14 @@ impl<'e> Pass<'e> {
         let problems = in_order(self.problems.into_inner());
         if problems.is_empty() { Ok(in_order(self.warnings.into_inner())) } else { Err(problems) }
     }
+}
+
+/// What stands in a file may be told on a terminal, so it must not be able to command it.
+fn printable(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 
 fn in_order(mut found: Vec<Ordered>) -> Vec<Problem> {

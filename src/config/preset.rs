@@ -12,7 +12,6 @@ use crate::model::server::{ProcessRun, Scope};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::Arc;
 
 /// Name and file of each preset.
 const PRESETS: [(&str, &str); 7] = [
@@ -61,7 +60,7 @@ pub(super) fn resolve(field: &Field<'_>) -> Option<(ProcessRun, Preset)> {
     };
     let source = Rc::new(Source {
         name: format!("preset {name}"),
-        text: Some(Arc::from(text)),
+        text: Some(text.into()),
         folder: PathBuf::from("/"),
         order: usize::MAX,
         embedded: true,

@@ -118,17 +118,22 @@ impl<'t> Field<'t> {
         self.pass.problem(Report::new(self.at(), &self.key, message).help(help));
     }
 
+    /// Text without control characters but line ends and tabs: it is shown on terminals and given to programs.
     pub fn text(&self) -> Option<&'t str> {
         match &self.node.value {
+            Value::Text(text) if text.contains(|c: char| c.is_control() && c != '\n' && c != '\t') => {
+                self.refuse("text without control characters")
+            }
             Value::Text(text) => Some(text),
             _ => self.refuse("text in quotes"),
         }
     }
 
-    /// Text that is not empty.
+    /// One line of text that is not empty.
     pub fn full_text(&self) -> Option<&'t str> {
         match self.text()? {
             "" => self.refuse("text that is not empty"),
+            text if text.contains(char::is_control) => self.refuse("text on one line"),
             text => Some(text),
         }
     }

@@ -16,13 +16,27 @@ pub(super) struct Source {
     /// Path, `embedded default`, `MCPDECK_...` or `--set ...`.
     pub name: String,
     /// `None` where there are no lines to point at (environment, flags).
-    pub text: Option<Arc<str>>,
+    pub text: Option<Lines>,
     /// Folder that relative paths in it start from.
     pub folder: PathBuf,
     /// Position among the sources, for problems in file order.
     pub order: usize,
     /// True for what ships inside mcpdeck: its values are defaults, not somebody's wish.
     pub embedded: bool,
+}
+
+/// A text that knows where its lines begin, for a place is asked of every definition.
+#[derive(Debug)]
+pub(super) struct Lines {
+    pub text: Arc<str>,
+    starts: Vec<usize>,
+}
+
+impl From<&str> for Lines {
+    fn from(text: &str) -> Self {
+        let after_breaks = text.match_indices('\n').map(|(at, _)| at + 1);
+        Self { text: Arc::from(text), starts: std::iter::once(0).chain(after_breaks).collect() }
+    }
 }
 
 /// Where a key or value stands.
@@ -40,11 +54,10 @@ impl Place {
 
     /// Line and column from 1; zeros where there is no text.
     pub fn line_column(&self) -> (usize, usize) {
-        let Some(before) = self.source.text.as_ref().and_then(|text| text.get(..self.span.start)) else {
-            return (0, 0);
-        };
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+        let Some(Lines { text, starts }) = &self.source.text else { return (0, 0) };
+        let line = starts.partition_point(|start| *start <= self.span.start);
+        let before = text.get(starts[line - 1]..self.span.start).unwrap_or_default();
+        (line, before.chars().count() + 1)
     }
 
     /// `file:line`, or the source's name alone.
