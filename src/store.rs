@@ -31,7 +31,7 @@ pub trait Store: Send + Sync {
     ) -> Fut<'_, Result<(), StoreError>>;
 
     /// Holds and fences survive a restart of the owner.
-    fn marks(&self) -> Fut<'_, Result<Vec<(InstanceKey, MarkKind, Mark)>, StoreError>>;
+    fn marks(&self) -> Fut<'_, Result<Vec<Marked>, StoreError>>;
     fn set_mark(&self, key: InstanceKey, kind: MarkKind, mark: Option<Mark>) -> Fut<'_, Result<(), StoreError>>;
 
     /// Era found by probing, per server, so that the next start skips the probe.
@@ -71,6 +71,9 @@ pub struct Enablement {
     pub on: bool,
     pub mark: Mark,
 }
+
+/// An instance that somebody holds or fenced.
+pub type Marked = (InstanceKey, MarkKind, Mark);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MarkKind {

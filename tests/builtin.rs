@@ -171,6 +171,8 @@ async fn notes_and_conversations_are_kept_and_found_in_one_search() {
     let note =
         memory.ok(None, "notes_add", json!({"text": "Größenwechsel am Freitag", "tags": ["etim", "plan"]})).await;
     memory.ok(None, "notes_add", json!({"text": "unrelated"})).await;
+    let again = json!({"text": "Größenwechsel am Freitag", "tags": ["etim", "plan"]});
+    assert_eq!(memory.ok(None, "notes_add", again).await, note, "the same note is not kept twice");
     let say = |role: &str, text: &str| json!({"conversation": "on call 7/8", "role": role, "text": text});
     memory.ok(None, "conversation_append", say("user", "Wann ist der Wechsel?")).await;
     memory.ok(None, "conversation_append", say("assistant", "Am Freitag.")).await;

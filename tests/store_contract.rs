@@ -551,6 +551,10 @@ fn a_rotated_file_survives_logrotate() {
     std::fs::rename(&path, &moved).unwrap();
     say("two");
     assert_eq!((lines_of(&moved), lines_of(&path)), (vec!["one".to_owned()], vec!["two".to_owned()]));
+    std::fs::rename(&path, &moved).unwrap();
+    std::fs::write(&path, "").unwrap();
+    say("new");
+    assert_eq!((lines_of(&moved), lines_of(&path)), (vec!["two".to_owned()], vec!["new".to_owned()]));
     std::fs::remove_file(&path).unwrap();
     say("three");
     assert_eq!(lines_of(&path), ["three"]);

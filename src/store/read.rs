@@ -1,10 +1,10 @@
 //! Every question, as SQL. Imports `model` only.
 
 use super::sqlite::Reply;
-use super::{Enablement, MarkKind, prune, schema};
+use super::{Enablement, MarkKind, Marked, prune, schema};
 use crate::model::instance::Mark;
 use crate::model::message::{Event, EventKind, HistoryEntry, JournalEntry, Level, MetricRow, Operator};
-use crate::model::{CallId, CallRecord, Era, InstanceKey, ServerId, Stamp, TenantId};
+use crate::model::{CallId, CallRecord, Era, ServerId, Stamp, TenantId};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, Type, ValueRef};
 use rusqlite::{Connection, Params, Row, params};
 use serde::de::value::{Error as WordError, StrDeserializer};
@@ -14,7 +14,7 @@ use std::path::Path;
 /// A question with where its answer goes.
 pub enum Read {
     Enablement(Reply<Vec<Enablement>>),
-    Marks(Reply<Vec<(InstanceKey, MarkKind, Mark)>>),
+    Marks(Reply<Vec<Marked>>),
     EraHints(Reply<Vec<(ServerId, Era)>>),
     Calls { tenant: Option<TenantId>, errors_only: bool, limit: u32, reply: Reply<Vec<CallRecord>> },
     Metrics { since: Stamp, reply: Reply<Vec<MetricRow>> },
@@ -66,7 +66,7 @@ fn enablement(db: &Connection) -> rusqlite::Result<Vec<Enablement>> {
     })
 }
 
-fn marks(db: &Connection) -> rusqlite::Result<Vec<(InstanceKey, MarkKind, Mark)>> {
+fn marks(db: &Connection) -> rusqlite::Result<Vec<Marked>> {
     all(db, "SELECT * FROM marks ORDER BY instance, kind", [], |row| {
         let Word(key) = row.get(0)?;
         let kind = MarkKind::from_name(&row.get::<_, String>(1)?).ok_or_else(|| unreadable(1, "unknown mark"))?;

@@ -4,7 +4,7 @@
 use super::audit::Audit;
 use super::read::Read;
 use super::write::{Write, Writer};
-use super::{Enablement, Fut, MarkKind, Store, StoreError, schema};
+use super::{Enablement, Fut, MarkKind, Marked, Store, StoreError, schema};
 use crate::config::StoreConfig;
 use crate::model::instance::Mark;
 use crate::model::message::{Event, HistoryEntry, JournalEntry, MetricRow};
@@ -94,7 +94,7 @@ impl Store for SqliteStore {
         self.write(Write::Enablement { server, tenant, value })
     }
 
-    fn marks(&self) -> Fut<'_, Result<Vec<(InstanceKey, MarkKind, Mark)>, StoreError>> {
+    fn marks(&self) -> Fut<'_, Result<Vec<Marked>, StoreError>> {
         self.submit(|reply| Job::Read(Read::Marks(reply)))
     }
 

@@ -122,7 +122,7 @@ fn check_gtin(gtin: &str) -> Option<String> {
     };
     let sum: u32 =
         digits.iter().rev().enumerate().map(|(at, digit)| if at % 2 == 1 { digit * 3 } else { *digit }).sum();
-    (sum % 10 != 0).then(|| format!("{gtin:?} has a wrong check digit"))
+    (!sum.is_multiple_of(10)).then(|| format!("{gtin:?} has a wrong check digit"))
 }
 
 #[cfg(test)]

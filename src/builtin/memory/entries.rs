@@ -106,6 +106,13 @@ pub fn note(db: &Connection, id: i64) -> Result<Option<Entry>, MemoryError> {
     Ok(db.prepare_cached(&sql)?.query_row([id], entry).optional()?)
 }
 
+/// The id of the note with these tags and this text.
+pub fn same_note(db: &Connection, tags: &str, text: &str) -> Result<Option<i64>, MemoryError> {
+    let sql = "SELECT id FROM entries WHERE kind = 'note' AND substr(text, 1, 64) = substr(?1, 1, 64) AND text = ?1
+                   AND name = ?2 LIMIT 1";
+    Ok(db.prepare_cached(sql)?.query_row([text, tags], |row| row.get(0)).optional()?)
+}
+
 /// Writes back an entry that was read, and sets when it changed.
 pub fn update(db: &Connection, entry: &Entry) -> Result<(), MemoryError> {
     db.prepare_cached("UPDATE entries SET summary = ?2, text = ?3, label = ?4, changed = ?5 WHERE id = ?1")?

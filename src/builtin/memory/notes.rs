@@ -67,12 +67,12 @@ struct Deleted {
 
 #[tool_router(router = note_tools, vis = "pub(super)")]
 impl Memory {
-    /// Writes down a note.
+    /// Writes down a note. The same text with the same tags is the same note.
     #[tool(annotations(
         title = "Add a note",
         read_only_hint = false,
         destructive_hint = false,
-        idempotent_hint = false,
+        idempotent_hint = true,
         open_world_hint = false
     ))]
     fn notes_add(
@@ -87,7 +87,10 @@ impl Memory {
         }
         let tags = args.tags.join(" ");
         let added = self.with(&meta, |db| {
-            let id = entries::add(db, &Draft { kind: Kind::Note, name: &tags, summary: "", text, label: "" })?;
+            let id = match entries::same_note(db, &tags, text)? {
+                Some(id) => id,
+                None => entries::add(db, &Draft { kind: Kind::Note, name: &tags, summary: "", text, label: "" })?,
+            };
             entries::note(db, id)
         })?;
         added.map(|note| Json(Note::from(note))).ok_or_else(|| ToolError::NotFound("the note is gone".to_owned()))

@@ -11,6 +11,7 @@ CREATE TABLE entries (
 ) STRICT;
 CREATE INDEX entries_by_name ON entries (kind, name, id);
 CREATE UNIQUE INDEX skills_by_name ON entries (name) WHERE kind = 'skill';
+CREATE INDEX notes_by_start ON entries (substr(text, 1, 64)) WHERE kind = 'note';
 
 CREATE VIRTUAL TABLE entries_text USING fts5(
     name, summary, text, content = 'entries', content_rowid = 'id', tokenize = "unicode61 remove_diacritics 2"
