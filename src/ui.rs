@@ -13,6 +13,7 @@
 //! - Draw with `look.style(Role::..)`, `widget::pane`, `widget::empty`; leave out borders and side panes when `look.tiny`.
 
 pub mod action;
+pub mod acts;
 pub mod app;
 pub mod console;
 pub mod decode;

@@ -1,27 +1,188 @@
 //! What needs attention, the matrix of customers and servers, and the platform now.
 
-use super::View;
+mod attention;
+mod matrix;
+mod now;
+
+use super::{Page, View};
+use crate::model::InstanceKey;
 use crate::ui::action::Action;
-use crate::ui::app::{Cx, Look};
+use crate::ui::acts::{self, Subject};
+use crate::ui::app::{Cx, Look, Target, Token};
+use crate::ui::widget::{self, table::Table};
+use attention::Attention;
+use matrix::Matrix;
 use ratatui::Frame;
-use ratatui::layout::Rect;
+use ratatui::layout::{Constraint, Layout, Rect};
+use std::collections::BTreeSet;
 
 /// State of the view.
 #[derive(Default)]
-pub struct Overview {}
+pub struct Overview {
+    attention: Table<Attention>,
+    matrix: Matrix,
+    focus: Focus,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Focus {
+    /// Nobody chose yet: what needs attention, if anything does.
+    #[default]
+    Auto,
+    Attention,
+    Matrix,
+}
+
+impl Overview {
+    fn focus(&self) -> Focus {
+        match self.focus {
+            Focus::Auto if self.attention.rows().is_empty() => Focus::Matrix,
+            Focus::Auto => Focus::Attention,
+            chosen => chosen,
+        }
+    }
+
+    fn subjects(&self) -> Vec<Subject> {
+        match self.focus() {
+            Focus::Matrix => self.matrix.subjects(),
+            _ => self.attention.selected().map(Attention::subject).into_iter().collect(),
+        }
+    }
+
+    fn open(&self, cx: &mut Cx) {
+        match self.focus() {
+            Focus::Matrix => {
+                if let Some((tenant, server)) = self.matrix.selected() {
+                    cx.go(Page::Customers, server.map_or(Target::Tenant(tenant.clone()), |s| Target::Cell(tenant.clone(), s)));
+                }
+            }
+            _ => {
+                let Some(finding) = self.attention.selected() else { return };
+                match (&finding.row.target, finding.row.tenants.first()) {
+                    (Some(key), _) => cx.go(Page::Servers, Target::Instance(key.clone())),
+                    (None, Some(tenant)) => cx.go(Page::Customers, Target::Tenant(tenant.clone())),
+                    (None, None) => cx.go(Page::Activity, Target::Nothing),
+                }
+            }
+        }
+    }
+}
 
 impl View for Overview {
-    fn sync(&mut self, _cx: &mut Cx) {}
+    fn sync(&mut self, cx: &mut Cx) {
+        let limit = cx.shared.limit.clone();
+        let mine = |f: &&std::sync::Arc<_>| attention::concerns(f, limit.as_ref());
+        self.attention.set_rows(cx.snap.findings.iter().filter(mine).cloned().map(Attention::new), cx.shared.now);
+        self.matrix.sync(cx);
+    }
 
-    fn act(&mut self, _action: Action, _cx: &mut Cx) -> bool {
-        false
+    fn place(&self) -> Target {
+        match (self.focus(), self.matrix.selected()) {
+            (Focus::Matrix, Some((tenant, Some(server)))) => Target::Cell(tenant, server),
+            _ => Target::Nothing,
+        }
+    }
+
+    fn arrive(&mut self, target: &Target, _cx: &mut Cx) {
+        if let Target::Cell(tenant, server) = target {
+            self.focus = Focus::Matrix;
+            self.matrix.select(tenant, server);
+        }
+    }
+
+    fn act(&mut self, action: Action, cx: &mut Cx) -> bool {
+        match action {
+            Action::NextPane | Action::PrevPane => {
+                self.focus = if self.focus() == Focus::Matrix { Focus::Attention } else { Focus::Matrix };
+                return true;
+            }
+            Action::Open => {
+                self.open(cx);
+                return true;
+            }
+            Action::Escape => return self.matrix.clear_marks(),
+            _ => {}
+        }
+        if acts::act(action, &self.subjects(), cx) {
+            return true;
+        }
+        let taken = match self.focus() {
+            Focus::Matrix => self.matrix.act(action, cx),
+            _ => self.attention.act(action, cx),
+        };
+        if taken {
+            self.sync(cx);
+        }
+        taken
+    }
+
+    fn picked(&mut self, token: Token, value: String, cx: &mut Cx) {
+        if self.attention.picked(token, &value) || self.matrix.picked(token, &value) {
+            self.sync(cx);
+        }
+    }
+
+    fn filter(&self) -> &str {
+        if self.focus() == Focus::Matrix { self.matrix.filter() } else { self.attention.filter_text() }
+    }
+
+    fn set_filter(&mut self, text: &str, cx: &mut Cx) -> Result<(), String> {
+        // Without findings there is no list left to type in: the choice of pane is made by typing.
+        self.focus = self.focus();
+        let read = if self.focus == Focus::Matrix { self.matrix.set_filter(text) } else { self.attention.set_filter(text) };
+        self.sync(cx);
+        read
+    }
+
+    fn interest(&self) -> Vec<InstanceKey> {
+        let keys: BTreeSet<InstanceKey> = self.attention.visible().iter().filter_map(|a| a.row.target.clone()).collect();
+        keys.into_iter().chain(self.matrix.interest()).take(200).collect()
     }
 
     fn keys(&self) -> &'static [Action] {
-        &[]
+        use Action as A;
+        &[A::Open, A::Start, A::Stop, A::Restart, A::Logs, A::Explain, A::Console, A::Fence, A::NextPane, A::ExampleTraffic]
     }
 
     fn draw(&self, look: &Look, frame: &mut Frame, area: Rect) {
-        crate::ui::widget::empty(look, frame, area, "nothing here yet");
+        if look.tiny {
+            return match self.focus() {
+                Focus::Matrix => self.matrix.draw(look, frame, area, true),
+                _ => self.draw_attention(look, frame, area),
+            };
+        }
+        // At least four causes on a small screen; on a large one as many as there are, up to a third.
+        let wanted = self.attention.rows().len().clamp(4, (usize::from(area.height) / 3).max(4)) as u16 + 2;
+        let [top, rest] = Layout::vertical([Constraint::Length(wanted), Constraint::Min(0)]).areas(area);
+        self.draw_attention(look, frame, top);
+        let now_height = now::HEIGHT + 2;
+        let [left, right] = if area.width >= 100 {
+            Layout::horizontal([Constraint::Min(0), Constraint::Length(44)]).areas(rest)
+        } else {
+            Layout::vertical([Constraint::Min(0), Constraint::Length(now_height.min(rest.height / 2))]).areas(rest)
+        };
+        self.matrix.draw(look, frame, left, self.focus() == Focus::Matrix);
+        let inner = widget::pane(look, frame, right, "Now", false);
+        now::draw(look, frame, inner);
+    }
+}
+
+impl Overview {
+    fn draw_attention(&self, look: &Look, frame: &mut Frame, area: Rect) {
+        let focused = self.focus() == Focus::Attention;
+        let title = match self.attention.rows().len() {
+            0 => "Needs attention".to_owned(),
+            _ => format!("Needs attention {}", self.attention.count()),
+        };
+        let inner = widget::pane(look, frame, area, &title, focused);
+        if !self.attention.rows().is_empty() {
+            return self.attention.draw(look, frame, inner, focused);
+        }
+        let text = match (self.attention.filter_text(), look.snap.servers.is_empty()) {
+            ("", true) => "no server is configured yet: `mcpdeck paths` says where the config file goes, `mcpdeck check` reads it",
+            ("", false) => "nothing is wrong that mcpdeck can see",
+            _ => "no finding matches the filter; esc clears it",
+        };
+        widget::empty(look, frame, inner, text);
     }
 }

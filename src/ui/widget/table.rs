@@ -28,6 +28,11 @@ pub trait Row: Fields + Clone + 'static {
 
     /// The row as JSON, for copying.
     fn json(&self) -> String;
+
+    /// False for lists whose rows explain themselves: no line of titles.
+    fn titled() -> bool {
+        true
+    }
 }
 
 /// One column. Its width does not depend on the rows, so that nothing jumps.
@@ -308,18 +313,33 @@ impl<R: Row> Table<R> {
         text
     }
 
+    /// First row to show where `height` rows fit, so that the selected one is among them; remembered for [`Table::visible`].
+    pub fn scroll(&self, height: usize) -> usize {
+        let highest = self.rows.len().saturating_sub(height);
+        let top = self.top.get().clamp((self.cursor + 1).saturating_sub(height), self.cursor).min(highest);
+        self.top.set(top);
+        self.height.set(height);
+        top
+    }
+
+    /// Where the selected row stands among the rows.
+    pub fn cursor(&self) -> usize {
+        self.cursor
+    }
+
+    pub fn is_marked(&self, row: &R) -> bool {
+        !self.marks.is_empty() && self.marks.contains(&row.key())
+    }
+
     /// Draws head and visible rows.
     pub fn draw(&self, look: &Look, frame: &mut Frame, area: Rect, focused: bool) {
         if area.height == 0 || area.width == 0 {
             return;
         }
-        let head = u16::from(area.height > 1);
+        let head = u16::from(area.height > 1 && R::titled());
         let body = Rect { y: area.y + head, height: area.height - head, ..area };
         let height = usize::from(body.height);
-        let highest = self.rows.len().saturating_sub(height);
-        let top = self.top.get().clamp((self.cursor + 1).saturating_sub(height), self.cursor).min(highest);
-        self.top.set(top);
-        self.height.set(height);
+        let top = self.scroll(height);
         let layout = self.layout(look, area.width);
         let buffer = frame.buffer_mut();
         if head == 1 {
@@ -371,7 +391,7 @@ impl<R: Row> Table<R> {
         row: &R,
         focused: bool,
     ) {
-        let marked = !self.marks.is_empty() && self.marks.contains(&row.key());
+        let marked = self.is_marked(row);
         if marked {
             buffer.set_string(line.x, line.y, if look.ascii { "*" } else { "▌" }, look.style(Role::Mark));
         }
@@ -419,12 +439,19 @@ impl<R: Row> Table<R> {
             places.push(Place { column, x, width: least });
             x += least + 1;
         }
-        let mut spare = (width + 1).saturating_sub(x + 1);
-        for place in &mut places {
-            if let Width::Flex(least, most) = place.column.width {
-                let more = spare.min(most - least.min(most));
-                place.width += more;
-                spare -= more;
+        let mut spare = (width + 1).saturating_sub(x);
+        // A column more for each flexible one in turn, until there is none or all have enough.
+        while spare > 0 {
+            let before = spare;
+            for place in &mut places {
+                let most = if let Width::Flex(_, most) = place.column.width { most } else { 0 };
+                if spare > 0 && place.width < most {
+                    place.width += 1;
+                    spare -= 1;
+                }
+            }
+            if spare == before {
+                break;
             }
         }
         let mut x = 1;

@@ -1,0 +1,121 @@
+//! The list of what is wrong now: one line per cause, with its reason, who is hit and the keys that help.
+
+use crate::model::filter::{Fields, Value};
+use crate::model::message::FindingRow;
+use crate::model::{Stamp, TenantId};
+use crate::ui::action::Action;
+use crate::ui::acts::Subject;
+use crate::ui::app::Look;
+use crate::ui::fmt;
+use crate::ui::theme::Role;
+use crate::ui::widget::table::{Cell, Column, Row, Width};
+use std::sync::Arc;
+
+/// A finding as a row.
+#[derive(Clone)]
+pub struct Attention {
+    pub row: Arc<FindingRow>,
+}
+
+/// True if the finding hits the tenant, or everybody is looked at.
+pub fn concerns(finding: &FindingRow, limit: Option<&TenantId>) -> bool {
+    limit.is_none_or(|limit| finding.tenants.contains(limit))
+}
+
+impl Attention {
+    pub fn new(row: Arc<FindingRow>) -> Self {
+        Self { row }
+    }
+
+    pub fn subject(&self) -> Subject {
+        match (&self.row.target, self.row.tenants.first()) {
+            (Some(key), first) => Subject { tenant: key.tenant.clone().or(first.cloned()), ..Subject::instance(key.clone()) },
+            (None, Some(tenant)) => Subject::tenant(tenant.clone()),
+            (None, None) => Subject::default(),
+        }
+    }
+}
+
+impl Fields for Attention {
+    fn names() -> &'static [&'static str] {
+        &["word", "object", "age", "server", "tenant", "severity"]
+    }
+
+    fn field(&self, name: &str, now: Stamp) -> Option<Value<'_>> {
+        Some(match name {
+            "word" => Value::Text(self.row.word.as_str().into()),
+            "object" => Value::Text(self.row.object.as_str().into()),
+            "age" => Value::Time(now.since(self.row.since)),
+            "server" => Value::Text(self.row.target.as_ref()?.server.as_str().into()),
+            "tenant" => Value::Texts(self.row.tenants.iter().map(|t| t.as_str().into()).collect()),
+            "severity" => Value::Number(f64::from(self.row.severity)),
+            _ => return None,
+        })
+    }
+
+    fn text(&self, out: &mut String) {
+        let tenants = self.row.tenants.iter().map(TenantId::as_str);
+        for text in [self.row.word.as_str(), &self.row.object, &self.row.text].into_iter().chain(tenants) {
+            out.push_str(text);
+            out.push('\n');
+        }
+    }
+}
+
+impl Row for Attention {
+    type Key = String;
+
+    fn key(&self) -> String {
+        self.row.id.clone()
+    }
+
+    fn titled() -> bool {
+        false
+    }
+
+    fn columns() -> &'static [Column<Self>] {
+        const COLUMNS: &[Column<Attention>] = &[
+            Column { title: "what", width: Width::Fixed(10), right: false, wide: false, cell: word, order: Some(|a, b| b.row.severity.cmp(&a.row.severity)) },
+            Column { title: "object", width: Width::Flex(12, 32), right: false, wide: false, cell: object, order: Some(|a, b| a.row.object.cmp(&b.row.object)) },
+            Column { title: "why", width: Width::Flex(12, 200), right: false, wide: false, cell: why, order: None },
+            Column { title: "age", width: Width::Fixed(4), right: true, wide: false, cell: age, order: Some(|a, b| b.row.since.cmp(&a.row.since)) },
+            Column { title: "keys", width: Width::Flex(17, 32), right: false, wide: false, cell: keys, order: None },
+        ];
+        COLUMNS
+    }
+
+    fn json(&self) -> String {
+        serde_json::to_string_pretty(&*self.row).unwrap_or_default()
+    }
+}
+
+fn word(row: &Attention, look: &Look) -> Cell {
+    let symbol = match (row.row.severity, look.ascii) {
+        (3.., false) => "✗",
+        (3.., true) => "x",
+        (2, _) => "!",
+        _ => "-",
+    };
+    Cell::new(format!("{symbol} {}", row.row.word), Role::of_severity(row.row.severity))
+}
+
+fn object(row: &Attention, _look: &Look) -> Cell {
+    Cell::plain(row.row.object.as_str())
+}
+
+fn why(row: &Attention, _look: &Look) -> Cell {
+    match row.row.tenants.len() {
+        0 | 1 => Cell::plain(row.row.text.as_str()),
+        n => Cell::plain(format!("{}: {}", fmt::plural(n, "customer"), row.row.text)),
+    }
+}
+
+fn age(row: &Attention, look: &Look) -> Cell {
+    Cell::dim(look.age(row.row.since))
+}
+
+fn keys(row: &Attention, look: &Look) -> Cell {
+    let known = row.row.next.iter().filter_map(|name| Action::named(name));
+    let keys = known.map(|action| format!("{} {}", look.shared.keymap.shown(action), action.name()));
+    Cell::new(keys.collect::<Vec<_>>().join("  "), Role::Key)
+}

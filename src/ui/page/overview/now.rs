@@ -1,0 +1,113 @@
+//! The platform now: calls, what is in flight and since when, the machine, states.
+
+use crate::model::State;
+use crate::ui::app::Look;
+use crate::ui::fmt;
+use crate::ui::theme::Role;
+use crate::ui::widget::{self, graph};
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+/// Rows it needs to show everything.
+pub const HEIGHT: u16 = 5;
+
+/// Columns of a sparkline.
+const SPARK: usize = 12;
+
+pub fn draw(look: &Look, frame: &mut Frame, area: Rect) {
+    let mut lines = vec![calls(look), in_flight(look), cpu(look), memory(look), states(look)];
+    lines.extend(problems(look));
+    lines.extend(example(look));
+    let area = Rect { x: area.x + 1, width: area.width.saturating_sub(1), ..area };
+    widget::lines(frame, area, &lines);
+}
+
+fn label(look: &Look, text: &str) -> Span<'static> {
+    Span::styled(format!("{text:<10}"), look.style(Role::Dim))
+}
+
+fn calls(look: &Look) -> Line<'static> {
+    let totals = &look.snap.totals;
+    Line::from(vec![
+        label(look, "calls/s"),
+        Span::raw(format!("{:>4} ", fmt::rate(totals.rate))),
+        Span::styled(graph::spark(&totals.rate_history, SPARK, None, look.ascii), look.style(Role::Graph)),
+        Span::raw(format!("  p95 {:>4} ms", fmt::millis(totals.p95_ms))),
+    ])
+}
+
+/// A platform that hangs must not look calm.
+fn in_flight(look: &Look) -> Line<'static> {
+    let totals = &look.snap.totals;
+    let mut spans = vec![label(look, "in flight"), Span::raw(format!("{:>4} ", totals.in_flight))];
+    if let Some(oldest) = totals.oldest {
+        let age = look.now.since(oldest);
+        let role = if age.as_secs() >= 10 { Role::Warn } else { Role::Text };
+        spans.push(Span::styled(format!("oldest {}", fmt::running(age)), look.style(role)));
+    }
+    Line::from(spans)
+}
+
+fn cpu(look: &Look) -> Line<'static> {
+    let host = &look.snap.host;
+    Line::from(vec![
+        label(look, "cpu"),
+        Span::raw(format!("{:>4} ", fmt::percent(host.cpu))),
+        Span::styled(graph::spark(&host.cpu_history, SPARK, Some(100.0), look.ascii), look.style(Role::Graph)),
+        Span::raw(format!("  {} cores", host.cores)),
+    ])
+}
+
+fn memory(look: &Look) -> Line<'static> {
+    let host = &look.snap.host;
+    let percent = match (host.memory_used, host.memory_total) {
+        (Some(used), Some(total)) if total > 0 => Some(used as f32 * 100.0 / total as f32),
+        _ => None,
+    };
+    let sizes = match (host.memory_used, host.memory_total) {
+        (Some(used), Some(total)) => format!("  {}/{}", fmt::bytes(used), fmt::bytes(total)),
+        _ => String::new(),
+    };
+    Line::from(vec![
+        label(look, "memory"),
+        Span::raw(format!("{:>4} ", fmt::percent(percent))),
+        Span::styled(graph::gauge(percent.unwrap_or(0.0), SPARK, look.ascii), look.style(Role::Graph)),
+        Span::raw(sizes),
+    ])
+}
+
+/// How many instances are in which state, as symbol and number; the worst first.
+fn states(look: &Look) -> Line<'static> {
+    let mut counts: Vec<(State, u32)> = look.snap.totals.states.iter().copied().filter(|(_, n)| *n > 0).collect();
+    counts.sort_by_key(|(state, _)| std::cmp::Reverse(state.severity()));
+    let mut spans = vec![label(look, "instances")];
+    if counts.is_empty() {
+        spans.push(Span::styled("none", look.style(Role::Dim)));
+    }
+    for (state, n) in counts {
+        spans.push(Span::styled(format!("{}{n} ", state.symbol(false, look.ascii)), look.style(Role::of_state(state, false))));
+    }
+    Line::from(spans)
+}
+
+fn problems(look: &Look) -> Option<Line<'static>> {
+    let totals = &look.snap.totals;
+    let text = match (&totals.store_error, totals.dropped_records) {
+        (Some(error), _) => format!("store: {error}"),
+        (None, 0) => return None,
+        (None, n) => format!("{n} call records dropped: the store is slower than the calls"),
+    };
+    Some(Line::styled(text, look.style(Role::Bad)))
+}
+
+fn example(look: &Look) -> Option<Line<'static>> {
+    let on = look.snap.platform.example_traffic?;
+    let key = look.shared.keymap.shown(crate::ui::action::Action::ExampleTraffic);
+    Some(Line::from(vec![
+        label(look, "example"),
+        Span::raw(if on { "traffic is on, " } else { "traffic is off, " }),
+        Span::styled(key, look.style(Role::Key)),
+        Span::raw(if on { " turns it off" } else { " turns it on" }),
+    ]))
+}
