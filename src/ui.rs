@@ -15,6 +15,7 @@
 pub mod action;
 pub mod acts;
 pub mod app;
+pub mod catalog;
 pub mod console;
 pub mod decode;
 pub mod draw;

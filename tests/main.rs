@@ -7,3 +7,4 @@ mod builtin;
 mod config;
 mod store_contract;
 mod support;
+mod screens;

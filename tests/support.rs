@@ -1,5 +1,7 @@
 //! Small helps for all tests.
 
+pub mod sample;
+
 use std::io::Write;
 
 /// Says that a test could not run here: prints it, counts it in the file named by `MCPDECK_SKIP_LOG`, and fails instead

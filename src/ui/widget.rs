@@ -5,6 +5,7 @@ pub mod graph;
 pub mod histogram;
 pub mod json_tree;
 pub mod line;
+pub mod pager;
 pub mod scroll;
 pub mod table;
 

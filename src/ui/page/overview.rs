@@ -152,14 +152,14 @@ impl View for Overview {
             };
         }
         // At least four causes on a small screen; on a large one as many as there are, up to a third.
-        let wanted = self.attention.rows().len().clamp(4, (usize::from(area.height) / 3).max(4)) as u16 + 2;
+        let wanted = self.attention.rows().len().clamp(4, (usize::from(area.height) / 4).max(4)) as u16 + 2;
         let [top, rest] = Layout::vertical([Constraint::Length(wanted), Constraint::Min(0)]).areas(area);
         self.draw_attention(look, frame, top);
         let now_height = now::HEIGHT + 2;
         let [left, right] = if area.width >= 100 {
-            Layout::horizontal([Constraint::Min(0), Constraint::Length(44)]).areas(rest)
+            Layout::horizontal([Constraint::Min(0), Constraint::Length((area.width * 2 / 5).clamp(46, 64))]).areas(rest)
         } else {
-            Layout::vertical([Constraint::Min(0), Constraint::Length(now_height.min(rest.height / 2))]).areas(rest)
+            Layout::vertical([Constraint::Min(0), Constraint::Length(now_height.min((rest.height / 3).max(4)))]).areas(rest)
         };
         self.matrix.draw(look, frame, left, self.focus() == Focus::Matrix);
         let inner = widget::pane(look, frame, right, "Now", false);

@@ -49,11 +49,22 @@ pub struct Column<R> {
     pub order: Option<fn(&R, &R) -> Ordering>,
 }
 
-/// Columns of screen: just so many, or between two bounds as space allows.
+/// Columns of screen: just so many, between two bounds as space allows, or in steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Width {
     Fixed(u16),
     Flex(u16, u16),
+    /// So many in a table at least so wide: `(table, columns)`, from the narrowest on.
+    Steps(&'static [(u16, u16)]),
+}
+
+impl Width {
+    fn least(self, table: u16) -> u16 {
+        match self {
+            Self::Fixed(n) | Self::Flex(n, _) => n,
+            Self::Steps(steps) => steps.iter().rev().find(|(from, _)| *from <= table).map_or(0, |(_, n)| *n),
+        }
+    }
 }
 
 /// What stands in a cell.
@@ -428,9 +439,7 @@ impl<R: Row> Table<R> {
             if at > 0 && at <= self.skip {
                 continue;
             }
-            let least = match column.width {
-                Width::Fixed(n) | Width::Flex(n, _) => n,
-            };
+            let least = column.width.least(width);
             let room = width.saturating_sub(x);
             if least > room && !places.is_empty() {
                 break;

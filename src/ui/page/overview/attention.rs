@@ -76,10 +76,10 @@ impl Row for Attention {
     fn columns() -> &'static [Column<Self>] {
         const COLUMNS: &[Column<Attention>] = &[
             Column { title: "what", width: Width::Fixed(10), right: false, wide: false, cell: word, order: Some(|a, b| b.row.severity.cmp(&a.row.severity)) },
-            Column { title: "object", width: Width::Flex(12, 32), right: false, wide: false, cell: object, order: Some(|a, b| a.row.object.cmp(&b.row.object)) },
+            Column { title: "object", width: Width::Steps(&[(0, 14), (70, 21), (110, 26), (160, 40)]), right: false, wide: false, cell: object, order: Some(|a, b| a.row.object.cmp(&b.row.object)) },
             Column { title: "why", width: Width::Flex(12, 200), right: false, wide: false, cell: why, order: None },
             Column { title: "age", width: Width::Fixed(4), right: true, wide: false, cell: age, order: Some(|a, b| b.row.since.cmp(&a.row.since)) },
-            Column { title: "keys", width: Width::Flex(17, 32), right: false, wide: false, cell: keys, order: None },
+            Column { title: "keys", width: Width::Steps(&[(0, 5), (100, 29)]), right: false, wide: false, cell: keys, order: None },
         ];
         COLUMNS
     }
@@ -116,6 +116,11 @@ fn age(row: &Attention, look: &Look) -> Cell {
 
 fn keys(row: &Attention, look: &Look) -> Cell {
     let known = row.row.next.iter().filter_map(|name| Action::named(name));
-    let keys = known.map(|action| format!("{} {}", look.shared.keymap.shown(action), action.name()));
-    Cell::new(keys.collect::<Vec<_>>().join("  "), Role::Key)
+    // The words go where they cost the reason its place.
+    let (named, gap) = if look.shared.size.0 >= 102 { (true, "  ") } else { (false, " ") };
+    let key = |action: Action| match named {
+        true => format!("{} {}", look.shared.keymap.shown(action), action.name()),
+        false => look.shared.keymap.shown(action),
+    };
+    Cell::new(known.map(key).collect::<Vec<_>>().join(gap), Role::Key)
 }

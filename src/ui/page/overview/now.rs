@@ -12,6 +12,8 @@ use ratatui::text::{Line, Span};
 /// Rows it needs to show everything.
 pub const HEIGHT: u16 = 5;
 
+const GIB: f64 = (1_u64 << 30) as f64;
+
 /// Columns of a sparkline.
 const SPARK: usize = 12;
 
@@ -66,7 +68,7 @@ fn memory(look: &Look) -> Line<'static> {
         _ => None,
     };
     let sizes = match (host.memory_used, host.memory_total) {
-        (Some(used), Some(total)) => format!("  {}/{}", fmt::bytes(used), fmt::bytes(total)),
+        (Some(used), Some(total)) => format!("  {:.0} of {:.0} GiB", used as f64 / GIB, total as f64 / GIB),
         _ => String::new(),
     };
     Line::from(vec![

@@ -1,0 +1,86 @@
+//! Every view at four sizes on made-up platforms, as reviewed pictures; and at any size without a panic.
+
+use crate::support::sample;
+use mcpdeck::control::handle::Link;
+use mcpdeck::model::{Snapshot, Stamp};
+use mcpdeck::ui::app::{App, Msg};
+use mcpdeck::ui::update::update;
+use mcpdeck::ui::{Options, Page, picture};
+use proptest::prelude::*;
+
+const SIZES: [(u16, u16); 4] = [(40, 12), (80, 24), (120, 40), (200, 60)];
+const VIEWS: [Page; 4] = [Page::Overview, Page::Customers, Page::Servers, Page::Activity];
+
+/// A screen that shows `view` of `snapshot`.
+fn open(view: Page, snapshot: &Snapshot, size: (u16, u16), change: impl FnOnce(&mut Options)) -> App {
+    let mut options = Options { view, ..Options::plain() };
+    change(&mut options);
+    let mut app = App::new(&options, Link::Owner);
+    for msg in [Msg::Tick(sample::NOW, 0), Msg::Resize(size.0, size.1), Msg::Snapshot] {
+        update(&mut app, snapshot, msg);
+    }
+    app
+}
+
+fn shot(view: Page, snapshot: &Snapshot, size: (u16, u16)) -> String {
+    picture::plain(&picture::paint(&open(view, snapshot, size, |_| ()), snapshot, size))
+}
+
+#[test]
+fn views_of_a_rich_platform() {
+    let snapshot = sample::rich();
+    for view in VIEWS {
+        for size in SIZES {
+            insta::assert_snapshot!(format!("{}_{}x{}", view.name(), size.0, size.1), shot(view, &snapshot, size));
+        }
+    }
+}
+
+#[test]
+fn views_of_an_empty_platform_say_what_to_do() {
+    let snapshot = sample::empty();
+    for view in VIEWS {
+        insta::assert_snapshot!(format!("{}_empty", view.name()), shot(view, &snapshot, (80, 24)));
+    }
+}
+
+#[test]
+fn ascii_stays_ascii() {
+    let mut snapshot = sample::rich();
+    // A name is the operator's own; everything else is ours.
+    snapshot.tenants.retain(|t| t.def.name.is_ascii());
+    for view in VIEWS {
+        let app = open(view, &snapshot, (120, 40), |o| o.ascii = true);
+        let text = picture::plain(&picture::paint(&app, &snapshot, (120, 40)));
+        assert!(text.is_ascii(), "{}: {:?}", view.name(), text.chars().filter(|c| !c.is_ascii()).collect::<String>());
+    }
+}
+
+#[test]
+fn a_lost_owner_is_said_and_the_last_state_stays() {
+    let snapshot = sample::rich();
+    let mut app = open(Page::Overview, &snapshot, (120, 40), |_| ());
+    let since = Stamp(sample::NOW.0 - 30_000);
+    update(&mut app, &snapshot, Msg::Link(Link::Lost { since, reason: "connection closed".into() }));
+    let text = picture::plain(&picture::paint(&app, &snapshot, (120, 40)));
+    assert!(text.contains("LOST the owner 30s ago: connection closed"), "{text}");
+    assert!(text.contains("genesys@vattenfall-de"), "{text}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+    #[test]
+    fn no_size_is_too_strange(width in 1u16..220, height in 1u16..70, view in 0usize..7) {
+        let snapshot = sample::rich();
+        shot(Page::ALL[view], &snapshot, (width, height));
+    }
+}
+
+#[test]
+fn a_thousand_customers_draw_only_what_is_visible() {
+    let snapshot = sample::many(1000);
+    for view in VIEWS {
+        let text = shot(view, &snapshot, (120, 40));
+        assert!(text.lines().count() == 40, "{text}");
+    }
+}
