@@ -71,7 +71,9 @@ fn verb(action: Action) -> Option<fn(InstanceKey) -> Command> {
 
 /// `D` is one key for both directions: what is fenced is put back.
 fn command(action: Action, key: &InstanceKey, snap: &Snapshot) -> Option<Command> {
-    let fenced = |k: &InstanceKey| snap.instances.iter().filter(|i| k.covers(&i.key)).any(|i| i.state == State::Fenced || i.fenced.is_some());
+    let fenced = |k: &InstanceKey| {
+        snap.instances.iter().filter(|i| k.covers(&i.key)).any(|i| i.state == State::Fenced || i.fenced.is_some())
+    };
     match action {
         Action::Fence if fenced(key) => Some(Command::Unfence(key.clone())),
         other => verb(other).map(|make| make(key.clone())),

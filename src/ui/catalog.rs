@@ -52,14 +52,18 @@ fn section(look: &Look, title: &str, json: &str) -> Vec<Line<'static>> {
         return Vec::new();
     }
     let Ok(entries) = serde_json::from_str::<Vec<Entry>>(json) else {
-        return vec![Line::styled(format!("{title}: the server's list is no list of named entries"), look.style(Role::Bad))];
+        return vec![Line::styled(
+            format!("{title}: the server's list is no list of named entries"),
+            look.style(Role::Bad),
+        )];
     };
     let head = Line::styled(format!("{title} ({})", entries.len()), look.style(Role::Title));
     std::iter::once(head).chain(entries.iter().map(|entry| row(look, entry))).collect()
 }
 
 fn row(look: &Look, entry: &Entry) -> Line<'static> {
-    let name = [&entry.name, &entry.uri, &entry.uri_template].into_iter().find(|n| !n.is_empty()).cloned().unwrap_or_default();
+    let name =
+        [&entry.name, &entry.uri, &entry.uri_template].into_iter().find(|n| !n.is_empty()).cloned().unwrap_or_default();
     let description = entry.description.as_deref().unwrap_or("");
     let first = description.lines().next().unwrap_or("").to_owned();
     let read_only = entry.annotations.as_ref().is_some_and(|a| a.read_only);

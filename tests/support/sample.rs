@@ -1,6 +1,7 @@
 //! Made-up snapshots for screens: every state, long and wide names, nobody, a thousand.
 
 use mcpdeck::model::call::{Era, Origin, PendingCall};
+use mcpdeck::model::instance::InstanceRow;
 use mcpdeck::model::instance::{BackendKind, Desired, LastCall, Mark, ProbeFacts, Transport};
 use mcpdeck::model::message::{Face, FindingRow, JobOutcome, JobRow, Operator};
 use mcpdeck::model::secret::{SecretRef, SecretRow};
@@ -10,7 +11,6 @@ use mcpdeck::model::usage::{HostUsage, InstanceUsage};
 use mcpdeck::model::{
     CallId, Environment, InstanceKey, JobId, Outcome, Run, Scope, ServerDef, Snapshot, Stamp, State, TenantDef,
 };
-use mcpdeck::model::instance::InstanceRow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,7 +48,10 @@ pub fn server_def(id: &str, scope: Scope) -> ServerDef {
         }),
         inject: Inject { meta: true, ..Inject::default() },
         needs: Vec::new(),
-        settings: Settings { limits: Limits { memory: Some(512 << 20), cpus: Some(1.0), pids: None, explicit: true }, ..Settings::default() },
+        settings: Settings {
+            limits: Limits { memory: Some(512 << 20), cpus: Some(1.0), pids: None, explicit: true },
+            ..Settings::default()
+        },
         secrets: BTreeMap::new(),
         labels: BTreeMap::new(),
         defined_at: "lab.toml:12".into(),
@@ -220,11 +223,22 @@ pub fn rich() -> Snapshot {
         ("scratch", Scope::Session),
     ];
     let mut instances = vec![
-        InstanceRow { in_flight: 2, rate: 1.4, oldest: Some(ago(1)), ..instance("alerting@vattenfall-de", State::Ready) },
+        InstanceRow {
+            in_flight: 2,
+            rate: 1.4,
+            oldest: Some(ago(1)),
+            ..instance("alerting@vattenfall-de", State::Ready)
+        },
         instance("alerting@segurcaixa", State::Dormant),
         InstanceRow { rate: 12.3, in_flight: 1, oldest: Some(ago(0)), ..instance("catalog", State::Ready) },
         instance("ctax", State::Stopped),
-        InstanceRow { in_flight: 37, rate: 0.0, oldest: Some(ago(23)), p95_ms: Some(8400.0), ..instance("etim", State::Degraded) },
+        InstanceRow {
+            in_flight: 37,
+            rate: 0.0,
+            oldest: Some(ago(23)),
+            p95_ms: Some(8400.0),
+            ..instance("etim", State::Degraded)
+        },
         instance("genesys@vattenfall-de", State::Failed),
         instance("genesys@beiersdorf", State::Backoff),
         InstanceRow { rate: 3.1, ..instance("grafana@vattenfall-de", State::Ready) },
@@ -241,9 +255,11 @@ pub fn rich() -> Snapshot {
     let tenant_rows: Vec<Arc<TenantRow>> = tenants
         .iter()
         .map(|(id, name, environment)| {
-            let cells: Vec<Cell> = servers.iter().filter_map(|(server, scope)| cell(id, server, *scope, &find)).collect();
+            let cells: Vec<Cell> =
+                servers.iter().filter_map(|(server, scope)| cell(id, server, *scope, &find)).collect();
             Arc::new(TenantRow {
-                instances: cells.iter().filter(|c| c.instance.as_ref().is_some_and(|k| k.tenant.is_some())).count() as u32,
+                instances: cells.iter().filter(|c| c.instance.as_ref().is_some_and(|k| k.tenant.is_some())).count()
+                    as u32,
                 in_flight: cells.iter().map(|c| c.in_flight).sum(),
                 oldest: cells.iter().filter_map(|c| c.oldest).min(),
                 rate: cells.iter().map(|c| c.rate).sum(),
@@ -256,7 +272,8 @@ pub fn rich() -> Snapshot {
             })
         })
         .collect();
-    let server_rows = servers.iter().map(|(id, scope)| Arc::new(server_row(id, *scope, &instances, &tenant_rows))).collect();
+    let server_rows =
+        servers.iter().map(|(id, scope)| Arc::new(server_row(id, *scope, &instances, &tenant_rows))).collect();
     Snapshot {
         revision: 7,
         taken: NOW,
@@ -277,14 +294,20 @@ pub fn rich() -> Snapshot {
     }
 }
 
-fn cell<'a>(tenant: &str, server: &str, scope: Scope, find: &impl Fn(&InstanceKey) -> Option<&'a InstanceRow>) -> Option<Cell> {
+fn cell<'a>(
+    tenant: &str,
+    server: &str,
+    scope: Scope,
+    find: &impl Fn(&InstanceKey) -> Option<&'a InstanceRow>,
+) -> Option<Cell> {
     let key = match scope {
         Scope::Shared => InstanceKey::shared(server.into()),
         _ => InstanceKey::of_tenant(server.into(), tenant.into()),
     };
     let row = find(&key);
     let own = row.is_some() && scope != Scope::Shared;
-    let shared = scope == Scope::Shared && !matches!((tenant, server), ("tui", "law") | ("hilti", "ctax") | ("nordex", "etim"));
+    let shared =
+        scope == Scope::Shared && !matches!((tenant, server), ("tui", "law") | ("hilti", "ctax") | ("nordex", "etim"));
     let enabled = own || shared || (tenant == "eaton" && server == "scratch");
     let changed = (tenant == "festo" && server == "law").then(|| mark("eva", ""));
     enabled.then(|| Cell {
@@ -373,15 +396,40 @@ fn findings() -> Vec<Arc<FindingRow>> {
             object: object.into(),
             target: object.parse().ok(),
             text: text.into(),
-            tenants: ["acme-logistics", "beiersdorf", "denki", "eaton", "festo"].iter().take(hit).map(|t| (*t).into()).collect(),
+            tenants: ["acme-logistics", "beiersdorf", "denki", "eaton", "festo"]
+                .iter()
+                .take(hit)
+                .map(|t| (*t).into())
+                .collect(),
             since: ago(190),
             next: next.iter().map(|n| (*n).into()).collect(),
         })
     };
     vec![
-        finding("FAILED", 3, "genesys@vattenfall-de", "exited with 1, 5 restarts in 60 s: no such file: /opt/genesys/bin/server", 1, &["logs", "explain", "restart"]),
-        finding("HANGING", 3, "etim", "37 in flight, oldest 23 s, none finished in 20 s", 5, &["explain", "fence", "restart"]),
-        finding("AUTH", 2, "grafana@segurcaixa", "7 of 9 calls refused for credentials since 13:01", 1, &["explain", "customers"]),
+        finding(
+            "FAILED",
+            3,
+            "genesys@vattenfall-de",
+            "exited with 1, 5 restarts in 60 s: no such file: /opt/genesys/bin/server",
+            1,
+            &["logs", "explain", "restart"],
+        ),
+        finding(
+            "HANGING",
+            3,
+            "etim",
+            "37 in flight, oldest 23 s, none finished in 20 s",
+            5,
+            &["explain", "fence", "restart"],
+        ),
+        finding(
+            "AUTH",
+            2,
+            "grafana@segurcaixa",
+            "7 of 9 calls refused for credentials since 13:01",
+            1,
+            &["explain", "customers"],
+        ),
         finding("BACKOFF", 2, "genesys@beiersdorf", "exited with 1; third try in 25 s", 1, &["logs", "explain"]),
         finding("FENCED", 1, "law", "by jan 25 min ago: wrong answers since 12:40", 5, &["fence"]),
         finding("STOPPED", 1, "ctax", "held by eva 25 min ago: database moves", 4, &["start"]),
@@ -459,7 +507,8 @@ pub fn many(tenants: usize) -> Snapshot {
             usage: InstanceUsage::default(),
             last_call: None,
         }));
-        instances.extend(servers.iter().enumerate().map(|(s, server)| instance(&format!("{server}@{id}"), state(n + s))));
+        instances
+            .extend(servers.iter().enumerate().map(|(s, server)| instance(&format!("{server}@{id}"), state(n + s))));
     }
     instances.sort_by(|a, b| a.key.cmp(&b.key));
     let servers = servers.iter().map(|s| {
@@ -481,5 +530,10 @@ pub fn many(tenants: usize) -> Snapshot {
             tools: None,
         })
     });
-    Snapshot { servers: servers.collect(), tenants: rows, instances: instances.into_iter().map(Arc::new).collect(), ..empty() }
+    Snapshot {
+        servers: servers.collect(),
+        tenants: rows,
+        instances: instances.into_iter().map(Arc::new).collect(),
+        ..empty()
+    }
 }

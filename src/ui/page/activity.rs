@@ -71,7 +71,9 @@ impl Activity {
             0 => ("Job", self.jobs.selected().map(Row::json)),
             1 => ("Act", self.journal.selected().map(Row::json)),
             2 => match self.events.selected().map(|e| &e.0.kind) {
-                Some(EventKind::Transition { instance, .. }) => return cx.go(Page::Servers, Target::Instance(instance.clone())),
+                Some(EventKind::Transition { instance, .. }) => {
+                    return cx.go(Page::Servers, Target::Instance(instance.clone()));
+                }
                 _ => ("Event", self.events.selected().map(Row::json)),
             },
             _ => ("Console", self.consoles.selected().map(Row::json)),
@@ -84,7 +86,8 @@ impl Activity {
 
 impl View for Activity {
     fn sync(&mut self, cx: &mut Cx) {
-        let seen = (cx.snap.jobs.iter().filter(|j| j.outcome.is_none()).count(), cx.snap.jobs.iter().map(|j| j.id.0).max());
+        let seen =
+            (cx.snap.jobs.iter().filter(|j| j.outcome.is_none()).count(), cx.snap.jobs.iter().map(|j| j.id.0).max());
         if self.asked.is_none() || seen != self.jobs_seen {
             self.jobs_seen = seen;
             self.ask(cx);
@@ -163,7 +166,11 @@ impl View for Activity {
 
     fn keys(&self) -> &'static [Action] {
         use Action as A;
-        if self.tab == 0 { &[A::Open, A::Cancel, A::NextPane, A::Sort, A::CopyRow] } else { &[A::Open, A::NextPane, A::Sort, A::CopyRow, A::Refresh] }
+        if self.tab == 0 {
+            &[A::Open, A::Cancel, A::NextPane, A::Sort, A::CopyRow]
+        } else {
+            &[A::Open, A::NextPane, A::Sort, A::CopyRow, A::Refresh]
+        }
     }
 
     fn crumb(&self) -> Option<String> {
@@ -184,7 +191,14 @@ impl View for Activity {
         }
         let filtered = !self.filter().is_empty();
         match self.tab {
-            0 => table(look, frame, below, &self.jobs, filtered, "no job yet: acts (start, stop, restart ...) become jobs"),
+            0 => table(
+                look,
+                frame,
+                below,
+                &self.jobs,
+                filtered,
+                "no job yet: acts (start, stop, restart ...) become jobs",
+            ),
             1 => table(look, frame, below, &self.journal, filtered, "nobody has done anything yet"),
             2 => table(look, frame, below, &self.events, filtered, "nothing has happened yet"),
             _ => table(look, frame, below, &self.consoles, filtered, "nobody is attached"),
@@ -194,7 +208,12 @@ impl View for Activity {
 
 fn table<R: Row>(look: &Look, frame: &mut Frame, area: Rect, table: &Table<R>, filtered: bool, nothing: &str) {
     if table.rows().is_empty() {
-        return widget::empty(look, frame, area, if filtered { "nothing matches the filter; esc clears it" } else { nothing });
+        return widget::empty(
+            look,
+            frame,
+            area,
+            if filtered { "nothing matches the filter; esc clears it" } else { nothing },
+        );
     }
     table.draw(look, frame, area, true);
 }
@@ -215,13 +234,14 @@ pub fn event_text(event: &Event) -> (String, Role) {
         EventKind::Enabled { server, tenant, on, by } => {
             (format!("{by} {} {server} for {tenant}", if *on { "enabled" } else { "disabled" }), Role::Text)
         }
-        EventKind::Notice { level, text } => {
-            (text.clone(), match level {
+        EventKind::Notice { level, text } => (
+            text.clone(),
+            match level {
                 Level::Error => Role::Bad,
                 Level::Warn => Role::Warn,
                 Level::Info | Level::Debug => Role::Text,
-            })
-        }
+            },
+        ),
         EventKind::Attached { operator, on } => {
             (format!("{} {}", operator.name, if *on { "attached" } else { "left" }), Role::Dim)
         }

@@ -53,7 +53,10 @@ impl Overview {
         match self.focus() {
             Focus::Matrix => {
                 if let Some((tenant, server)) = self.matrix.selected() {
-                    cx.go(Page::Customers, server.map_or(Target::Tenant(tenant.clone()), |s| Target::Cell(tenant.clone(), s)));
+                    cx.go(
+                        Page::Customers,
+                        server.map_or(Target::Tenant(tenant.clone()), |s| Target::Cell(tenant.clone(), s)),
+                    );
                 }
             }
             _ => {
@@ -129,19 +132,32 @@ impl View for Overview {
     fn set_filter(&mut self, text: &str, cx: &mut Cx) -> Result<(), String> {
         // Without findings there is no list left to type in: the choice of pane is made by typing.
         self.focus = self.focus();
-        let read = if self.focus == Focus::Matrix { self.matrix.set_filter(text) } else { self.attention.set_filter(text) };
+        let read =
+            if self.focus == Focus::Matrix { self.matrix.set_filter(text) } else { self.attention.set_filter(text) };
         self.sync(cx);
         read
     }
 
     fn interest(&self) -> Vec<InstanceKey> {
-        let keys: BTreeSet<InstanceKey> = self.attention.visible().iter().filter_map(|a| a.row.target.clone()).collect();
+        let keys: BTreeSet<InstanceKey> =
+            self.attention.visible().iter().filter_map(|a| a.row.target.clone()).collect();
         keys.into_iter().chain(self.matrix.interest()).take(200).collect()
     }
 
     fn keys(&self) -> &'static [Action] {
         use Action as A;
-        &[A::Open, A::Start, A::Stop, A::Restart, A::Logs, A::Explain, A::Console, A::Fence, A::NextPane, A::ExampleTraffic]
+        &[
+            A::Open,
+            A::Start,
+            A::Stop,
+            A::Restart,
+            A::Logs,
+            A::Explain,
+            A::Console,
+            A::Fence,
+            A::NextPane,
+            A::ExampleTraffic,
+        ]
     }
 
     fn draw(&self, look: &Look, frame: &mut Frame, area: Rect) {
@@ -159,7 +175,8 @@ impl View for Overview {
         let [left, right] = if area.width >= 100 {
             Layout::horizontal([Constraint::Min(0), Constraint::Length((area.width * 2 / 5).clamp(46, 64))]).areas(rest)
         } else {
-            Layout::vertical([Constraint::Min(0), Constraint::Length(now_height.min((rest.height / 3).max(4)))]).areas(rest)
+            Layout::vertical([Constraint::Min(0), Constraint::Length(now_height.min((rest.height / 3).max(4)))])
+                .areas(rest)
         };
         self.matrix.draw(look, frame, left, self.focus() == Focus::Matrix);
         let inner = widget::pane(look, frame, right, "Now", false);
@@ -179,7 +196,9 @@ impl Overview {
             return self.attention.draw(look, frame, inner, focused);
         }
         let text = match (self.attention.filter_text(), look.snap.servers.is_empty()) {
-            ("", true) => "no server is configured yet: `mcpdeck paths` says where the config file goes, `mcpdeck check` reads it",
+            ("", true) => {
+                "no server is configured yet: `mcpdeck paths` says where the config file goes, `mcpdeck check` reads it"
+            }
             ("", false) => "nothing is wrong that mcpdeck can see",
             _ => "no finding matches the filter; esc clears it",
         };

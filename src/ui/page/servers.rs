@@ -122,7 +122,22 @@ impl View for Servers {
         if self.in_detail {
             return &[A::Escape, A::Left, A::Right, A::Start, A::Stop, A::Restart, A::Logs, A::Explain, A::Console];
         }
-        &[A::Open, A::Start, A::Stop, A::Restart, A::Logs, A::Explain, A::Console, A::Sleep, A::Fence, A::Probe, A::Kill, A::Fold, A::Sort, A::Wide]
+        &[
+            A::Open,
+            A::Start,
+            A::Stop,
+            A::Restart,
+            A::Logs,
+            A::Explain,
+            A::Console,
+            A::Sleep,
+            A::Fence,
+            A::Probe,
+            A::Kill,
+            A::Fold,
+            A::Sort,
+            A::Wide,
+        ]
     }
 
     fn crumb(&self) -> Option<String> {
@@ -135,7 +150,11 @@ impl View for Servers {
     fn draw(&self, look: &Look, frame: &mut Frame, area: Rect) {
         // A small screen has room for one of the two.
         if area.height < 30 && area.width < 160 {
-            return if self.in_detail { self.detail.draw(look, frame, area, true) } else { self.draw_tree(look, frame, area) };
+            return if self.in_detail {
+                self.detail.draw(look, frame, area, true)
+            } else {
+                self.draw_tree(look, frame, area)
+            };
         }
         let [table, detail] = if area.width >= 160 {
             Layout::horizontal([Constraint::Min(0), Constraint::Length(64)]).areas(area)
@@ -155,7 +174,9 @@ impl Servers {
             return self.tree.table.draw(look, frame, inner, !self.in_detail);
         }
         let text = match (self.tree.table.filter_text(), &look.shared.limit) {
-            ("", None) => "no server is configured yet: add a [[server]] to the config; `mcpdeck check` says whether it reads",
+            ("", None) => {
+                "no server is configured yet: add a [[server]] to the config; `mcpdeck check` says whether it reads"
+            }
             ("", Some(_)) => "this customer has no server enabled: enable one in Customers, or lift the limit with esc",
             _ => "no server or instance matches the filter; esc clears it",
         };

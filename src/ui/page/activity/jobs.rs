@@ -35,12 +35,54 @@ impl Row for Job {
 
     fn columns() -> &'static [Column<Self>] {
         const COLUMNS: &[Column<Job>] = &[
-            Column { title: "job", width: Width::Fixed(5), right: false, wide: false, cell: |j, _| Cell::plain(j.0.id.to_string()), order: Some(|a, b| b.0.id.cmp(&a.0.id)) },
-            Column { title: "state", width: Width::Fixed(11), right: false, wide: false, cell: state, order: Some(|a, b| a.0.outcome.is_some().cmp(&b.0.outcome.is_some())) },
-            Column { title: "what", width: Width::Flex(16, 36), right: false, wide: false, cell: |j, _| Cell::plain(j.0.title.as_str()), order: Some(|a, b| a.0.title.cmp(&b.0.title)) },
-            Column { title: "age", width: Width::Fixed(4), right: true, wide: false, cell: |j, l| Cell::dim(l.age(j.0.started)), order: None },
-            Column { title: "who", width: Width::Fixed(8), right: false, wide: false, cell: |j, _| Cell::plain(j.0.operator.name.as_str()), order: Some(|a, b| a.0.operator.name.cmp(&b.0.operator.name)) },
-            Column { title: "message", width: Width::Flex(12, 200), right: false, wide: false, cell: |j, _| Cell::plain(j.0.message.as_str()), order: None },
+            Column {
+                title: "job",
+                width: Width::Fixed(5),
+                right: false,
+                wide: false,
+                cell: |j, _| Cell::plain(j.0.id.to_string()),
+                order: Some(|a, b| b.0.id.cmp(&a.0.id)),
+            },
+            Column {
+                title: "state",
+                width: Width::Fixed(11),
+                right: false,
+                wide: false,
+                cell: state,
+                order: Some(|a, b| a.0.outcome.is_some().cmp(&b.0.outcome.is_some())),
+            },
+            Column {
+                title: "what",
+                width: Width::Flex(16, 36),
+                right: false,
+                wide: false,
+                cell: |j, _| Cell::plain(j.0.title.as_str()),
+                order: Some(|a, b| a.0.title.cmp(&b.0.title)),
+            },
+            Column {
+                title: "age",
+                width: Width::Fixed(4),
+                right: true,
+                wide: false,
+                cell: |j, l| Cell::dim(l.age(j.0.started)),
+                order: None,
+            },
+            Column {
+                title: "who",
+                width: Width::Fixed(8),
+                right: false,
+                wide: false,
+                cell: |j, _| Cell::plain(j.0.operator.name.as_str()),
+                order: Some(|a, b| a.0.operator.name.cmp(&b.0.operator.name)),
+            },
+            Column {
+                title: "message",
+                width: Width::Flex(12, 200),
+                right: false,
+                wide: false,
+                cell: |j, _| Cell::plain(j.0.message.as_str()),
+                order: None,
+            },
         ];
         COLUMNS
     }

@@ -43,12 +43,54 @@ impl Row for Journal {
 
     fn columns() -> &'static [Column<Self>] {
         const COLUMNS: &[Column<Journal>] = &[
-            Column { title: "time", width: Width::Fixed(8), right: false, wide: false, cell: |e, l| Cell::dim(l.time(e.0.at)), order: Some(|a, b| b.0.at.cmp(&a.0.at)) },
-            Column { title: "who", width: Width::Fixed(10), right: false, wide: false, cell: |e, _| Cell::plain(e.0.operator.name.as_str()), order: Some(|a, b| a.0.operator.name.cmp(&b.0.operator.name)) },
-            Column { title: "act", width: Width::Fixed(10), right: false, wide: false, cell: |e, _| Cell::plain(e.0.verb.as_str()), order: Some(|a, b| a.0.verb.cmp(&b.0.verb)) },
-            Column { title: "object", width: Width::Flex(14, 32), right: false, wide: false, cell: |e, _| Cell::plain(e.0.object.as_str()), order: Some(|a, b| a.0.object.cmp(&b.0.object)) },
-            Column { title: "outcome", width: Width::Flex(10, 40), right: false, wide: false, cell: outcome, order: Some(|a, b| a.0.outcome.cmp(&b.0.outcome)) },
-            Column { title: "command line", width: Width::Flex(16, 80), right: false, wide: false, cell: |e, _| Cell::dim(e.0.command_line.as_str()), order: None },
+            Column {
+                title: "time",
+                width: Width::Fixed(8),
+                right: false,
+                wide: false,
+                cell: |e, l| Cell::dim(l.time(e.0.at)),
+                order: Some(|a, b| b.0.at.cmp(&a.0.at)),
+            },
+            Column {
+                title: "who",
+                width: Width::Fixed(10),
+                right: false,
+                wide: false,
+                cell: |e, _| Cell::plain(e.0.operator.name.as_str()),
+                order: Some(|a, b| a.0.operator.name.cmp(&b.0.operator.name)),
+            },
+            Column {
+                title: "act",
+                width: Width::Fixed(10),
+                right: false,
+                wide: false,
+                cell: |e, _| Cell::plain(e.0.verb.as_str()),
+                order: Some(|a, b| a.0.verb.cmp(&b.0.verb)),
+            },
+            Column {
+                title: "object",
+                width: Width::Flex(14, 32),
+                right: false,
+                wide: false,
+                cell: |e, _| Cell::plain(e.0.object.as_str()),
+                order: Some(|a, b| a.0.object.cmp(&b.0.object)),
+            },
+            Column {
+                title: "outcome",
+                width: Width::Flex(10, 40),
+                right: false,
+                wide: false,
+                cell: outcome,
+                order: Some(|a, b| a.0.outcome.cmp(&b.0.outcome)),
+            },
+            Column {
+                title: "command line",
+                width: Width::Flex(16, 80),
+                right: false,
+                wide: false,
+                cell: |e, _| Cell::dim(e.0.command_line.as_str()),
+                order: None,
+            },
         ];
         COLUMNS
     }
@@ -84,7 +126,14 @@ impl Row for Happened {
 
     fn columns() -> &'static [Column<Self>] {
         const COLUMNS: &[Column<Happened>] = &[
-            Column { title: "time", width: Width::Fixed(8), right: false, wide: false, cell: |e, l| Cell::dim(l.time(e.0.at)), order: Some(|a, b| b.0.at.cmp(&a.0.at)) },
+            Column {
+                title: "time",
+                width: Width::Fixed(8),
+                right: false,
+                wide: false,
+                cell: |e, l| Cell::dim(l.time(e.0.at)),
+                order: Some(|a, b| b.0.at.cmp(&a.0.at)),
+            },
             Column { title: "event", width: Width::Flex(20, 300), right: false, wide: false, cell: fact, order: None },
         ];
         COLUMNS
@@ -125,9 +174,30 @@ impl Row for Console {
 
     fn columns() -> &'static [Column<Self>] {
         const COLUMNS: &[Column<Console>] = &[
-            Column { title: "operator", width: Width::Flex(12, 24), right: false, wide: false, cell: |c, _| Cell::plain(c.0.operator.name.as_str()), order: Some(|a, b| a.0.operator.name.cmp(&b.0.operator.name)) },
-            Column { title: "since", width: Width::Fixed(6), right: true, wide: false, cell: |c, l| Cell::plain(l.age(c.0.since)), order: Some(|a, b| a.0.since.cmp(&b.0.since)) },
-            Column { title: "pid", width: Width::Fixed(8), right: true, wide: false, cell: |c, _| Cell::plain(c.0.operator.pid.to_string()), order: None },
+            Column {
+                title: "operator",
+                width: Width::Flex(12, 24),
+                right: false,
+                wide: false,
+                cell: |c, _| Cell::plain(c.0.operator.name.as_str()),
+                order: Some(|a, b| a.0.operator.name.cmp(&b.0.operator.name)),
+            },
+            Column {
+                title: "since",
+                width: Width::Fixed(6),
+                right: true,
+                wide: false,
+                cell: |c, l| Cell::plain(l.age(c.0.since)),
+                order: Some(|a, b| a.0.since.cmp(&b.0.since)),
+            },
+            Column {
+                title: "pid",
+                width: Width::Fixed(8),
+                right: true,
+                wide: false,
+                cell: |c, _| Cell::plain(c.0.operator.pid.to_string()),
+                order: None,
+            },
             Column { title: "where", width: Width::Fixed(20), right: false, wide: false, cell: place, order: None },
         ];
         COLUMNS

@@ -29,7 +29,9 @@ impl Attention {
 
     pub fn subject(&self) -> Subject {
         match (&self.row.target, self.row.tenants.first()) {
-            (Some(key), first) => Subject { tenant: key.tenant.clone().or(first.cloned()), ..Subject::instance(key.clone()) },
+            (Some(key), first) => {
+                Subject { tenant: key.tenant.clone().or(first.cloned()), ..Subject::instance(key.clone()) }
+            }
             (None, Some(tenant)) => Subject::tenant(tenant.clone()),
             (None, None) => Subject::default(),
         }
@@ -75,11 +77,39 @@ impl Row for Attention {
 
     fn columns() -> &'static [Column<Self>] {
         const COLUMNS: &[Column<Attention>] = &[
-            Column { title: "what", width: Width::Fixed(10), right: false, wide: false, cell: word, order: Some(|a, b| b.row.severity.cmp(&a.row.severity)) },
-            Column { title: "object", width: Width::Steps(&[(0, 14), (70, 21), (110, 26), (160, 40)]), right: false, wide: false, cell: object, order: Some(|a, b| a.row.object.cmp(&b.row.object)) },
+            Column {
+                title: "what",
+                width: Width::Fixed(10),
+                right: false,
+                wide: false,
+                cell: word,
+                order: Some(|a, b| b.row.severity.cmp(&a.row.severity)),
+            },
+            Column {
+                title: "object",
+                width: Width::Steps(&[(0, 14), (70, 21), (110, 26), (160, 40)]),
+                right: false,
+                wide: false,
+                cell: object,
+                order: Some(|a, b| a.row.object.cmp(&b.row.object)),
+            },
             Column { title: "why", width: Width::Flex(12, 200), right: false, wide: false, cell: why, order: None },
-            Column { title: "age", width: Width::Fixed(4), right: true, wide: false, cell: age, order: Some(|a, b| b.row.since.cmp(&a.row.since)) },
-            Column { title: "keys", width: Width::Steps(&[(0, 5), (100, 29)]), right: false, wide: false, cell: keys, order: None },
+            Column {
+                title: "age",
+                width: Width::Fixed(4),
+                right: true,
+                wide: false,
+                cell: age,
+                order: Some(|a, b| b.row.since.cmp(&a.row.since)),
+            },
+            Column {
+                title: "keys",
+                width: Width::Steps(&[(0, 5), (100, 29)]),
+                right: false,
+                wide: false,
+                cell: keys,
+                order: None,
+            },
         ];
         COLUMNS
     }

@@ -60,10 +60,38 @@ impl Row for Line {
     /// For sorting and copying; drawing is the matrix' own.
     fn columns() -> &'static [Column<Self>] {
         const COLUMNS: &[Column<Line>] = &[
-            Column { title: "customer", width: Width::Fixed(NAME), right: false, wide: false, cell: |r, _| Cell::plain(r.tenant.def.name.as_str()), order: Some(|a, b| a.tenant.def.name.cmp(&b.tenant.def.name)) },
-            Column { title: "worst", width: Width::Fixed(5), right: false, wide: false, cell: |r, _| Cell::plain(r.worst.to_string()), order: Some(|a, b| b.worst.cmp(&a.worst)) },
-            Column { title: "environment", width: Width::Fixed(ENVIRONMENT), right: false, wide: false, cell: |r, _| Cell::plain(r.tenant.def.environment.name()), order: Some(|a, b| b.tenant.def.environment.cmp(&a.tenant.def.environment)) },
-            Column { title: "calls/s", width: Width::Fixed(SUM), right: true, wide: false, cell: |r, _| Cell::plain(fmt::rate(r.tenant.rate)), order: Some(|a, b| descending(a.tenant.rate, b.tenant.rate)) },
+            Column {
+                title: "customer",
+                width: Width::Fixed(NAME),
+                right: false,
+                wide: false,
+                cell: |r, _| Cell::plain(r.tenant.def.name.as_str()),
+                order: Some(|a, b| a.tenant.def.name.cmp(&b.tenant.def.name)),
+            },
+            Column {
+                title: "worst",
+                width: Width::Fixed(5),
+                right: false,
+                wide: false,
+                cell: |r, _| Cell::plain(r.worst.to_string()),
+                order: Some(|a, b| b.worst.cmp(&a.worst)),
+            },
+            Column {
+                title: "environment",
+                width: Width::Fixed(ENVIRONMENT),
+                right: false,
+                wide: false,
+                cell: |r, _| Cell::plain(r.tenant.def.environment.name()),
+                order: Some(|a, b| b.tenant.def.environment.cmp(&a.tenant.def.environment)),
+            },
+            Column {
+                title: "calls/s",
+                width: Width::Fixed(SUM),
+                right: true,
+                wide: false,
+                cell: |r, _| Cell::plain(fmt::rate(r.tenant.rate)),
+                order: Some(|a, b| descending(a.tenant.rate, b.tenant.rate)),
+            },
         ];
         COLUMNS
     }
@@ -92,7 +120,9 @@ impl Matrix {
         let at = self.column();
         match action {
             Action::Left => self.server = self.servers.get(at.saturating_sub(1)).cloned(),
-            Action::Right => self.server = self.servers.get((at + 1).min(self.servers.len().saturating_sub(1))).cloned(),
+            Action::Right => {
+                self.server = self.servers.get((at + 1).min(self.servers.len().saturating_sub(1))).cloned()
+            }
             _ => return self.table.act(action, cx),
         }
         true
@@ -183,7 +213,13 @@ impl Matrix {
         let mut x = area.x + 3 + NAME + ENVIRONMENT;
         for server in self.servers.iter().skip(first).take(count) {
             let style = if self.server.as_ref() == Some(server) { look.style(Role::Title) } else { dim };
-            buffer.set_stringn(x, area.y, fmt::fit(server.as_str(), usize::from(SERVER) - 1, look.ascii), usize::from(SERVER) - 1, style);
+            buffer.set_stringn(
+                x,
+                area.y,
+                fmt::fit(server.as_str(), usize::from(SERVER) - 1, look.ascii),
+                usize::from(SERVER) - 1,
+                style,
+            );
             x += SERVER;
         }
         let sum = area.right().saturating_sub(SUM);
@@ -192,7 +228,15 @@ impl Matrix {
         }
     }
 
-    fn draw_line(&self, look: &Look, buffer: &mut Buffer, row: Rect, &(first, count): &(usize, usize), line: &Line, (chosen, focused): (bool, bool)) {
+    fn draw_line(
+        &self,
+        look: &Look,
+        buffer: &mut Buffer,
+        row: Rect,
+        &(first, count): &(usize, usize),
+        line: &Line,
+        (chosen, focused): (bool, bool),
+    ) {
         let tenant = &line.tenant;
         let selection = look.style(if focused { Role::Selection } else { Role::SelectionIdle });
         if self.table.is_marked(line) {

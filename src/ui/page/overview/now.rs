@@ -88,7 +88,10 @@ fn states(look: &Look) -> Line<'static> {
         spans.push(Span::styled("none", look.style(Role::Dim)));
     }
     for (state, n) in counts {
-        spans.push(Span::styled(format!("{}{n} ", state.symbol(false, look.ascii)), look.style(Role::of_state(state, false))));
+        spans.push(Span::styled(
+            format!("{}{n} ", state.symbol(false, look.ascii)),
+            look.style(Role::of_state(state, false)),
+        ));
     }
     Line::from(spans)
 }

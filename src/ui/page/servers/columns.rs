@@ -12,11 +12,21 @@ use std::cmp::Ordering;
 
 type C = Column<Node>;
 
-const fn column(title: &'static str, width: u16, cell: fn(&Node, &Look) -> Cell, order: Option<fn(&Node, &Node) -> Ordering>) -> C {
+const fn column(
+    title: &'static str,
+    width: u16,
+    cell: fn(&Node, &Look) -> Cell,
+    order: Option<fn(&Node, &Node) -> Ordering>,
+) -> C {
     Column { title, width: Width::Fixed(width), right: false, wide: false, cell, order }
 }
 
-const fn number(title: &'static str, width: u16, cell: fn(&Node, &Look) -> Cell, order: Option<fn(&Node, &Node) -> Ordering>) -> C {
+const fn number(
+    title: &'static str,
+    width: u16,
+    cell: fn(&Node, &Look) -> Cell,
+    order: Option<fn(&Node, &Node) -> Ordering>,
+) -> C {
     Column { right: true, ..column(title, width, cell, order) }
 }
 

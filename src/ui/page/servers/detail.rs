@@ -57,7 +57,8 @@ impl Detail {
     fn ask(&mut self, cx: &mut Cx) {
         let Some(node) = &self.node else { return };
         let subject = node.subject();
-        let tenant = subject.tenant.or(cx.shared.limit.clone()).or_else(|| cx.snap.users(node.server()).next().cloned());
+        let tenant =
+            subject.tenant.or(cx.shared.limit.clone()).or_else(|| cx.snap.users(node.server()).next().cloned());
         let about = (node.key(), tenant.clone());
         match (self.tab, tenant) {
             (2, Some(tenant)) if self.offers.as_ref().is_none_or(|o| o.about != about) => {
@@ -137,7 +138,8 @@ impl Detail {
             Some(Ok(events)) => events,
         };
         let key = node.subject().key;
-        let lines: Vec<Line> = events.iter().filter(|e| key.as_ref().is_some_and(|k| is_about(e, k))).map(|e| event(look, e)).collect();
+        let lines: Vec<Line> =
+            events.iter().filter(|e| key.as_ref().is_some_and(|k| is_about(e, k))).map(|e| event(look, e)).collect();
         if lines.is_empty() { vec![Line::styled("nothing happened to it lately", dim)] } else { lines }
     }
 }
@@ -192,12 +194,31 @@ fn instance_state(look: &Look, row: &InstanceRow, columns: u16) -> Vec<Line<'sta
     add("wanted", desired(row.desired), Role::Text);
     add("probe", &probe(look, row), if row.probe.failures > 0 { Role::Bad } else { Role::Text });
     if let Some(call) = &row.last_call {
-        let text = format!("{} {} ago, {} ms {}", call.outcome, look.age(call.at), call.took_ms, call.error.as_deref().unwrap_or(""));
-        add("last call", text.trim(), if call.outcome == Outcome::Ok { Role::Text } else { Role::of_outcome(call.outcome) });
+        let text = format!(
+            "{} {} ago, {} ms {}",
+            call.outcome,
+            look.age(call.at),
+            call.took_ms,
+            call.error.as_deref().unwrap_or("")
+        );
+        add(
+            "last call",
+            text.trim(),
+            if call.outcome == Outcome::Ok { Role::Text } else { Role::of_outcome(call.outcome) },
+        );
     }
     let oldest = row.oldest.map(|at| format!(", oldest {}", fmt::running(look.now.since(at)))).unwrap_or_default();
     add("in flight", &format!("{}{oldest}, {} waiting for a start", row.in_flight, row.waiting), Role::Text);
-    add("calls", &format!("{}/s, p95 {} ms, {:.0}% failed in 5 min", fmt::rate(row.rate), fmt::millis(row.p95_ms), row.error_rate * 100.0), Role::Text);
+    add(
+        "calls",
+        &format!(
+            "{}/s, p95 {} ms, {:.0}% failed in 5 min",
+            fmt::rate(row.rate),
+            fmt::millis(row.p95_ms),
+            row.error_rate * 100.0
+        ),
+        Role::Text,
+    );
     if let Some(at) = row.retry_at {
         add("tried again", &format!("in {}", fmt::countdown(at.since(look.now))), Role::Text);
     }
@@ -281,13 +302,21 @@ fn definition(look: &Look, node: &Node, columns: u16) -> Vec<Line<'static>> {
     }
     let never = |d: Option<std::time::Duration>| d.map_or_else(|| "never".to_owned(), |d| format!("{} s", d.as_secs()));
     add("idle stop", &never(def.settings.idle_stop));
-    add("timeout", &format!("{} s, at most {} s with progress", def.settings.timeout.as_secs(), def.settings.timeout_cap.as_secs()));
+    add(
+        "timeout",
+        &format!(
+            "{} s, at most {} s with progress",
+            def.settings.timeout.as_secs(),
+            def.settings.timeout_cap.as_secs()
+        ),
+    );
     add("probes", &never(def.settings.health.every));
     let limits = &def.settings.limits;
     let memory = limits.memory.map_or_else(|| "unlimited".to_owned(), fmt::bytes);
     let cpus = limits.cpus.map_or_else(|| "unlimited".to_owned(), |c| c.to_string());
     add("limits", &format!("memory {memory}, cpus {cpus}"));
-    let injected: Vec<&str> = def.inject.arguments.keys().chain(def.inject.headers.keys()).map(String::as_str).collect();
+    let injected: Vec<&str> =
+        def.inject.arguments.keys().chain(def.inject.headers.keys()).map(String::as_str).collect();
     let meta = if def.inject.meta { "_meta " } else { "" };
     add("injects", &format!("{meta}{}", injected.join(", ")));
     lines
@@ -305,10 +334,16 @@ fn run(run: &Run) -> String {
 
 fn needs(look: &Look, node: &Node, columns: u16) -> Vec<Line<'static>> {
     let id = node.server();
-    let of = |id: &ServerId| look.snap.server(id.as_str()).map_or_else(|| format!("{id} (not configured)"), |s| format!("{id} ({})", s.state));
+    let of = |id: &ServerId| {
+        look.snap
+            .server(id.as_str())
+            .map_or_else(|| format!("{id} (not configured)"), |s| format!("{id} ({})", s.state))
+    };
     let needs: Vec<String> = look.snap.server(id.as_str()).iter().flat_map(|s| s.def.needs.iter().map(of)).collect();
-    let by: Vec<String> = look.snap.servers.iter().filter(|s| s.def.needs.contains(id)).map(|s| of(&s.def.id)).collect();
-    let users: Vec<&str> = look.snap.users(id).map(|t| look.snap.tenant(t.as_str()).map_or(t.as_str(), |t| &t.def.name)).collect();
+    let by: Vec<String> =
+        look.snap.servers.iter().filter(|s| s.def.needs.contains(id)).map(|s| of(&s.def.id)).collect();
+    let users: Vec<&str> =
+        look.snap.users(id).map(|t| look.snap.tenant(t.as_str()).map_or(t.as_str(), |t| &t.def.name)).collect();
     let mut lines = field(look, "needs", &needs.join(", "), Role::Text, columns);
     lines.extend(field(look, "needed by", &by.join(", "), Role::Text, columns));
     lines.extend(field(look, "customers", &users.join(", "), Role::Text, columns));

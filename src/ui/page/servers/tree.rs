@@ -18,7 +18,11 @@ const OPEN_UP_TO: u32 = 20;
 #[derive(Clone)]
 pub enum Node {
     /// With its shared instance, which is the same object to an operator, and whether its other instances are shown.
-    Server { row: Arc<ServerRow>, shared: Option<Arc<InstanceRow>>, open: bool },
+    Server {
+        row: Arc<ServerRow>,
+        shared: Option<Arc<InstanceRow>>,
+        open: bool,
+    },
     Instance(Arc<InstanceRow>),
 }
 
@@ -128,7 +132,13 @@ impl Tree {
     }
 
     /// A server and what is shown below it; nothing if the filter wants neither.
-    fn group(&self, row: &Arc<ServerRow>, shared: Option<Arc<InstanceRow>>, mut below: Vec<Node>, now: Stamp) -> Option<Vec<Node>> {
+    fn group(
+        &self,
+        row: &Arc<ServerRow>,
+        shared: Option<Arc<InstanceRow>>,
+        mut below: Vec<Node>,
+        now: Stamp,
+    ) -> Option<Vec<Node>> {
         let filter = self.table.filter();
         let head = |open| Node::Server { row: row.clone(), shared: shared.clone(), open };
         let mut open = self.open.as_ref().is_some_and(|open| open.contains(&row.def.id));
@@ -153,7 +163,11 @@ impl Tree {
         let open = self.open.get_or_insert_default();
         if all {
             let servers: BTreeSet<ServerId> = self.table.rows().iter().map(|node| node.server().clone()).collect();
-            if open.is_empty() { open.extend(servers) } else { open.clear() }
+            if open.is_empty() {
+                open.extend(servers)
+            } else {
+                open.clear()
+            }
             return;
         }
         let Some(server) = self.table.selected().map(|node| node.server().clone()) else { return };
