@@ -1,58 +1,176 @@
-//! One suite for every backend, and what only a backend of processes can break.
+//! One suite that holds for every backend; below it what only local programs can break.
 
-use mcpdeck::backend::process::{ProcessBackend, ProcessOptions};
-use mcpdeck::backend::{Attached, Backend, Plain, StartSpec, What};
-use mcpdeck::model::InstanceKey;
-use mcpdeck::model::server::Limits;
-use std::path::Path;
-use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+mod leaks;
+mod process;
+mod reaper;
+mod rig;
 
-const SECOND: Duration = Duration::from_secs(1);
-
-fn key(text: &str) -> InstanceKey {
-    text.parse().unwrap()
-}
-
-fn process(dir: &Path) -> ProcessBackend {
-    let helper = env!("CARGO_BIN_EXE_mcpdeck").into();
-    ProcessBackend::new(ProcessOptions { state_dir: dir.join("state"), helper, cgroups: true })
-}
-
-fn shell(dir: &Path, name: &str, script: &str) -> StartSpec {
-    command(dir, name, &["/bin/sh", "-c", script])
-}
-
-fn command(dir: &Path, name: &str, command: &[&str]) -> StartSpec {
-    StartSpec {
-        key: key(name),
-        what: What::Process {
-            command: command.iter().map(|word| (*word).to_owned()).collect(),
-            env: vec![("PATH".into(), Plain::Text("/usr/bin:/bin".into()))],
-            cwd: None,
-        },
-        data: dir.join("data").join(name),
-        limits: Limits { memory: Some(256 << 20), cpus: Some(2.0), pids: Some(64), explicit: false },
-    }
-}
-
-async fn text_of(mut reader: impl tokio::io::AsyncRead + Unpin) -> String {
-    let mut text = String::new();
-    tokio::time::timeout(10 * SECOND, reader.read_to_string(&mut text)).await.expect("EOF").unwrap();
-    text
-}
+use mcpdeck::backend::{BackendError, Exit};
+use mcpdeck::model::instance::BackendKind;
+use rig::{LONG, Pipes, Rig, SHORT, eventually, key, rigs};
 
 #[tokio::test]
 async fn it_talks_and_ends_when_its_stdin_closes() {
-    let dir = tempfile::tempdir().unwrap();
-    let backend = process(dir.path());
-    let started = backend.start(shell(dir.path(), "echo", "cat; echo bye >&2")).await.unwrap();
+    for rig in rigs() {
+        let started = rig.start("a").await.unwrap();
+        let mut pipes = Pipes::of(started.attached);
+        assert!(pipes.ping(1).await, "{}", rig.name);
+        assert!(pipes.ping(2).await, "{}", rig.name);
+        pipes.stdin = None;
+        let exit = started.exit.await.unwrap();
+        assert_eq!((exit.code, exit.signal, exit.oom), (Some(0), None, false), "{}", rig.name);
+        assert_eq!(pipes.rest_of_stdout().await, "", "{}: stdout ends with it", rig.name);
+    }
+}
 
-    let Attached::Stdio { mut stdin, stdout, stderr } = started.attached else { panic!() };
-    stdin.write_all(b"hello\n").await.unwrap();
-    drop(stdin);
-    assert_eq!(text_of(stdout).await, "hello\n");
-    assert_eq!(text_of(stderr).await, "bye\n");
-    let exit = started.exit.await.unwrap();
-    assert_eq!((exit.code, exit.signal, exit.oom), (Some(0), None, false));
+#[tokio::test]
+async fn how_it_ended_is_told() {
+    type Words = fn(&Exit) -> (Option<i32>, Option<i32>);
+    let words: Words = |exit| (exit.code, exit.signal);
+    for rig in rigs() {
+        let by_itself = rig.backend.start(rig.failing("a", 3)).await.unwrap();
+        assert_eq!(words(&by_itself.exit.await.unwrap()), (Some(3), None), "{}: by itself", rig.name);
+
+        // The pipes are held, so that nothing but the signal can end it.
+        let stopped = rig.start("a").await.unwrap();
+        rig.backend.stop(&key("a"), SHORT, LONG).await.unwrap();
+        assert_eq!(words(&stopped.exit.await.unwrap()), (None, Some(15)), "{}: stop", rig.name);
+
+        let killed = rig.start("a").await.unwrap();
+        rig.backend.kill(&key("a")).await.unwrap();
+        assert_eq!(words(&killed.exit.await.unwrap()), (None, Some(9)), "{}: kill", rig.name);
+    }
+}
+
+#[tokio::test]
+async fn one_key_runs_once() {
+    for rig in rigs() {
+        let first = rig.start("a@eaton").await.unwrap();
+        let refused = rig.start("a@eaton").await.err().map(|e| e.to_string());
+        assert_eq!(refused.as_deref(), Some("a@eaton is already running"), "{}", rig.name);
+        let _other = rig.start("a@rexel").await.unwrap();
+        assert!(Pipes::of(first.attached).ping(1).await, "{}: the first is untouched", rig.name);
+        rig.backend.kill(&key("a@eaton")).await.unwrap();
+        rig.start("a@eaton").await.unwrap();
+        rig.kill_all(&["a@eaton", "a@rexel"]).await;
+    }
+}
+
+#[tokio::test]
+async fn stopping_what_is_stopped_is_fine() {
+    for rig in rigs() {
+        let never = key("never");
+        rig.backend.stop(&never, LONG, LONG).await.unwrap();
+        rig.backend.kill(&never).await.unwrap();
+        let started = rig.start("a").await.unwrap();
+        let a = key("a");
+        let (one, two, three) =
+            tokio::join!(rig.backend.stop(&a, SHORT, LONG), rig.backend.stop(&a, LONG, LONG), rig.backend.kill(&a));
+        one.and(two).and(three).unwrap();
+        started.exit.await.unwrap();
+        rig.backend.stop(&a, LONG, LONG).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_stop_during_the_start_ends_it() {
+    for rig in rigs() {
+        let a = key("a");
+        let (started, stopped) = tokio::join!(rig.start("a"), async {
+            tokio::task::yield_now().await;
+            rig.backend.stop(&a, SHORT, SHORT).await
+        });
+        stopped.unwrap();
+        started.unwrap().exit.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_start_that_nobody_waits_for_leaves_nothing() {
+    for rig in rigs() {
+        let mut start = Box::pin(rig.start("a"));
+        let _ = poll_once(&mut start).await;
+        drop(start);
+        eventually(rig.name, async || {
+            let Ok(again) = rig.start("a").await else { return false };
+            rig.backend.kill(&key("a")).await.unwrap();
+            again.exit.await.is_ok()
+        })
+        .await;
+    }
+}
+
+/// Polls a future once.
+async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    std::future::poll_fn(|context| match std::pin::Pin::new(&mut *future).poll(context) {
+        std::task::Poll::Ready(out) => std::task::Poll::Ready(Some(out)),
+        std::task::Poll::Pending => std::task::Poll::Ready(None),
+    })
+    .await
+}
+
+#[tokio::test]
+async fn usage_is_told_of_those_that_run() {
+    for rig in rigs() {
+        let started = rig.start("a").await.unwrap();
+        let usage = rig.backend.usage(&[key("a"), key("absent")]).await;
+        assert_eq!(usage.iter().map(|(key, _)| key.to_string()).collect::<Vec<_>>(), ["a"], "{}", rig.name);
+        let unlimited = started.notes.iter().any(|note| note.starts_with("memory unlimited"));
+        let expected = (!unlimited).then_some(256 << 20);
+        assert_eq!(usage[0].1.memory_limit, expected, "{}: the limit in force", rig.name);
+        rig.kill_all(&["a"]).await;
+        assert_eq!(rig.backend.usage(&[key("a")]).await, [], "{}", rig.name);
+    }
+}
+
+#[tokio::test]
+async fn doze_pauses_where_there_is_such_a_thing() {
+    for rig in rigs() {
+        let started = rig.start("a").await.unwrap();
+        let mut pipes = Pipes::of(started.attached);
+        assert!(pipes.ping(1).await);
+        let a = key("a");
+        match rig.backend.kind() {
+            BackendKind::Simulated => {
+                rig.backend.doze(&a).await.unwrap();
+                pipes.send(2).await;
+                assert!(tokio::time::timeout(SHORT, pipes.answer()).await.is_err(), "a paused one does not answer");
+                assert_eq!(rig.backend.usage(std::slice::from_ref(&a)).await[0].1.cpu, Some(0.0));
+                rig.backend.wake(&a).await.unwrap();
+                assert!(pipes.answer().await.contains("\"id\":2"));
+                rig.backend.doze(&a).await.unwrap();
+            }
+            _ => {
+                let refused = rig.backend.doze(&a).await.unwrap_err();
+                assert_eq!(refused.to_string(), "process cannot doze");
+                assert!(matches!(rig.backend.wake(&a).await, Err(BackendError::Unsupported { .. })));
+            }
+        }
+        pipes.stdin = None;
+        rig.backend.stop(&a, LONG, LONG).await.unwrap();
+        assert_eq!(started.exit.await.unwrap().code, Some(0), "{}: a paused one stops politely too", rig.name);
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_ours_is_an_orphan() {
+    for rig in rigs() {
+        let _started = rig.start("a").await.unwrap();
+        assert_eq!(rig.backend.orphans().await, [], "{}", rig.name);
+        assert_eq!(rig.backend.reap().await.unwrap(), 0, "{}", rig.name);
+        assert_eq!(rig.backend.usage(&[key("a")]).await.len(), 1, "{}: it still runs", rig.name);
+        rig.kill_all(&["a"]).await;
+    }
+}
+
+#[tokio::test]
+async fn what_another_backend_runs_is_refused() {
+    let [first, second]: [Rig; 2] = rigs();
+    for (rig, other) in [(&first, &second), (&second, &first)] {
+        let refused = rig.backend.start(other.spec("a")).await.err().unwrap();
+        assert!(matches!(refused, BackendError::Unsupported { .. }), "{}: {refused}", rig.name);
+        // The refusal did not keep the key.
+        rig.start("a").await.unwrap();
+        rig.kill_all(&["a"]).await;
+    }
 }
