@@ -5,6 +5,7 @@ mod attach;
 mod backend_contract;
 mod builtin;
 mod config;
+mod router;
 mod store_contract;
 mod support;
 mod screens;

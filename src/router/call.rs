@@ -100,19 +100,16 @@ impl Trip<'_> {
             biased;
             done = self.pass(&slot, ledger) => done,
             () = flight.cancelled.cancelled() => Err(Stop::new(Outcome::Cancelled, "cancelled by an operator")),
-            () = flight.expired() => Err(self.too_late(&slot)),
+            () = flight.expired() => Err(self.too_late(&slot, ledger.era.is_some())),
         };
         slot.touch();
         done
     }
 
-    fn too_late(&self, slot: &Slot) -> Stop {
-        let waited = humantime::format_duration(Duration::from_millis(self.flight.began.elapsed().as_millis() as u64));
-        let what = match slot.gate.in_flight() {
-            0 => format!("{} did not start", slot.key),
-            _ => "no answer".to_owned(),
-        };
-        Stop::new(Outcome::Timeout, format!("{what} within {waited}"))
+    fn too_late(&self, slot: &Slot, entered: bool) -> Stop {
+        let waited = Duration::from_secs(self.flight.began.elapsed().as_secs());
+        let what = if entered { "no answer".to_owned() } else { format!("{} did not start", slot.key) };
+        Stop::new(Outcome::Timeout, format!("{what} within {}", humantime::format_duration(waited)))
     }
 
     async fn pass(&self, slot: &Slot, ledger: &mut Ledger<'_>) -> Result<End, Stop> {
@@ -257,7 +254,9 @@ impl Trip<'_> {
         let type_of = |name: &str| tool.map_or(ArgumentType::Text, |t| t.argument_type(name));
         let body = self.message.dress(&dressing, type_of)?;
         let mut headers = injection.headers.clone();
-        headers.extend(tool.map(|t| mirror::headers(&t.mirrors, &body)).unwrap_or_default());
+        if era == Era::Modern {
+            headers.extend(tool.map(|t| mirror::headers(&t.mirrors, &body)).unwrap_or_default());
+        }
         Ok(Ask {
             id,
             body,
