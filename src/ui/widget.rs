@@ -8,6 +8,7 @@ pub mod line;
 pub mod pager;
 pub mod scroll;
 pub mod table;
+pub mod words;
 
 use super::app::Look;
 use super::fmt;

@@ -19,7 +19,7 @@ pub fn diff(before: &str, after: &str) -> Vec<(Change, String)> {
     let b: Vec<&str> = after.lines().take(MAX_LINES).collect();
     let mut out = walk(&a, &b);
     if before.lines().nth(MAX_LINES).is_some() || after.lines().nth(MAX_LINES).is_some() {
-        out.push((Change::Same, format!("… compared up to line {MAX_LINES}")));
+        out.push((Change::Same, format!("compared up to line {MAX_LINES}")));
     }
     out
 }

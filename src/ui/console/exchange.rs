@@ -172,7 +172,7 @@ impl Exchange {
     }
 
     /// `request · response · 2 progress`: what the wire pane holds.
-    pub fn wire_summary(&self) -> String {
+    pub fn wire_summary(&self, dot: &str) -> String {
         let count = |what| self.wire.iter().filter(|w| w.what == what).count();
         let mut parts = Vec::new();
         for (what, one) in
@@ -186,7 +186,7 @@ impl Exchange {
         if self.wire_dropped > 0 {
             parts.push(format!("{} dropped", self.wire_dropped));
         }
-        parts.join(" · ")
+        parts.join(dot)
     }
 }
 
@@ -214,7 +214,7 @@ mod tests {
             exchange.take(chunk, Stamp(1));
         }
         assert!(exchange.is_running() && exchange.answer.is_empty());
-        assert_eq!((exchange.received(), exchange.wire_summary().as_str()), (7, "1 sent · 1 received · 1 progress"));
+        assert_eq!((exchange.received(), exchange.wire_summary(" · ").as_str()), (7, "1 sent · 1 received · 1 progress"));
         exchange.take(Chunk::End(Some("the owner went".to_owned())), Stamp(3));
         assert_eq!(exchange.end, Some(End::Broken("the owner went".to_owned())));
         assert_eq!(&**exchange.answer.text(), "{\"a\":1}");

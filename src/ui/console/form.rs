@@ -255,7 +255,7 @@ fn place(fields: &[Field], path: &[Step]) -> Option<usize> {
 fn cut(text: &str) -> String {
     let mut out: String = text.chars().take(MAX_ERROR).collect();
     if out.len() < text.len() {
-        out.push('…');
+        out.push_str("...");
     }
     out
 }

@@ -143,7 +143,7 @@ impl Tree {
                 count: None,
                 kind: Kind::Null,
                 value: format!(
-                    "… {} more, enter shows them",
+                    "{} more, enter shows them",
                     self.nodes[node].item.count - self.nodes[node].children.len()
                 )
                 .into(),
@@ -433,7 +433,7 @@ fn head(text: &str, width: usize) -> std::borrow::Cow<'_, str> {
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    format!("{}…", &text[..end]).into()
+    format!("{}...", &text[..end]).into()
 }
 
 /// Lines of at most `width` characters; a text with too many is cut and says so.
@@ -443,7 +443,7 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
         let mut rest = line;
         loop {
             if out.len() == MAX_LINES {
-                out.push("… cut here; save or copy the value to see the rest".to_owned());
+                out.push("cut here; save or copy the value to see the rest".to_owned());
                 return out;
             }
             let end = rest.char_indices().nth(width).map_or(rest.len(), |(at, _)| at);
@@ -485,7 +485,7 @@ mod tests {
              v content [1] 
                v 0 [2] 
                    type "text"
-                 + text "EC000042 and a long tail of words that …
+                 + text "EC000042 and a long tail of words that ...
                isError false
         "#);
         tree.cursor = 5;
@@ -497,7 +497,7 @@ mod tests {
              v content [1] 
                v 0 [2] 
                    type "text"
-        >        v text "EC000042 and a long tail of words that …
+        >        v text "EC000042 and a long tail of words that ...
                       EC000042 and a long 
                       tail of words that g
                       oes on
@@ -521,7 +521,7 @@ mod tests {
         let mut tree = Tree::new(text);
         assert_eq!(tree.len(), 502);
         tree.cursor = 501;
-        assert_eq!(tree.line(501, 40).unwrap().value, "… 800 more, enter shows them");
+        assert_eq!(tree.line(501, 40).unwrap().value, "800 more, enter shows them");
         tree.toggle(40);
         assert_eq!(tree.len(), 1002);
         assert!(tree.search("1299", true));

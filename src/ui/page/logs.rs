@@ -15,7 +15,7 @@ use crate::ui::layer::Layer;
 use crate::ui::layer::pick::Item;
 use crate::ui::layer::text::Reader;
 use crate::ui::ring::Ring;
-use crate::ui::widget::{self, json_tree};
+use crate::ui::widget::{self, json_tree, words};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use std::cell::Cell;
@@ -331,12 +331,8 @@ impl Logs {
     fn title(&self, look: &Look) -> String {
         let name =
             |source: &Option<InstanceKey>| source.as_ref().map_or_else(|| "mcpdeck".to_owned(), ToString::to_string);
-        let mut title = format!("Logs ── {}", self.sources.iter().map(name).collect::<Vec<_>>().join(" + "));
-        let dot = if look.ascii { " - " } else { " · " };
-        let mut add = |text: String| {
-            title.push_str(dot);
-            title.push_str(&text);
-        };
+        let mut parts = vec![self.sources.iter().map(name).collect::<Vec<_>>().join(" + ")];
+        let mut add = |text: String| parts.push(text);
         add(if self.cursor.is_none() { "following".to_owned() } else { format!("line {}", self.position() + 1) });
         let kept = self.lines.kept();
         add(if self.lines.len() == kept {
@@ -361,7 +357,7 @@ impl Logs {
         if let Some(why) = &self.ended {
             add(format!("ended: {why}"));
         }
-        title
+        words::title(look, "Logs", &parts)
     }
 }
 

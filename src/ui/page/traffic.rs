@@ -16,7 +16,7 @@ use crate::ui::layer::explain::Explain;
 use crate::ui::ring::Ring;
 use crate::ui::theme::Role;
 use crate::ui::widget::table::Table;
-use crate::ui::widget::{self, graph, histogram};
+use crate::ui::widget::{self, graph, histogram, words};
 use detail::Detail;
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -40,6 +40,8 @@ pub struct Traffic {
     /// The newest row stays selected as it changes.
     follow: bool,
     limit: Option<TenantId>,
+    /// Calls came while the picture was frozen: they are counted when it goes on.
+    unseen: bool,
     took: Histogram,
     outcomes: [u64; Outcome::ALL.len()],
     detail: Option<Detail>,
@@ -57,6 +59,7 @@ impl Default for Traffic {
             lost: 0,
             follow: true,
             limit: None,
+            unseen: false,
             took: Histogram::default(),
             outcomes: [0; Outcome::ALL.len()],
             detail: None,
@@ -127,12 +130,14 @@ impl Traffic {
     fn take(&mut self, calls: Vec<Arc<CallRecord>>, cx: &Cx) {
         for call in calls {
             let shown = self.shows(&call, cx.shared.now);
-            if shown {
+            if shown && !cx.shared.frozen {
                 self.count(&call);
             }
             self.calls.push(call, 0, shown);
         }
-        if !cx.shared.frozen {
+        if cx.shared.frozen {
+            self.unseen = true;
+        } else {
             self.derive(cx);
         }
     }
@@ -175,7 +180,7 @@ impl Traffic {
     }
 
     fn summary(&self, look: &Look) -> Line<'static> {
-        let dot = if look.ascii { " - " } else { " · " };
+        let dot = words::dot(look);
         let mut spans = vec![Span::raw(" ")];
         for outcome in Outcome::ALL.into_iter().filter(|o| self.outcomes[*o as usize] > 0) {
             let text = format!("{outcome} {}", self.outcomes[outcome as usize]);
@@ -190,21 +195,19 @@ impl Traffic {
     }
 
     fn title(&self, look: &Look) -> String {
-        let mut title = format!("Traffic ── {}", self.table.count());
-        let mut add = |n: u64, what: &str| {
+        let mut parts = vec![self.table.count()];
+        for (n, what) in [(self.calls.dropped, "older dropped"), (self.lost + look.snap.totals.dropped_records, "lost")] {
             if n > 0 {
-                title.push_str(&format!(" · {n} {what}"));
+                parts.push(format!("{n} {what}"));
             }
-        };
-        add(self.calls.dropped, "older dropped");
-        add(self.lost + look.snap.totals.dropped_records, "lost");
+        }
         if look.shared.frozen {
-            title.push_str(" · frozen");
+            parts.push("frozen".to_owned());
         }
         if let Some(why) = &self.ended {
-            title.push_str(&format!(" · stream ended: {why}, ctrl-r asks again"));
+            parts.push(format!("stream ended: {why}, ctrl-r asks again"));
         }
-        title
+        words::title(look, "Traffic", &parts)
     }
 
     fn draw_side(&self, look: &Look, frame: &mut Frame, area: Rect) {
@@ -239,7 +242,9 @@ fn params_of(request: &str) -> String {
 impl View for Traffic {
     fn sync(&mut self, cx: &mut Cx) {
         self.start(cx);
-        if self.limit != cx.shared.limit {
+        let thawed = self.unseen && !cx.shared.frozen;
+        if self.limit != cx.shared.limit || thawed {
+            self.unseen &= !thawed;
             self.limit.clone_from(&cx.shared.limit);
             return self.refilter(cx);
         }
@@ -422,7 +427,7 @@ impl View for Traffic {
         let main = Rect { width: if side { area.width - 34 } else { area.width }, ..area };
         let inner =
             widget::pane(look, frame, main, &fmt::fit(&self.title(look), usize::from(main.width), look.ascii), true);
-        let strip = u16::from(!side && inner.height > 8);
+        let strip = u16::from(!side && !look.tiny && inner.height > 8);
         if strip == 1 {
             widget::lines(frame, Rect { height: 1, ..inner }, &[self.summary(look)]);
         }

@@ -324,6 +324,11 @@ impl Console {
     pub(super) fn status(&self, now: Stamp, dot: &str) -> String {
         let Some(exchange) = &self.exchange else { return "nothing sent yet".to_owned() };
         let mut parts = Vec::new();
+        match self.shown {
+            Shown::Tree => {}
+            Shown::Raw => parts.push("raw".to_owned()),
+            Shown::Compared => parts.push("compared".to_owned()),
+        }
         if let Some(tenant) = self.sent_as.as_ref().filter(|t| self.request.tenant.as_ref() != Some(t)) {
             parts.push(format!("as {tenant}"));
         }
@@ -350,11 +355,6 @@ impl Console {
         }
         if exchange.body_dropped > 0 {
             parts.push(format!("{} not kept", fmt::bytes(exchange.body_dropped)));
-        }
-        match self.shown {
-            Shown::Tree => {}
-            Shown::Raw => parts.push("raw".to_owned()),
-            Shown::Compared => parts.push("compared".to_owned()),
         }
         parts.join(dot)
     }

@@ -12,7 +12,7 @@ use crate::ui::fmt;
 use crate::ui::theme::Role;
 use crate::ui::widget::form::FormView;
 use crate::ui::widget::json_tree::clean;
-use crate::ui::widget::{self, form, json_tree, scroll};
+use crate::ui::widget::{self, form, json_tree, scroll, words};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -66,7 +66,7 @@ impl Console {
         match pane {
             Pane::Request => "Request".to_owned(),
             Pane::Response if self.exchange.is_none() || look.tiny => "Response".to_owned(),
-            Pane::Response => format!("Response {}", self.status(look.now, dot(look))),
+            Pane::Response => format!("Response {}", self.status(look.now, words::dot(look))),
             Pane::Wire => format!("Wire {}", self.exchange.as_ref().map_or(0, |e| e.wire.len())),
             Pane::History => format!("History {}", self.history.len()),
         }
@@ -79,15 +79,14 @@ impl Console {
             }
             None => "no customer yet".to_owned(),
         };
-        let rule = if look.ascii { "--" } else { "──" };
         match pane {
-            Pane::Request => format!("Request {rule} as {}", tenant()),
-            Pane::Response => format!("Response {rule} {}", self.status(look.now, dot(look))),
+            Pane::Request => words::title(look, "Request", &[format!("as {}", tenant())]),
+            Pane::Response => words::title(look, "Response", &[self.status(look.now, words::dot(look))]),
             Pane::Wire => {
-                let summary = self.exchange.as_ref().map(Exchange::wire_summary).unwrap_or_default();
-                format!("Wire {rule} {summary}")
+                let summary = self.exchange.as_ref().map(|e| e.wire_summary(words::dot(look))).unwrap_or_default();
+                words::title(look, "Wire", &[summary])
             }
-            Pane::History => format!("History {rule} {}", tenant()),
+            Pane::History => words::title(look, "History", &[tenant()]),
         }
     }
 
@@ -143,7 +142,7 @@ impl Console {
                 .map_or_else(|| (t.to_string(), None), |row| (row.def.name.clone(), Some(row.def.environment)))
         });
         let (name, environment) = tenant.unwrap_or_else(|| ("choose one (enter)".to_owned(), None));
-        let place = environment.map_or(String::new(), |e| format!("{}{}", dot(look), e.name()));
+        let place = environment.map_or(String::new(), |e| format!("{}{}", words::dot(look), e.name()));
         let item = |stop, label, value: String, role| Item { stop, label, value, role };
         let server = request.server.as_ref().map_or_else(|| "choose one (enter)".to_owned(), |s| self.server(look, s));
         let mark =
@@ -447,10 +446,6 @@ impl Console {
             }
         }
     }
-}
-
-fn dot(look: &Look) -> &'static str {
-    if look.ascii { " - " } else { " · " }
 }
 
 /// `injects customer_id, X-Customer-ID, _meta`.

@@ -6,7 +6,7 @@ use crate::ui::app::{Cx, Look, Token};
 use crate::ui::console::tree::Tree;
 use crate::ui::fmt;
 use crate::ui::theme::Role;
-use crate::ui::widget::{self, json_tree};
+use crate::ui::widget::{self, json_tree, words};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -116,7 +116,7 @@ impl Detail {
     }
 
     pub fn draw(&self, look: &Look, frame: &mut Frame, area: Rect) {
-        let inner = widget::pane(look, frame, area, &self.title(), true);
+        let inner = widget::pane(look, frame, area, &self.title(look), true);
         let mut lines = self.head(look);
         lines.push(self.tabs(look));
         let head = (lines.len() as u16).min(inner.height.saturating_sub(1));
@@ -124,7 +124,7 @@ impl Detail {
         let body = Rect { y: inner.y + head, height: inner.height - head, ..inner };
         self.height.set(usize::from(body.height));
         match (&self.answer, self.text(self.part), &self.tree.error) {
-            (None, ..) => widget::empty(look, frame, body, "asking …"),
+            (None, ..) => widget::empty(look, frame, body, "asking"),
             (Some(Err(why)), ..) => widget::empty(look, frame, body, why),
             (_, None, _) => widget::empty(
                 look,
@@ -140,17 +140,12 @@ impl Detail {
         }
     }
 
-    fn title(&self) -> String {
+    fn title(&self, look: &Look) -> String {
         match self.kept() {
             Some(kept) => {
                 let record = &kept.record;
-                format!(
-                    "{} ── {} · {} · {}",
-                    record.id,
-                    record.outcome,
-                    fmt::took(record.took_us),
-                    fmt::bytes(record.response_bytes)
-                )
+                let parts = [record.outcome.to_string(), fmt::took(record.took_us), fmt::bytes(record.response_bytes)];
+                words::title(look, &record.id.to_string(), &parts)
             }
             None => self.call.to_string(),
         }
