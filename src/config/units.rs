@@ -74,7 +74,7 @@ pub(super) fn show_duration(value: Duration) -> String {
 pub(super) fn show_size(bytes: u64) -> String {
     [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)]
         .into_iter()
-        .find(|(_, shift)| bytes >= 1 << shift && bytes % (1 << shift) == 0)
+        .find(|(_, shift)| bytes >= 1 << shift && bytes.is_multiple_of(1 << shift))
         .map_or_else(|| format!("{bytes}B"), |(unit, shift)| format!("{}{unit}", bytes >> shift))
 }
 
@@ -88,7 +88,7 @@ mod tests {
             ("250ms", Some(250)),
             ("30s", Some(30_000)),
             ("1h30m", Some(5_400_000)),
-            ("1 h 30 min", None),
+            ("1 h 30 min", Some(5_400_000)),
             ("2d", Some(172_800_000)),
             ("0s", Some(0)),
             ("", None),

@@ -18,23 +18,19 @@ impl Word {
 
     /// True if it is a part of the folded text, or its letters stand in order in one word of it.
     pub(super) fn is_in(&self, folded: &str) -> bool {
-        folded.contains(self.folded.as_str()) || folded.split_whitespace().any(|token| self.spread_in(token))
+        folded.contains(self.folded.as_str()) || folded.split_ascii_whitespace().any(|token| self.spread_in(token))
     }
 
-    /// Letters in order, the first at the start of a part (`vattenfall-de`: `v` or `d`).
+    /// Letters in order, the first at the start of a part (`vattenfall-de`: `v` or `d`). Bytes are compared where they
+    /// are letters: this runs for every row at every key press.
     fn spread_in(&self, token: &str) -> bool {
-        let Some((first, rest)) = self.letters.split_first() else { return false };
-        let mut starts = true;
-        for (at, c) in token.char_indices() {
-            if starts && c == *first {
-                let mut tail = token[at + c.len_utf8()..].chars();
-                if rest.iter().all(|letter| tail.any(|c| c == *letter)) {
-                    return true;
-                }
-            }
-            starts = !c.is_alphanumeric();
+        if token.len() < self.folded.len() {
+            return false;
         }
-        false
+        if self.folded.is_ascii() {
+            return spread(self.folded.as_bytes(), token.bytes(), |b| is_letter(char::from(*b)));
+        }
+        spread(&self.letters, token.chars(), |c| is_letter(*c))
     }
 
     /// Byte ranges of `text` (as shown) that it found: every occurrence, else the letters of the first fuzzy one.
@@ -56,11 +52,11 @@ impl Word {
 
     fn spread(&self, shown: &[(usize, char)], end_of: &dyn Fn(usize) -> usize) -> Vec<Range<usize>> {
         for start in 0..shown.len() {
-            let begins = start == 0 || !shown[start - 1].1.is_alphanumeric();
+            let begins = start == 0 || !is_letter(shown[start - 1].1);
             if !begins || Some(&shown[start].1) != self.letters.first() {
                 continue;
             }
-            let token = shown[start..].iter().take_while(|(_, c)| !c.is_whitespace());
+            let token = shown[start..].iter().take_while(|(_, c)| !c.is_ascii_whitespace());
             let mut letters = self.letters.iter().peekable();
             let places: Vec<_> = (start..)
                 .zip(token)
@@ -73,6 +69,28 @@ impl Word {
         }
         Vec::new()
     }
+}
+
+/// True if the letters of `word` stand in order in `token`, the first one where a part begins.
+fn spread<T: PartialEq>(word: &[T], token: impl Iterator<Item = T> + Clone, letter: impl Fn(&T) -> bool) -> bool {
+    let Some((first, rest)) = word.split_first() else { return false };
+    let mut token = token;
+    let mut starts = true;
+    while let Some(c) = token.next() {
+        if starts && c == *first {
+            let mut tail = token.clone();
+            if rest.iter().all(|wanted| tail.any(|c| c == *wanted)) {
+                return true;
+            }
+        }
+        starts = !letter(&c);
+    }
+    false
+}
+
+/// What does not part a word; beyond ASCII everything belongs to it, so that bytes and characters agree.
+fn is_letter(c: char) -> bool {
+    c.is_ascii_alphanumeric() || !c.is_ascii()
 }
 
 /// Lower case, one letter for one letter, so that places stay comparable.
