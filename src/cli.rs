@@ -6,6 +6,7 @@ mod args;
 mod arguments;
 mod call;
 mod check;
+mod detach;
 mod error;
 mod frame;
 mod get;
@@ -13,6 +14,8 @@ mod history;
 mod names;
 mod output;
 mod rows;
+mod screen;
+mod serve;
 mod session;
 mod status;
 mod stream;
@@ -28,9 +31,11 @@ use std::process::ExitCode;
 /// Runs the program.
 pub fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
-    // The helper process that cleans up after us: before anything else is set up.
-    if words.get(1).is_some_and(|word| word == crate::backend::reaper::WORD) {
-        return crate::backend::reaper::main();
+    // Helper processes, before anything else is set up: one cleans up after us, one brings us back from a stop.
+    match words.get(1).and_then(|word| word.to_str()) {
+        Some(crate::backend::reaper::WORD) => return crate::backend::reaper::main(),
+        Some(detach::WORD) => return detach::resume(words.get(2).and_then(|word| word.to_str())),
+        _ => {}
     }
     let (format, ended) = match Args::try_parse_from(&words) {
         Ok(args) => (args.global.output, run(args)),
@@ -46,11 +51,11 @@ fn run(args: Args) -> Result<Code, Error> {
         return Err(Error::usage("--view opens the screen and stands without a command"));
     }
     let Some(command) = args.command else {
-        return Err(Error::usage("no screen yet"));
+        return screen::run(global, args.view.as_deref());
     };
     use crate::model::Command as Do;
     match command {
-        Command::Serve => Err(Error::usage("no serve yet")),
+        Command::Serve => serve::run(global),
         Command::Check { file } => check::run(global, file),
         Command::Paths => status::paths(global),
         Command::Status { target } => status::run(global, target.as_deref()),

@@ -27,6 +27,7 @@ pub mod lock;
 pub mod logs;
 pub mod peer;
 pub mod plan;
+pub mod owner;
 mod platform;
 mod sampling;
 mod secrets;

@@ -1,14 +1,16 @@
 //! How anything that went wrong leaves the program: an exit code, a sentence, and what to do next.
 
-use crate::backend::BackendError;
 use crate::config::Problem;
+use crate::control::StartError;
 use crate::control::client::AttachError;
 use crate::control::lock::LockError;
+use crate::control::owner::OwnError;
 use crate::control::server::BindError;
 use crate::control::wire::WireError;
 use crate::model::filter::FilterError;
 use crate::model::{Outcome, Refusal};
 use crate::store::StoreError;
+use crate::ui;
 use serde::Serialize;
 use std::fmt;
 use std::io;
@@ -158,15 +160,37 @@ impl From<BindError> for Error {
     }
 }
 
-impl From<StoreError> for Error {
-    fn from(error: StoreError) -> Self {
-        Self::new(Code::Failed, "store", error.to_string())
+impl From<OwnError> for Error {
+    fn from(error: OwnError) -> Self {
+        match error {
+            OwnError::Lock(error) => error.into(),
+            OwnError::Start(error) => error.into(),
+            OwnError::Bind(error) => error.into(),
+            OwnError::Attach(error) => error.into(),
+            OwnError::ServeOnly => Self::no_owner(error.to_string()),
+            OwnError::Program(_) => Self::failed(error.to_string()),
+        }
     }
 }
 
-impl From<BackendError> for Error {
-    fn from(error: BackendError) -> Self {
-        Self::failed(error.to_string())
+impl From<StartError> for Error {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Store(error) => error.into(),
+            StartError::Folder { .. } => Self::failed(error.to_string()).help("`mcpdeck paths` names the folders"),
+        }
+    }
+}
+
+impl From<ui::Error> for Error {
+    fn from(error: ui::Error) -> Self {
+        Self::new(Code::Failed, "screen", error.to_string())
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Self::new(Code::Failed, "store", error.to_string())
     }
 }
 

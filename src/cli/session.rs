@@ -2,15 +2,18 @@
 
 use super::args::{Global, Output};
 use super::error::{Error, config_error};
+use super::{output, serve};
 use crate::config::{self, Config, LoadOptions};
-use crate::control::client::{self, AttachError};
-use crate::control::lock::{self, Purpose};
+use crate::control::client::AttachError;
+use crate::control::lock::Purpose;
+use crate::control::logs::Logs;
+use crate::control::owner::{self, Found, Owner};
 use crate::control::{Handle, Link, peer};
 use crate::model::message::Face;
 use crate::model::{Answer, Operator, Query, Snapshot};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long an owner that is just starting, or another command's moment, is waited for.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -31,6 +34,8 @@ pub struct Session {
     /// Acts are refused here, whatever the owner allows.
     pub read_only: bool,
     runtime: tokio::runtime::Runtime,
+    /// The platform of our own, if nobody owned it.
+    moment: Option<Owner>,
 }
 
 /// Where the layers of the configuration come from.
@@ -56,25 +61,29 @@ pub fn operator() -> Operator {
 impl Session {
     /// Attaches to the owner; with none, what `need` says.
     pub fn open(global: &Global, need: Need) -> Result<Self, Error> {
-        let config = load(global)?;
-        match Self::attach(&config, global.output)? {
-            Ok(session) => Ok(session),
-            Err(AttachError::NoOwner { .. }) if need == Need::Any => Self::moment(config, global.output),
-            Err(AttachError::NoOwner { path, .. }) => Err(no_owner(&path)),
-            Err(error) => Err(error.into()),
+        let config = Arc::new(load(global)?);
+        if need == Need::Owner {
+            return Ok(Self::attach(&config, global.output)??);
         }
+        let runtime = serve::runtime()?;
+        let found = runtime.block_on(owner::open_or_attach(&config, Face::Cli, Purpose::Moment, &Logs::new()))?;
+        let (handle, moment) = match found {
+            Found::Attached(handle) => (handle, None),
+            Found::Owner(owner) => (owner.handle(), Some(*owner)),
+        };
+        if let Some(owner) = &moment {
+            runtime.block_on(owner.ready())?;
+        }
+        let (output, read_only) = (global.output, config.platform.read_only);
+        Ok(Self { handle, output, read_only, runtime, moment })
     }
 
     /// Attaches to a running owner, waiting for one that is just starting; the inner error if there is none.
     pub fn attach(config: &Config, output: Output) -> Result<Result<Self, AttachError>, Error> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        let attached = attach(&config.paths.socket, &runtime);
-        Ok(attached.map(|handle| Self { handle, output, read_only: config.platform.read_only, runtime }))
-    }
-
-    /// A platform of our own, for as long as this command runs.
-    fn moment(config: Config, _output: Output) -> Result<Self, Error> {
-        Err(no_owner(&config.paths.socket))
+        let attached = runtime.block_on(owner::attach(&config.paths.socket, Face::Cli));
+        let read_only = config.platform.read_only;
+        Ok(attached.map(|handle| Self { handle, output, read_only, runtime, moment: None }))
     }
 
     /// The newest snapshot.
@@ -110,23 +119,13 @@ impl Session {
     }
 }
 
-fn attach(socket: &Path, runtime: &tokio::runtime::Runtime) -> Result<Handle, AttachError> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        match runtime.block_on(client::attach(socket, Face::Cli, runtime.handle())) {
-            Ok(handle) => return Ok(handle),
-            Err(error) if !error.passes() || Instant::now() > deadline => return Err(error),
-            Err(error @ AttachError::NoOwner { .. }) if !owner_is_starting(socket) => return Err(error),
-            Err(_) => std::thread::sleep(Duration::from_millis(20)),
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(owner) = self.moment.take() {
+            let left = self.runtime.block_on(owner.stop(serve::STOP));
+            if !left.is_empty() {
+                output::note(&format!("did not end in time: {}", left.join(", ")));
+            }
         }
     }
-}
-
-/// Somebody holds the lock for good, and its socket is not there yet.
-fn owner_is_starting(socket: &Path) -> bool {
-    lock::holder(socket).is_some_and(|holder| holder.purpose == Purpose::Own)
-}
-
-fn no_owner(socket: &Path) -> Error {
-    Error::no_owner(format!("nobody owns the platform at {}", socket.display()))
 }

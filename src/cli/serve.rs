@@ -1,0 +1,132 @@
+//! `serve`, and the life of an owner without a screen.
+
+use super::args::{Global, Output};
+use super::error::{Code, Error};
+use super::output::{json_line, note, print};
+use super::session;
+use crate::config::Config;
+use crate::control::lock::Purpose;
+use crate::control::logs::Logs;
+use crate::control::owner::Owner;
+use serde::Serialize;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
+
+/// Everything is stopped within this, or killed.
+pub const STOP: Duration = Duration::from_secs(15);
+
+/// Runs `serve` until it is told to stop.
+pub fn run(global: &Global) -> Result<Code, Error> {
+    let config = Arc::new(session::load(global)?);
+    let logs = start_log(&config, true)?;
+    let runtime = runtime()?;
+    // From here on: a signal that comes during the start is one that ends it.
+    let signals = runtime.block_on(async { Signals::new() })?;
+    let owner = Owner::start(config.clone(), Purpose::Own, logs, runtime.handle())?;
+    if let Err(error) = runtime.block_on(owner.ready()) {
+        runtime.block_on(owner.stop(STOP));
+        return Err(error.into());
+    }
+    tell_ready(global.output, &config)?;
+    runtime.block_on(until_told(owner, signals))
+}
+
+#[derive(Serialize)]
+struct Ready<'a> {
+    ready: bool,
+    platform: &'a str,
+    pid: u32,
+    socket: String,
+}
+
+/// The one line of `serve` on standard output.
+fn tell_ready(format: Output, config: &Config) -> Result<(), Error> {
+    let ready = Ready {
+        ready: true,
+        platform: &config.platform.name,
+        pid: std::process::id(),
+        socket: config.paths.socket.display().to_string(),
+    };
+    match format {
+        Output::Json => print(&json_line(&ready)?),
+        Output::Table => print(&format!("ready: {} (pid {}) at {}\n", ready.platform, ready.pid, ready.socket)),
+    }
+}
+
+/// A runtime for an owner.
+pub fn runtime() -> Result<Runtime, Error> {
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    Ok(builder.worker_threads(cores.clamp(2, 8)).thread_name("mcpdeck").enable_all().build()?)
+}
+
+/// mcpdeck's own log: kept for the Logs view, and on standard error where nobody draws.
+pub fn start_log(config: &Config, stderr: bool) -> Result<Arc<Logs>, Error> {
+    let logs = Logs::new();
+    let filter = |text: &str| {
+        EnvFilter::try_new(text).map_err(|e| {
+            Error::new(Code::Config, "config", format!("log = \"{text}\": {e}"))
+                .help("a level (error, warn, info, debug, trace), or target=level pairs with commas")
+        })
+    };
+    let lines = stderr.then(|| tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false));
+    let all = logs.layer().and_then(lines).with_filter(filter(&config.log)?);
+    // Fails only where a test has set another one before.
+    let _ = tracing_subscriber::registry().with(all).try_init();
+    Ok(logs)
+}
+
+/// The signals that matter to an owner.
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    /// Never ends an owner without a screen; caught so that it does not by default.
+    _hangup: Signal,
+}
+
+impl Signals {
+    /// Call it inside the runtime.
+    pub fn new() -> Result<Self, Error> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            _hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn any(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Serves until a signal or the shutdown command, then stops everything.
+pub async fn until_told(owner: Owner, mut signals: Signals) -> Result<Code, Error> {
+    tokio::select! {
+        () = signals.any() => {}
+        () = owner.asked_to_stop() => {}
+    }
+    stop(owner, signals, STOP).await
+}
+
+/// Stops everything in order; a second signal ends the process at once, and its helper kills what it started.
+pub async fn stop(owner: Owner, mut signals: Signals, deadline: Duration) -> Result<Code, Error> {
+    let left = tokio::select! {
+        left = owner.stop(deadline) => left,
+        () = signals.any() => {
+            note("killed while stopping; what was started is killed, too");
+            std::process::exit(Code::Failed as i32);
+        }
+    };
+    match left.is_empty() {
+        true => Ok(Code::Ok),
+        false => Err(Error::failed(format!("did not end in time: {}", left.join(", ")))),
+    }
+}
