@@ -2,7 +2,7 @@
 
 use super::act;
 use super::args::{Global, Output, Toggle};
-use super::error::{Code, Error, shell_word};
+use super::error::{Code, Error};
 use super::names;
 use super::output::{json, print};
 use super::session::{self, Session};
@@ -12,7 +12,7 @@ use crate::control::lock::{self, Purpose};
 use crate::model::instance::Mark;
 use crate::model::message::JournalEntry;
 use crate::model::near::nearest;
-use crate::model::{Command, Environment, ServerId, Stamp, TenantDef, TenantId};
+use crate::model::{Command, Environment, Refusal, ServerId, Stamp, TenantDef, TenantId};
 use crate::store::{self, Store};
 use serde::Serialize;
 use std::sync::Arc;
@@ -103,14 +103,14 @@ fn may_change(
 ) -> Result<(), Error> {
     if config.platform.read_only || tenant.read_only {
         let whom = if tenant.read_only { format!("tenant {}", tenant.id) } else { "the platform".to_owned() };
-        return Err(Error::new(Code::Refused, "read_only", format!("read-only: {whom} is read-only")));
+        return Err(Refusal::ReadOnly(format!("{whom} takes no acts")).into());
     }
-    let typed = args.how.confirm.as_deref();
-    let confirmed = typed == Some(server.as_str()) || typed.is_some_and(|name| tenant.answers_to(name));
-    if change != Change::Enable && tenant.environment == Environment::Production && !confirmed {
-        let message = format!("{} {server} for {} in production needs --confirm {server}", verb(change), tenant.id);
-        return Err(Error::new(Code::Refused, "needs_confirm", message)
-            .help(format!("if you mean it, add --confirm {}", shell_word(server.as_str()))));
+    let in_file = tenant.enabled.get(server).copied().unwrap_or(false);
+    let takes_away = change == Change::Disable || (change == Change::Revert && !in_file);
+    let confirmed = args.how.confirm.as_deref() == Some(tenant.id.as_str());
+    if takes_away && tenant.environment == Environment::Production && !confirmed {
+        let what = format!("{} {server} {}", verb(change), tenant.id);
+        return Err(Refusal::NeedsConfirm { what, name: tenant.id.to_string() }.into());
     }
     Ok(())
 }
