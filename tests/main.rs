@@ -3,6 +3,7 @@
 mod architecture;
 mod attach;
 mod backend_contract;
+mod cli;
 mod builtin;
 mod config;
 mod router;
