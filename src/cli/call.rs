@@ -7,7 +7,7 @@ use super::output::{self, json, note, plain, print};
 use super::session::{self, Need, Session};
 use super::{names, stream};
 use crate::model::call::Origin;
-use crate::model::message::{Answer, CallEvent, ConsoleCall};
+use crate::model::message::{Answer, CallEvent, ConsoleCall, Preview};
 use crate::model::{CallRecord, Chunk, Era, Feed, Query, Refusal, ServerId, Snapshot, TenantId};
 use serde::Serialize;
 use serde_json::{Value, value::RawValue};
@@ -44,16 +44,46 @@ pub fn run(global: &Global, args: &Args) -> Result<Code, Error> {
     send(&session, call, args.wire)
 }
 
-/// Read-only here means tools that are marked read-only, whatever the owner allows.
+/// The owner guards itself, too; asked before, its refusals are told with their reason and their way out.
 fn must_be_allowed(session: &Session, call: &ConsoleCall) -> Result<(), Error> {
-    let acts = call.method.as_deref().is_none_or(|method| method == "tools/call");
-    if !session.read_only || !acts {
+    if call.method.as_deref().is_some_and(|method| method != "tools/call") {
         return Ok(());
     }
-    match session.ask(Query::Preview(call.clone()))? {
-        Answer::Preview(preview) if preview.read_only_tool => Ok(()),
-        _ => Err(Refusal::ReadOnly("this command line only calls tools that are marked read-only".into()).into()),
+    let state = session.state();
+    let tenant_read_only = state.tenant(call.tenant.as_str()).is_some_and(|t| t.def.read_only);
+    let read_only = [
+        (session.read_only, "this command line".to_owned()),
+        (state.platform.read_only, format!("the platform {}", state.platform.name)),
+        (tenant_read_only, format!("the tenant {}", call.tenant)),
+    ];
+    let whom = read_only.into_iter().find(|(set, _)| *set).map(|(_, whom)| whom);
+    let preview = preview(session, call)?;
+    let unconfirmed = preview.confirm.filter(|name| call.confirm.as_ref() != Some(name));
+    if (whom.is_none() && unconfirmed.is_none()) || reads_only(session, call, preview.read_only_tool)? {
+        return Ok(());
     }
+    let tool = format!("a tool of {} that is not marked read-only", call.server);
+    Err(match (whom, unconfirmed) {
+        (Some(whom), _) => Refusal::ReadOnly(format!("{whom} takes no call of {tool}")).into(),
+        (None, Some(name)) => Refusal::NeedsConfirm { what: format!("a call of {tool}"), name }.into(),
+        (None, None) => return Ok(()),
+    })
+}
+
+fn preview(session: &Session, call: &ConsoleCall) -> Result<Preview, Error> {
+    match session.ask(Query::Preview(call.clone()))? {
+        Answer::Preview(preview) => Ok(preview),
+        _ => Err(super::get::odd_answer()),
+    }
+}
+
+/// True if the tool is marked read-only; a server that never listed its tools is asked for them first.
+fn reads_only(session: &Session, call: &ConsoleCall, known: bool) -> Result<bool, Error> {
+    if known {
+        return Ok(true);
+    }
+    session.ask(Query::Catalog { tenant: call.tenant.clone(), server: call.server.clone(), wake: true })?;
+    Ok(preview(session, call)?.read_only_tool)
 }
 
 fn read_stdin() -> Result<String, Error> {

@@ -115,6 +115,8 @@ pub struct Actor {
     rate_history: Vec<f32>,
     rate_pushed: Stamp,
     replan: bool,
+    /// What the store remembers was taken in.
+    loaded: bool,
     next_tick: Option<Instant>,
     next_publish: Option<Instant>,
     last_publish: Option<Instant>,
@@ -148,6 +150,7 @@ impl Actor {
             rate_history: Vec::new(),
             rate_pushed: Stamp::default(),
             replan: true,
+            loaded: false,
             next_tick: None,
             next_publish: None,
             last_publish: None,
@@ -248,6 +251,9 @@ impl Actor {
             },
         );
         self.deck.picture.set(next);
+        if self.loaded {
+            self.deck.serving.cancel();
+        }
         match quiet {
             Some(quiet) if quiet < WARM => self.publish_within(TICK),
             Some(quiet) if quiet < COLD => self.publish_within(10 * TICK),
@@ -292,6 +298,7 @@ impl Actor {
 
     /// From here the router knows who may use what, and what starts by itself starts.
     fn loaded(&mut self, loaded: Loaded) {
+        self.loaded = true;
         self.plan = Plan::new(&self.deck.config, loaded.enablement);
         self.fleet.hints = loaded.hints.into_iter().collect();
         self.fleet.follow(&self.plan);

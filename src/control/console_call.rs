@@ -38,8 +38,10 @@ fn read_only(snapshot: &Snapshot, call: &ConsoleCall) -> Option<String> {
 
 /// The name to type before a call that may change something is sent.
 fn confirmation(snapshot: &Snapshot, call: &ConsoleCall) -> Option<String> {
-    let tenant = snapshot.tenant(call.tenant.as_str()).map(|t| t.def.environment);
-    let server = snapshot.server(call.server.as_str()).map(|s| s.environment);
+    let row = snapshot.tenant(call.tenant.as_str());
+    // The instance that serves the call, not its server: a lab's own instance is no production one.
+    let instance = row.and_then(|t| t.cell(&call.server)?.instance.as_ref()).and_then(|key| snapshot.instance(key));
+    let (tenant, server) = (row.map(|t| t.def.environment), instance.map(|i| i.environment));
     (tenant.max(server) == Some(Environment::Production)).then(|| call.tenant.to_string())
 }
 

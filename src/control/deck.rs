@@ -48,6 +48,8 @@ pub struct Deck {
     pub example: watch::Sender<bool>,
     /// An operator asked for the end of the owner.
     pub asked: CancellationToken,
+    /// The router serves, and the picture shows what the store remembers.
+    pub serving: CancellationToken,
     /// When a shutdown wants every instance gone.
     pub stop_by: OnceLock<Instant>,
 }

@@ -93,6 +93,7 @@ pub fn start(config: Arc<Config>, options: StartOptions) -> Result<Platform, Sta
         closing: CancellationToken::new(),
         stop: CancellationToken::new(),
         asked: CancellationToken::new(),
+        serving: CancellationToken::new(),
         example: watch::Sender::new(example),
         stop_by: OnceLock::new(),
         router,
@@ -124,14 +125,21 @@ impl Platform {
     /// Waits until the store is open and the router serves; the error if that cannot be.
     pub async fn ready(&self) -> Result<(), StartError> {
         self.deck.store.get().await?;
-        // The actor has taken what the store remembers when the picture follows it.
         let mut revisions = self.deck.picture.revisions();
-        while self.deck.picture.get().revision < 2 {
-            if revisions.changed().await.is_err() {
-                return Err(StartError::Store(StoreError::Closed));
+        loop {
+            tokio::select! {
+                biased;
+                () = self.deck.serving.cancelled() => return Ok(()),
+                changed = revisions.changed() => {
+                    let path = self.deck.config.store.path.display().to_string();
+                    match self.deck.store.trouble() {
+                        Some((reason, _)) => return Err(StoreError::Io { path, reason }.into()),
+                        None if changed.is_err() => return Err(StoreError::Closed.into()),
+                        None => {}
+                    }
+                }
             }
         }
-        Ok(())
     }
 
     /// Waits until an operator gives the shutdown command.
