@@ -2,16 +2,13 @@
 //! Imports `model` and `config` only.
 
 mod audit;
-mod prune;
-mod read;
 pub mod rotate;
-mod schema;
 pub mod sqlite;
-mod write;
 
 use crate::model::instance::Mark;
 use crate::model::message::{Event, HistoryEntry, JournalEntry, MetricRow};
 use crate::model::{CallRecord, InstanceKey, ServerId, Stamp, TenantId};
+use std::io::ErrorKind;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -117,4 +114,18 @@ impl MarkKind {
 /// while another program holds a lock (250 ms at most). The path `:memory:` means a store that ends with the process.
 pub fn open(config: &crate::config::StoreConfig) -> Result<Arc<dyn Store>, StoreError> {
     Ok(Arc::new(sqlite::SqliteStore::open(config)?))
+}
+
+const ELSEWHERE: &str = "make the file and its folder writable, or name another with `[store] url`";
+
+/// What a file error says, and what to do about it.
+fn advice(error: &std::io::Error) -> String {
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => format!("{error}; free some space"),
+        ErrorKind::PermissionDenied
+        | ErrorKind::ReadOnlyFilesystem
+        | ErrorKind::AlreadyExists
+        | ErrorKind::NotADirectory => format!("{error}; {ELSEWHERE}"),
+        _ => error.to_string(),
+    }
 }

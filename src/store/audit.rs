@@ -1,7 +1,7 @@
 //! The audit file: every call as one line of JSON, appended and rotated. Imports `model` only.
 
 use super::rotate::RotatedFile;
-use super::{StoreError, schema};
+use super::{StoreError, advice};
 use crate::model::CallRecord;
 use serde::Serialize;
 use std::io;
@@ -54,7 +54,7 @@ impl Audit {
 }
 
 fn failed(path: &Path, error: &io::Error) -> StoreError {
-    StoreError::Io { path: path.display().to_string(), reason: schema::advice(error) }
+    StoreError::Io { path: path.display().to_string(), reason: advice(error) }
 }
 
 /// `2026-07-28T09:30:00.123Z`; the bare number if the clock was absurd.

@@ -1,17 +1,22 @@
 //! The store in one SQLite file. A thread of its own does everything in the order of asking; writes that wait together
 //! are committed together, and each is acknowledged only after the commit. Imports `model` and `config` only.
 
+mod prune;
+mod read;
+mod schema;
+mod write;
+
 use super::audit::Audit;
-use super::read::Read;
-use super::write::{Write, Writer};
-use super::{Enablement, Fut, MarkKind, Marked, Store, StoreError, schema};
+use super::{Enablement, Fut, MarkKind, Marked, Store, StoreError};
 use crate::config::StoreConfig;
 use crate::model::instance::Mark;
 use crate::model::message::{Event, HistoryEntry, JournalEntry, MetricRow};
 use crate::model::{CallRecord, Era, InstanceKey, ServerId, Stamp, TenantId};
+use read::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
+use write::{Write, Writer};
 
 /// Jobs that may wait; the next one's future waits for a place.
 const QUEUE: usize = 1024;

@@ -1,4 +1,4 @@
--- Times are milliseconds since 1970 (UTC). Bounded tables are pruned by src/store/prune.rs.
+-- Times are milliseconds since 1970 (UTC). Bounded tables are pruned by src/store/sqlite/prune.rs.
 
 CREATE TABLE enablement (
     server TEXT NOT NULL,

@@ -1,7 +1,7 @@
 //! Opens the database file: is it one, is it ours, is its schema the one we know. Nothing that looks wrong is ever
 //! changed. Imports nothing of ours but the store's error.
 
-use super::StoreError;
+use crate::store::{ELSEWHERE, StoreError, advice};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 pub const IN_MEMORY: &str = ":memory:";
 
 /// Numbered from 1; `user_version` is the number of the last one applied.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_initial.sql")];
+const MIGRATIONS: [&str; 1] = [include_str!("../migrations/0001_initial.sql")];
 
 /// `application_id` of our files: "mdck".
 const APPLICATION_ID: i32 = 0x6d64_636b;
@@ -158,20 +158,6 @@ pub fn translate(path: &Path, error: rusqlite::Error) -> StoreError {
         Some(_) => StoreError::Io { path, reason },
         // No code: a value that does not read back as what we wrote.
         None => StoreError::Corrupt { path, reason },
-    }
-}
-
-const ELSEWHERE: &str = "make the file and its folder writable, or name another with `[store] url`";
-
-/// What a file error says, and what to do about it.
-pub fn advice(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => format!("{error}; free some space"),
-        io::ErrorKind::PermissionDenied
-        | io::ErrorKind::ReadOnlyFilesystem
-        | io::ErrorKind::AlreadyExists
-        | io::ErrorKind::NotADirectory => format!("{error}; {ELSEWHERE}"),
-        _ => error.to_string(),
     }
 }
 

@@ -1,10 +1,10 @@
 //! Every question, as SQL. Imports `model` only.
 
-use super::sqlite::Reply;
-use super::{Enablement, MarkKind, Marked, prune, schema};
+use super::{Reply, prune, schema};
 use crate::model::instance::Mark;
 use crate::model::message::{Event, EventKind, HistoryEntry, JournalEntry, Level, MetricRow, Operator};
 use crate::model::{CallId, CallRecord, Era, ServerId, Stamp, TenantId};
+use crate::store::{Enablement, MarkKind, Marked};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, Type, ValueRef};
 use rusqlite::{Connection, Params, Row, params};
 use serde::de::value::{Error as WordError, StrDeserializer};

@@ -1,11 +1,11 @@
 //! Every write, as SQL. Imports `model` only.
 
-use super::audit::Audit;
 use super::prune::{self, PerTenant, minute_of};
-use super::{MarkKind, StoreError};
 use crate::model::instance::Mark;
 use crate::model::message::{Event, Face, HistoryEntry, JournalEntry};
 use crate::model::{CallRecord, Era, InstanceKey, ServerId, TenantId};
+use crate::store::audit::Audit;
+use crate::store::{MarkKind, StoreError};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::collections::HashMap;
 use std::sync::Arc;
