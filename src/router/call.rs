@@ -4,10 +4,11 @@ use super::context::ArgumentType;
 use super::flight::{Flight, Plan};
 use super::gate::{Entry, Pass};
 use super::ledger::{End, Ledger};
-use super::lists::View;
+use super::lists::{ToolFacts, View};
 use super::message::{Dressing, Kind, Message};
 use super::mirror;
 use super::outcome::{self, Stop};
+use super::redact;
 use super::slot::{Link, Slot};
 use super::table::{NoRoute, Route};
 use super::upstream::{Answer, Ask, Expects};
@@ -124,18 +125,19 @@ impl Trip<'_> {
         if let Some(end) = self.answer_here(&link) {
             return end;
         }
+        link.prepare(era).await?;
         let view = self.view_if_needed(slot, &link).await?;
         self.check_read_only(view.as_deref())?;
-        let ask = self.ask(&link, era, view.as_deref())?;
-        ledger.sent = Bytes::copy_from_slice(&ask.body);
-        self.tell_wire(true, &ask.body);
-        let asked = Instant::now();
+        let tool = self.message.name.as_deref().and_then(|name| view.as_deref()?.facts.get(name));
+        let ask = self.ask(&link, era, tool)?;
         let expects = ask.expects;
+        ledger.asked(&ask.body);
+        self.tell_wire(true, &ask.body, &link, tool);
         let answer = link.upstream.ask(ask).await;
-        ledger.upstream_us = asked.elapsed().as_micros() as u64;
+        ledger.answered();
         let answer = answer?;
         slot.touch_finished();
-        self.tell_wire(false, &answer.line);
+        self.tell_wire(false, &answer.line, &link, tool);
         Ok(self.end(answer, expects))
     }
 
@@ -246,11 +248,10 @@ impl Trip<'_> {
         }
     }
 
-    fn ask(&self, link: &Link, era: Era, view: Option<&View>) -> Result<Ask<'_>, Stop> {
+    fn ask(&self, link: &Link, era: Era, tool: Option<&ToolFacts>) -> Result<Ask<'_>, Stop> {
         let injection = self.route.injection().map_err(Stop::refused)?;
         let id = link.upstream.next_id();
         let dressing = Dressing { id, era, injection, progress: self.flight.events.is_some() };
-        let tool = self.message.name.as_deref().and_then(|name| view?.facts.get(name));
         let type_of = |name: &str| tool.map_or(ArgumentType::Text, |t| t.argument_type(name));
         let body = self.message.dress(&dressing, type_of)?;
         let mut headers = injection.headers.clone();
@@ -294,8 +295,12 @@ impl Trip<'_> {
         End { outcome, error, body }
     }
 
-    fn tell_wire(&self, sent: bool, bytes: &[u8]) {
-        self.flight.tell(|| CallEvent::Wire { at: Stamp::now(), sent, text: super::redact::shown(bytes, &[], &[]).0 });
+    fn tell_wire(&self, sent: bool, bytes: &[u8], link: &Link, tool: Option<&ToolFacts>) {
+        self.flight.tell(|| {
+            let names = tool.map(ToolFacts::secret_arguments).unwrap_or_default();
+            let (text, _) = redact::shown(bytes, &names, &link.secrets());
+            CallEvent::Wire { at: Stamp::now(), sent, text }
+        });
     }
 }
 

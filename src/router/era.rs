@@ -78,18 +78,18 @@ pub fn own_ask<'a>(upstream: &Upstream, era: Era, method: &'a str, more: &str) -
 
 /// Finds out the era and shakes hands.
 pub async fn greet(upstream: &Upstream, options: &OpenOptions) -> Result<Greeting, OpenError> {
-    let until = Instant::now() + options.timeout;
+    let began = Instant::now();
     match (options.era, options.hint) {
-        (EraChoice::Legacy, _) => initialize(upstream, until).await,
+        (EraChoice::Legacy, _) => initialize(upstream, options.timeout).await,
         (EraChoice::Modern, _) => insist_modern(upstream, options).await,
-        (EraChoice::Auto, Some(Era::Legacy)) => match initialize(upstream, until).await {
+        (EraChoice::Auto, Some(Era::Legacy)) => match initialize(upstream, options.timeout).await {
             // The server was exchanged for a newer one.
             Err(OpenError::Protocol(error)) => discover(upstream, options).await?.ok_or(OpenError::Protocol(error)),
             done => done,
         },
         (EraChoice::Auto, _) => match discover(upstream, options).await? {
             Some(greeting) => Ok(greeting),
-            None => initialize(upstream, until).await,
+            None => initialize(upstream, options.timeout.saturating_sub(began.elapsed())).await,
         },
     }
 }
@@ -193,14 +193,12 @@ struct Initialized<'a> {
 }
 
 /// The legacy handshake.
-async fn initialize(upstream: &Upstream, until: Instant) -> Result<Greeting, OpenError> {
-    let left = until.saturating_duration_since(Instant::now());
-    let greeting = within(left, "initialize", ask_initialize(upstream)).await??;
+pub async fn initialize(upstream: &Upstream, limit: Duration) -> Result<Greeting, OpenError> {
+    let greeting = within(limit, "initialize", ask_initialize(upstream)).await??;
     let mut done = own_ask(upstream, Era::Legacy, "notifications/initialized", "");
     done.body = wire::notification("notifications/initialized", "{}").into_bytes();
     done.expects = Expects::Nothing;
-    let left = until.saturating_duration_since(Instant::now());
-    within(left, "notifications/initialized", upstream.ask(done)).await?.map_err(open_error)?;
+    within(limit, "notifications/initialized", upstream.ask(done)).await?.map_err(open_error)?;
     Ok(greeting)
 }
 

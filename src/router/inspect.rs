@@ -8,7 +8,7 @@ use super::lists::View;
 use super::message::{Dressing, Message};
 use super::payload::Payload;
 use super::redact;
-use super::slot::Slot;
+use super::slot::{Link, Slot};
 use super::table::Route;
 use super::{CallBody, Demand};
 use crate::model::call::CallDetail;
@@ -142,7 +142,7 @@ pub fn detail(router: &Router, id: CallId) -> Option<CallDetail> {
     let slot = record.instance.as_ref().and_then(|key| router.slots.get(key));
     let names = slot.as_ref().map(|s| secret_names(s, &payload)).unwrap_or_default();
     let link = slot.and_then(|s| s.link.load_full());
-    let values: Vec<&str> = link.iter().flat_map(|l| l.secrets.iter().map(|s| s.expose())).collect();
+    let values: Vec<&str> = link.as_deref().map(Link::secrets).unwrap_or_default();
     let mut notes = Vec::new();
     let mut show = |side: &str, bytes: &[u8]| {
         let (text, said) = redact::shown(bytes, &names, &values);

@@ -3,6 +3,7 @@
 
 use super::flight::Flight;
 use super::outcome::first_line;
+use super::redact::CUT_BYTES;
 use super::{CallReply, Router};
 use crate::model::tenant::AuditPolicy;
 use crate::model::{CallRecord, Era, Outcome};
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::time::Instant;
 
 /// A tenant's call waits so long for room in the queue of records, then the record is lost and counted.
 const BLOCK: Duration = Duration::from_secs(5);
@@ -20,10 +22,11 @@ pub struct Ledger<'a> {
     pub flight: Arc<Flight>,
     pub audit: AuditPolicy,
     pub wake_us: u64,
-    pub upstream_us: u64,
+    asked: Option<Instant>,
+    upstream: Option<Duration>,
     pub era: Option<Era>,
-    pub request: Bytes,
-    pub sent: Bytes,
+    request: Bytes,
+    sent: Bytes,
     closed: bool,
 }
 
@@ -42,12 +45,24 @@ impl<'a> Ledger<'a> {
             flight,
             audit: AuditPolicy::default(),
             wake_us: 0,
-            upstream_us: 0,
+            asked: None,
+            upstream: None,
             era: None,
             request,
             sent: Bytes::new(),
             closed: false,
         }
+    }
+
+    /// The message goes upstream now.
+    pub fn asked(&mut self, message: &[u8]) {
+        self.asked = Some(Instant::now());
+        self.sent = Bytes::copy_from_slice(&message[..message.len().min(CUT_BYTES + 1)]);
+    }
+
+    /// Upstream answered, or failed.
+    pub fn answered(&mut self) {
+        self.upstream = self.asked.map(|at| at.elapsed());
     }
 
     /// Records the end and makes the reply of it.
@@ -74,6 +89,8 @@ impl<'a> Ledger<'a> {
 
     fn record(&self, end: &End) -> Arc<CallRecord> {
         let flight = &self.flight;
+        // Given up while upstream was at it: all the time since counts.
+        let upstream = self.upstream.or_else(|| self.asked.map(|at| at.elapsed()));
         Arc::new(CallRecord {
             id: flight.id,
             at: flight.at,
@@ -85,7 +102,7 @@ impl<'a> Ledger<'a> {
             outcome: end.outcome,
             took_us: flight.began.elapsed().as_micros().try_into().unwrap_or(u64::MAX),
             wake_us: self.wake_us,
-            upstream_us: self.upstream_us,
+            upstream_us: upstream.unwrap_or_default().as_micros().try_into().unwrap_or(u64::MAX),
             request_bytes: self.request.len() as u64,
             response_bytes: end.body.len() as u64,
             era: self.era,

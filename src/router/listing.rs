@@ -2,7 +2,7 @@
 
 use super::context::Injection;
 use super::era;
-use super::lists::{View, facts};
+use super::lists::{View, facts, without_bad_mirrors};
 use super::slot::{Link, Slot};
 use super::table::Route;
 use super::upstream::{Ask, Expects};
@@ -152,7 +152,10 @@ impl Router {
 async fn ask_all(asker: &Asker<'_>, generation: u64) -> Result<View, String> {
     let offers = asker.link.offers;
     let empty = || List { items: "[]".to_owned(), count: 0, ttl: None };
-    let tools = if offers.tools { asker.list(TOOLS).await? } else { empty() };
+    let mut tools = if offers.tools { asker.list(TOOLS).await? } else { empty() };
+    if asker.link.opened.era == Era::Modern && asker.link.upstream.is_http() {
+        tools.items = without_bad_mirrors(tools.items);
+    }
     // What a server says it has and then fails to list is shown as missing; only tools are needed for calls.
     let optional = async |has: bool, what| match has {
         true => asker.list(what).await.unwrap_or_else(|_| empty()),

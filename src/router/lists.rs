@@ -163,6 +163,20 @@ impl ToolFacts {
     }
 }
 
+/// `tools` without those whose `x-mcp-header` breaks the rules: a client must not offer them over modern HTTP.
+pub fn without_bad_mirrors(tools: String) -> String {
+    if !tools.contains("x-mcp-header") {
+        return tools;
+    }
+    let is_good = |raw: &&&RawValue| {
+        let schema = serde_json::from_str::<Tool<'_>>(raw.get()).ok().and_then(|t| t.input_schema);
+        mirror::mirrors(schema.map_or("{}", RawValue::get)).is_ok()
+    };
+    let raw: Vec<&RawValue> = serde_json::from_str(&tools).unwrap_or_default();
+    let good: Vec<_> = raw.iter().filter(is_good).map(|t| t.get()).collect();
+    format!("[{}]", good.join(","))
+}
+
 /// `tools` without the arguments that are injected. A tool whose schema cannot be edited stays as it is: what the
 /// caller gives for the argument is removed all the same.
 pub fn hide_arguments(tools: &str, hidden: &[(String, String)]) -> String {

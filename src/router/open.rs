@@ -9,6 +9,7 @@ use super::upstream::{Upstream, Wire};
 use super::{Connect, OpenError, OpenOptions, Opened, Router};
 use crate::model::InstanceKey;
 use std::sync::Arc;
+use tokio::sync::OnceCell;
 
 /// See [`Router::open`].
 pub async fn open(
@@ -37,8 +38,14 @@ pub async fn open(
         }
     };
     let opened = opened(&greeting);
-    let link =
-        Link { upstream, opened: opened.clone(), greeting: greeting.initialized, secrets, offers: greeting.offers };
+    let link = Link {
+        upstream,
+        opened: opened.clone(),
+        greeting: greeting.initialized,
+        hidden: secrets,
+        shaken: OnceCell::new(),
+        offers: greeting.offers,
+    };
     slot.lists.set_stale();
     if let Some(before) = slot.link.swap(Some(Arc::new(link))) {
         before.upstream.close("it was opened anew");

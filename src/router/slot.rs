@@ -1,22 +1,27 @@
 //! One slot per instance: its gate, its connection, its lists. Slots outlive connections. The map is sharded and
 //! swapped, so that a call finds its slot without a lock.
 
+use super::era;
 use super::flight::lock;
 use super::gate::{self, Gate};
 use super::lists::Lists;
+use super::outcome::Stop;
 use super::upstream::Upstream;
 use super::{Opened, flight::Flights};
 use crate::model::secret::Secret;
-use crate::model::{InstanceKey, Stamp, State};
+use crate::model::{Era, InstanceKey, Outcome, Stamp, State};
 use crate::router::Activity;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
-use tokio::sync::Notify;
+use std::time::Duration;
+use tokio::sync::{Notify, OnceCell};
 
 const SHARDS: usize = 64;
+/// A handshake in the middle of a connection may take so long; the call's own deadline holds as well.
+const HANDSHAKE: Duration = Duration::from_secs(30);
 
 /// An instance as the router sees it.
 pub struct Slot {
@@ -41,9 +46,37 @@ pub struct Link {
     /// The whole answer to our `initialize`, if there was one.
     pub greeting: Option<String>,
     /// Never shown: masked wherever a payload is.
-    pub secrets: Vec<Secret>,
+    pub hidden: Vec<Secret>,
+    /// The handshake of a call that is pinned to the legacy era, on a connection that opened as modern.
+    pub shaken: OnceCell<()>,
     /// `tools`, `prompts`, `resources` among the capabilities, and whether changes of lists are announced.
     pub offers: Offers,
+}
+
+impl Link {
+    /// Makes the connection ready for a call of this era.
+    pub async fn prepare(&self, era: Era) -> Result<(), Stop> {
+        // Over HTTP each session shakes hands for itself.
+        if era == self.opened.era || era == Era::Modern || self.upstream.is_http() {
+            return Ok(());
+        }
+        let shake = async || era::initialize(&self.upstream, HANDSHAKE).await.map(|_| ());
+        self.shaken
+            .get_or_try_init(shake)
+            .await
+            .map(|_| ())
+            .map_err(|error| Stop::new(Outcome::Protocol, format!("it cannot be asked as a legacy server: {error}")))
+    }
+
+    /// Texts that must not be shown.
+    pub fn secrets(&self) -> Vec<&str> {
+        self.hidden.iter().flat_map(|secret| masks(secret.expose())).collect()
+    }
+}
+
+/// A header's value, and what of it is the secret (`Bearer x` also as `x`).
+fn masks(value: &str) -> impl Iterator<Item = &str> {
+    std::iter::once(value).chain(value.split_once(' ').map(|(_, secret)| secret))
 }
 
 /// What a server says that it has.

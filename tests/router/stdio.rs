@@ -246,3 +246,16 @@ async fn a_closed_instance_fails_its_calls_with_the_reason() {
     let reply = Reply::from(call.await.unwrap());
     assert_eq!((reply.record.outcome, reply.error()), (Outcome::Transport, "stopped by anna"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_era_can_be_pinned_for_one_call() {
+    let (platform, stdio) = Platform::with(Speaks::Modern).await;
+    for _ in 0..2 {
+        let mut request = tool_call("eaton", "etim", "echo", json!({}));
+        request.era = Some(Era::Legacy);
+        let reply = platform.call(request).await;
+        assert_eq!((reply.record.outcome, reply.record.era), (Outcome::Ok, Some(Era::Legacy)), "{reply:?}");
+        assert!(reply.seen()["_meta"]["io.modelcontextprotocol/protocolVersion"].is_null());
+    }
+    assert_eq!(stdio.count("initialize"), 1);
+}
