@@ -4,6 +4,7 @@ mod leaks;
 mod process;
 mod reaper;
 mod rig;
+mod simulated;
 
 use mcpdeck::backend::{BackendError, Exit};
 use mcpdeck::model::instance::BackendKind;

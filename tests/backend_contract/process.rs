@@ -79,9 +79,9 @@ async fn grandchildren_die_with_it() {
         ("ended by itself", "sleep 1000 & echo $!", false),
         ("ignoring SIGTERM", "trap '' TERM; sleep 1000 & echo $!; wait", true),
     ];
-    for (name, script, kill) in cases {
+    for ((name, script, kill), cgroups) in cases.into_iter().flat_map(|case| [(case, true), (case, false)]) {
         let dir = tempfile::tempdir().unwrap();
-        let backend = process(dir.path());
+        let backend = if cgroups { process(dir.path()) } else { without_cgroups(dir.path()) };
         let started = backend.start(shell(dir.path(), "a", script)).await.unwrap();
         let mut pipes = Pipes::of(started.attached);
         let grandchild: u32 = pipes.answer().await.trim().parse().unwrap();

@@ -87,7 +87,8 @@ impl Rig {
     }
 }
 
-fn simulated(faults: Vec<SimulatedFault>) -> SimulatedRun {
+/// A simulated server that answers at once.
+pub fn simulated(faults: Vec<SimulatedFault>) -> SimulatedRun {
     SimulatedRun {
         latency: Duration::ZERO,
         start: Duration::ZERO,
@@ -118,14 +119,22 @@ impl Pipes {
     }
 
     pub async fn send(&mut self, id: u32) {
-        let line = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"ping\"}}\n");
-        self.stdin.as_mut().unwrap().write_all(line.as_bytes()).await.unwrap();
+        self.send_line(&format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"ping\"}}")).await;
     }
 
-    /// The next line.
+    pub async fn send_line(&mut self, line: &str) {
+        self.stdin.as_mut().unwrap().write_all(format!("{line}\n").as_bytes()).await.unwrap();
+    }
+
+    /// The next line, soon.
     pub async fn answer(&mut self) -> String {
+        timeout(LONG, self.line()).await.expect("a line in time")
+    }
+
+    /// The next line, whenever it comes.
+    pub async fn line(&mut self) -> String {
         let mut line = String::new();
-        timeout(LONG, self.stdout.read_line(&mut line)).await.expect("a line in time").unwrap();
+        self.stdout.read_line(&mut line).await.unwrap();
         line
     }
 
