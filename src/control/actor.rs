@@ -115,8 +115,6 @@ pub struct Actor {
     rate_history: Vec<f32>,
     rate_pushed: Stamp,
     replan: bool,
-    /// What the store remembers was taken in.
-    loaded: bool,
     next_tick: Option<Instant>,
     next_publish: Option<Instant>,
     last_publish: Option<Instant>,
@@ -134,8 +132,10 @@ pub struct Ends {
 impl Actor {
     pub fn new(deck: Arc<Deck>, plan: Plan, builder: Builder, durable: mpsc::Sender<durable::Write>) -> Self {
         let platform = builder.last().platform.clone();
+        let mut fleet = Fleet::new(deck.clone());
+        fleet.follow(&plan);
         Self {
-            fleet: Fleet::new(deck.clone()),
+            fleet,
             deck,
             plan,
             jobs: Jobs::default(),
@@ -150,7 +150,6 @@ impl Actor {
             rate_history: Vec::new(),
             rate_pushed: Stamp::default(),
             replan: true,
-            loaded: false,
             next_tick: None,
             next_publish: None,
             last_publish: None,
@@ -251,9 +250,6 @@ impl Actor {
             },
         );
         self.deck.picture.set(next);
-        if self.loaded {
-            self.deck.serving.cancel();
-        }
         match quiet {
             Some(quiet) if quiet < WARM => self.publish_within(TICK),
             Some(quiet) if quiet < COLD => self.publish_within(10 * TICK),
@@ -298,7 +294,6 @@ impl Actor {
 
     /// From here the router knows who may use what, and what starts by itself starts.
     fn loaded(&mut self, loaded: Loaded) {
-        self.loaded = true;
         self.plan = Plan::new(&self.deck.config, loaded.enablement);
         self.fleet.hints = loaded.hints.into_iter().collect();
         self.fleet.follow(&self.plan);
@@ -317,6 +312,8 @@ impl Actor {
         if !self.deck.options.momentary {
             self.autostart();
         }
+        self.publish();
+        self.deck.serving.cancel();
     }
 
     /// The plan changed: the router, the fleet and every table follow.

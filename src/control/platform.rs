@@ -16,6 +16,7 @@ use super::sampling;
 use super::secrets::Vault;
 use super::snapshot::{Builder, Dirty, Inputs};
 use crate::backend::process::{ProcessBackend, ProcessOptions};
+use crate::backend::simulated::{SimulatedBackend, SimulatedOptions};
 use crate::config::{Config, OnHangup};
 use crate::model::message::EventKind;
 use crate::model::snapshot::PlatformInfo;
@@ -125,21 +126,8 @@ impl Platform {
     /// Waits until the store is open and the router serves; the error if that cannot be.
     pub async fn ready(&self) -> Result<(), StartError> {
         self.deck.store.get().await?;
-        let mut revisions = self.deck.picture.revisions();
-        loop {
-            tokio::select! {
-                biased;
-                () = self.deck.serving.cancelled() => return Ok(()),
-                changed = revisions.changed() => {
-                    let path = self.deck.config.store.path.display().to_string();
-                    match self.deck.store.trouble() {
-                        Some((reason, _)) => return Err(StoreError::Io { path, reason }.into()),
-                        None if changed.is_err() => return Err(StoreError::Closed.into()),
-                        None => {}
-                    }
-                }
-            }
-        }
+        self.deck.serving.cancelled().await;
+        Ok(())
     }
 
     /// Waits until an operator gives the shutdown command.
@@ -190,8 +178,8 @@ async fn stop_instances(deck: &Arc<Deck>, by: Instant) -> bool {
 fn backends(config: &Config, options: &StartOptions) -> Backends {
     let state_dir = config.paths.state.clone();
     let process = ProcessOptions { state_dir, helper: options.program.clone(), cgroups: true };
-    let process: Arc<dyn crate::backend::Backend> = Arc::new(ProcessBackend::new(process));
-    Backends { simulated: process.clone(), process }
+    let simulated = SimulatedBackend::new(SimulatedOptions::default());
+    Backends { process: Arc::new(ProcessBackend::new(process)), simulated: Arc::new(simulated) }
 }
 
 /// What can be shown before anything is known but the config.
@@ -242,21 +230,20 @@ fn first_snapshot(config: &Config, plan: &Plan, clock: &Clock) -> Builder {
 async fn load(deck: Arc<Deck>, events: mpsc::Receiver<crate::model::Event>) {
     let config = deck.config.store.clone();
     let opened = tokio::task::spawn_blocking(move || crate::store::open(&config)).await;
-    let opened = opened.unwrap_or(Err(StoreError::Closed));
-    deck.store.set(opened.clone());
-    deck.tell(Msg::Consoles).await;
-    let Ok(store) = opened else { return };
-    match remembered(&*store).await {
-        Ok(loaded) => deck.tell(Msg::Loaded(Box::new(loaded))).await,
+    let remembered = match opened.unwrap_or(Err(StoreError::Closed)) {
+        Ok(store) => remembered(&deck, &*store).await.map(|loaded| (store, loaded)),
+        Err(error) => Err(error),
+    };
+    let (store, loaded) = match remembered {
+        Ok(both) => both,
         Err(error) => {
-            deck.store.failed(&error);
+            deck.store.set(Err(error));
             deck.tell(Msg::Consoles).await;
             return;
         }
     };
-    if let Ok(calls) = store.calls(None, false, RESTORED).await {
-        deck.calls.restore(calls);
-    }
+    deck.store.set(Ok(store.clone()));
+    deck.tell(Msg::Loaded(Box::new(loaded))).await;
     if !deck.options.momentary {
         deck.vault.load_all().await;
         sampling::find_orphans(&deck).await;
@@ -268,7 +255,8 @@ async fn load(deck: Arc<Deck>, events: mpsc::Receiver<crate::model::Event>) {
     }
 }
 
-async fn remembered(store: &dyn Store) -> Result<Loaded, StoreError> {
+async fn remembered(deck: &Deck, store: &dyn Store) -> Result<Loaded, StoreError> {
+    deck.calls.restore(store.calls(None, false, RESTORED).await?);
     Ok(Loaded { enablement: store.enablement().await?, marks: store.marks().await?, hints: store.era_hints().await? })
 }
 
