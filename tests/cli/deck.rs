@@ -189,23 +189,31 @@ pub fn finish(mut command: Command, words: &[&str]) -> Run {
     }
 }
 
-/// Reads lines of a stream until `wanted` says that it has seen enough.
-pub fn read_until(
-    what: &str,
-    stream: impl Read + Send + 'static,
-    wanted: impl Fn(&str) -> bool + Send + 'static,
-) -> String {
-    limited(what, move || {
+/// The lines of a stream as they come.
+pub struct Lines(mpsc::Receiver<String>);
+
+impl Lines {
+    pub fn of(stream: impl Read + Send + 'static) -> Self {
+        let (lines, reader) = mpsc::channel();
+        std::thread::spawn(move || {
+            let all = BufReader::new(stream).lines().map_while(Result::ok);
+            all.take_while(|line| lines.send(line.clone()).is_ok()).for_each(drop);
+        });
+        Self(reader)
+    }
+
+    /// Passes lines over until one is `wanted`.
+    #[track_caller]
+    pub fn until(&self, what: &str, wanted: impl Fn(&str) -> bool) {
         let mut seen = String::new();
-        for line in BufReader::new(stream).lines() {
-            seen.push_str(&line.unwrap());
-            seen.push('\n');
-            if wanted(&seen) {
-                return seen;
+        loop {
+            let line = self.0.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no {what} after: {seen}"));
+            if wanted(&line) {
+                return;
             }
+            seen.extend([&line, "\n"]);
         }
-        panic!("it ended before: {seen}")
-    })
+    }
 }
 
 #[track_caller]
