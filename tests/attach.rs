@@ -102,7 +102,7 @@ async fn a_console_that_began_without_an_owner_finds_one() {
     let socket = folder.path().join("socket");
     let runtime = tokio::runtime::Handle::current();
     let Err(reason) = client::attach(&socket, Face::Screen, &runtime).await else { panic!("nobody is there") };
-    assert!(matches!(reason, AttachError::NoOwner { .. }) && reason.passes());
+    assert!(matches!(reason, AttachError::NoOwner(_)) && reason.passes());
     let console = client::attach_later(&socket, Face::Screen, &runtime, fake::empty_state(), reason);
     assert!(matches!(console.link(), Link::Lost { .. }));
     let owner = Owner::in_folder(folder).await;

@@ -42,6 +42,7 @@ pub fn let_go_of_terminal() {
 }
 
 /// The helper's whole life: continues the process once it has stopped.
+#[expect(clippy::disallowed_methods, reason = "a helper of one thread that only waits has no runtime")]
 pub fn resume(pid: Option<&str>) -> ExitCode {
     let Some(pid) = pid.and_then(|text| text.parse().ok()).and_then(Pid::from_raw) else { return ExitCode::FAILURE };
     let deadline = Instant::now() + Duration::from_secs(5);

@@ -122,7 +122,7 @@ impl From<AttachError> for Error {
     fn from(error: AttachError) -> Self {
         let message = error.to_string();
         match error {
-            AttachError::NoOwner { .. } => Self::no_owner(message),
+            AttachError::NoOwner(_) => Self::no_owner(message),
             AttachError::Denied(_) => Self::new(Code::Refused, "denied", message)
                 .help("the owner's uid, root and members of [platform] socket_group may attach"),
             AttachError::Full(_) => Self::new(Code::Unreachable, "busy", message),

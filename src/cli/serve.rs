@@ -27,7 +27,7 @@ pub fn run(global: &Global) -> Result<Code, Error> {
     let runtime = runtime()?;
     // From here on: a signal that comes during the start is one that ends it.
     let signals = runtime.block_on(async { Signals::new() })?;
-    let owner = Owner::start(config.clone(), Purpose::Own, logs, runtime.handle())?;
+    let owner = runtime.block_on(Owner::start(config.clone(), Purpose::Own, logs))?;
     if let Err(error) = runtime.block_on(owner.ready()) {
         runtime.block_on(owner.stop(STOP));
         return Err(error.into());
@@ -117,6 +117,7 @@ pub async fn until_told(owner: Owner, mut signals: Signals) -> Result<Code, Erro
 }
 
 /// Stops everything in order; a second signal ends the process at once, and its helper kills what it started.
+#[expect(clippy::disallowed_methods, reason = "the screen is gone, and whoever signals twice does not want to wait")]
 pub async fn stop(owner: Owner, mut signals: Signals, deadline: Duration) -> Result<Code, Error> {
     let left = tokio::select! {
         left = owner.stop(deadline) => left,

@@ -13,10 +13,6 @@ use crate::model::message::Face;
 use crate::model::{Answer, Operator, Query, Snapshot};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// How long an owner that is just starting, or another command's moment, is waited for.
-pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Who must be there for a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

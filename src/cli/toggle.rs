@@ -9,6 +9,7 @@ use super::session::{self, Session};
 use crate::config::Config;
 use crate::control::client::AttachError;
 use crate::control::lock::{self, Purpose};
+use crate::control::owner::PATIENCE;
 use crate::model::instance::Mark;
 use crate::model::message::JournalEntry;
 use crate::model::near::nearest;
@@ -45,19 +46,19 @@ pub fn run(global: &Global, args: &Toggle, change: Change) -> Result<Code, Error
             let server = names::server(&state, &args.server)?;
             act::give(&session, change.command(server, tenant), &args.how)
         }
-        Err(AttachError::NoOwner { .. }) => offline(&config, global.output, args, change),
+        Err(AttachError::NoOwner(_)) => offline(&config, global.output, args, change),
         Err(error) => Err(error.into()),
     }
 }
 
 /// Under the lock, so that no owner starts while the store is written.
 fn offline(config: &Config, format: Output, args: &Toggle, change: Change) -> Result<Code, Error> {
-    let _lock = lock::take_soon(&config.paths.socket, Purpose::Moment, session::PATIENCE)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let _lock = runtime.block_on(lock::take_soon(&config.paths.socket, Purpose::Moment, PATIENCE))?;
     let tenant = tenant_of(config, &args.tenant)?;
     let server = server_of(config, &args.server)?;
     may_change(config, tenant, &server, args, change)?;
     let store = store::open(&config.store)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let command = change.command(server.clone(), tenant.id.clone());
     let written = runtime.block_on(write(&*store, &command, change, server, tenant.id.clone()));
     runtime.block_on(store.close());

@@ -29,11 +29,11 @@ const OUT_FRAMES: usize = 64;
 /// Why a console is not attached.
 #[derive(Debug, thiserror::Error)]
 pub enum AttachError {
-    #[error("nobody owns the platform at {}: {source}", path.display())]
-    NoOwner { path: PathBuf, source: io::Error },
-    #[error("the owner refuses: {0}")]
+    #[error("nobody owns the platform at {}", .0.display())]
+    NoOwner(PathBuf),
+    #[error("not admitted: {0}")]
     Denied(String),
-    #[error("the owner refuses: {0}")]
+    #[error("too many: {0}")]
     Full(String),
     #[error("{0}")]
     Wire(#[from] WireError),
@@ -42,7 +42,7 @@ pub enum AttachError {
 impl AttachError {
     /// True if the same attempt may succeed a moment later.
     pub fn passes(&self) -> bool {
-        matches!(self, Self::NoOwner { .. } | Self::Full(_) | Self::Wire(WireError::Closed))
+        matches!(self, Self::NoOwner(_) | Self::Full(_) | Self::Wire(WireError::Closed))
     }
 }
 
@@ -302,8 +302,11 @@ async fn send(line: &Line, message: &ToOwner) {
 
 /// Greets the owner and takes in the first state.
 async fn open(socket: &Path, face: Face) -> Result<Opened, AttachError> {
-    let connect = UnixStream::connect(socket);
-    let stream = connect.await.map_err(|source| AttachError::NoOwner { path: socket.to_owned(), source })?;
+    let stream = UnixStream::connect(socket).await.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => AttachError::NoOwner(socket.to_owned()),
+        io::ErrorKind::PermissionDenied => AttachError::Denied(format!("{} is not yours to open", socket.display())),
+        _ => AttachError::Wire(WireError::Io(error)),
+    })?;
     timeout(HANDSHAKE, greet(stream, face)).await.map_err(|_| WireError::Silent(HANDSHAKE.as_secs()))?
 }
 

@@ -93,27 +93,15 @@ fn tenant_of(command: &Command) -> Option<(&ServerId, &TenantId)> {
     }
 }
 
-/// Looking, and ending what one began, is allowed on a read-only platform.
-fn changes(command: &Command) -> bool {
-    !matches!(
-        command,
-        Command::Probe(_)
-            | Command::CancelCall(_)
-            | Command::CancelJob(_)
-            | Command::ExampleTraffic(_)
-            | Command::Shutdown
-    )
-}
-
 /// Refusals that no confirmation lifts.
 fn forbidden(snapshot: &Snapshot, command: &Command, bulk_cap: u32) -> Result<(), Refusal> {
-    if changes(command) && snapshot.platform.read_only {
+    if command.changes() && snapshot.platform.read_only {
         return Err(Refusal::ReadOnly(format!("the platform {} is read-only", snapshot.platform.name)));
     }
     let instances = targets(snapshot, command)?;
     let own = tenant_of(command).map(|(_, tenant)| tenant);
     let owners = instances.iter().filter_map(|key| key.tenant.as_ref()).chain(own);
-    for tenant in owners.filter(|_| changes(command)) {
+    for tenant in owners.filter(|_| command.changes()) {
         if snapshot.tenant(tenant.as_str()).is_some_and(|t| t.def.read_only) {
             return Err(Refusal::ReadOnly(format!("the customer {tenant} is read-only")));
         }

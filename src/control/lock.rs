@@ -10,6 +10,7 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Ownership of a platform; given up when dropped.
 #[derive(Debug)]
@@ -96,15 +97,14 @@ pub fn take(socket: &Path, purpose: Purpose) -> Result<Lock, LockError> {
 }
 
 /// Takes the lock, waiting up to `patience` for a holder that needs it for a moment only.
-pub fn take_soon(socket: &Path, purpose: Purpose, patience: Duration) -> Result<Lock, LockError> {
-    let deadline = std::time::Instant::now() + patience;
+pub async fn take_soon(socket: &Path, purpose: Purpose, patience: Duration) -> Result<Lock, LockError> {
+    let deadline = Instant::now() + patience;
     loop {
         match take(socket, purpose) {
             Err(LockError::Held(holder))
-                if holder.as_ref().is_none_or(|h| h.purpose == Purpose::Moment)
-                    && std::time::Instant::now() < deadline =>
+                if holder.as_ref().is_none_or(|h| h.purpose == Purpose::Moment) && Instant::now() < deadline =>
             {
-                std::thread::sleep(Duration::from_millis(20));
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
             taken => return taken,
         }
@@ -174,20 +174,23 @@ mod tests {
         take(&socket, Purpose::Moment).unwrap();
     }
 
-    #[test]
-    fn a_moment_is_waited_for_and_an_owner_is_not() {
+    #[tokio::test(start_paused = true)]
+    async fn a_moment_is_waited_for_and_an_owner_is_not() {
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("socket");
         let moment = take(&socket, Purpose::Moment).unwrap();
-        std::thread::scope(|s| {
-            let waiter = s.spawn(|| take_soon(&socket, Purpose::Own, Duration::from_secs(20)));
+        let patience = Duration::from_secs(20);
+        let (own, ()) = tokio::join!(take_soon(&socket, Purpose::Own, patience), async {
+            tokio::time::sleep(Duration::from_secs(10)).await;
             drop(moment);
-            let own = waiter.join().unwrap().unwrap();
-            let before = std::time::Instant::now();
-            assert!(take_soon(&socket, Purpose::Moment, Duration::from_secs(20)).is_err());
-            assert!(before.elapsed() < Duration::from_secs(5));
-            drop(own);
         });
+        let before = Instant::now();
+        assert!(take_soon(&socket, Purpose::Moment, patience).await.is_err());
+        assert_eq!(before.elapsed(), Duration::ZERO, "an owner stays");
+        drop(own.unwrap());
+        let _moment = take(&socket, Purpose::Moment).unwrap();
+        assert!(take_soon(&socket, Purpose::Own, patience).await.is_err());
+        assert!(before.elapsed() >= patience, "a moment is waited for, not for ever");
     }
 
     #[test]

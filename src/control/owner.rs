@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long an owner that is just starting, or another command's moment, is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What there was to find.
 pub enum Found {
@@ -55,23 +55,18 @@ pub enum OwnError {
 impl Owner {
     /// Takes the lock, starts the platform and, unless it is for a moment only, opens the socket. A few milliseconds:
     /// what is slow (the store, secrets, instances) comes behind it.
-    pub fn start(
-        config: Arc<Config>,
-        purpose: Purpose,
-        logs: Arc<Logs>,
-        runtime: &tokio::runtime::Handle,
-    ) -> Result<Self, OwnError> {
+    /// Everything runs on the runtime that this is called in.
+    pub async fn start(config: Arc<Config>, purpose: Purpose, logs: Arc<Logs>) -> Result<Self, OwnError> {
         let socket = config.paths.socket.clone();
-        let lock = lock::take_soon(&socket, purpose, PATIENCE)?;
+        let lock = lock::take_soon(&socket, purpose, PATIENCE).await?;
         let momentary = purpose == Purpose::Moment;
         let listening = match momentary {
             true => None,
             false => Some(server::bind(&socket, config.platform.socket_group.as_deref(), &lock)?),
         };
         let program = std::env::current_exe().map_err(OwnError::Program)?;
-        let options = StartOptions { runtime: runtime.clone(), program, momentary, logs };
+        let options = StartOptions { runtime: tokio::runtime::Handle::current(), program, momentary, logs };
         let platform = platform::start(config, options)?;
-        let _inside = runtime.enter();
         let server = match listening {
             Some((listener, access)) => Some(Server::start(listener, &socket, access, platform.handle.clone())?),
             None => None,
@@ -111,19 +106,15 @@ pub async fn open_or_attach(
     purpose: Purpose,
     logs: &Arc<Logs>,
 ) -> Result<Found, OwnError> {
-    let runtime = tokio::runtime::Handle::current();
     match attach(&config.paths.socket, face).await {
         Ok(handle) => return Ok(Found::Attached(handle)),
-        Err(AttachError::NoOwner { .. }) if config.platform.owner == OwnerMode::Serve => {
+        Err(AttachError::NoOwner(_)) if config.platform.owner == OwnerMode::Serve => {
             return Err(OwnError::ServeOnly);
         }
-        Err(AttachError::NoOwner { .. }) => {}
+        Err(AttachError::NoOwner(_)) => {}
         Err(error) => return Err(error.into()),
     }
-    let (config_, logs_, runtime_) = (config.clone(), logs.clone(), runtime.clone());
-    // Waiting for the lock and starting are short, but they block.
-    let started = tokio::task::block_in_place(|| Owner::start(config_, purpose, logs_, &runtime_));
-    match started {
+    match Owner::start(config.clone(), purpose, logs.clone()).await {
         Ok(owner) => Ok(Found::Owner(Box::new(owner))),
         // Somebody else was quicker.
         Err(OwnError::Lock(LockError::Held(_))) => Ok(Found::Attached(attach(&config.paths.socket, face).await?)),
@@ -138,7 +129,7 @@ pub async fn attach(socket: &Path, face: Face) -> Result<Handle, AttachError> {
         match client::attach(socket, face, &tokio::runtime::Handle::current()).await {
             Ok(handle) => return Ok(handle),
             Err(error) if !error.passes() || Instant::now() > deadline => return Err(error),
-            Err(error @ AttachError::NoOwner { .. }) if !owner_is_starting(socket) => return Err(error),
+            Err(error @ AttachError::NoOwner(_)) if !owner_is_starting(socket) => return Err(error),
             Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
         }
     }
@@ -152,9 +143,7 @@ fn owner_is_starting(socket: &Path) -> bool {
 /// A handle that shows nothing until `mcpdeck serve` runs.
 pub fn attach_later(config: &Config, face: Face, runtime: &tokio::runtime::Handle) -> Handle {
     let socket = &config.paths.socket;
-    let nobody = std::io::Error::from(std::io::ErrorKind::NotFound);
-    let reason = AttachError::NoOwner { path: socket.clone(), source: nobody };
-    client::attach_later(socket, face, runtime, nothing_yet(config), reason)
+    client::attach_later(socket, face, runtime, nothing_yet(config), AttachError::NoOwner(socket.clone()))
 }
 
 /// What a console shows that never saw an owner: the platform's name.

@@ -103,6 +103,12 @@ impl Command {
         }
     }
 
+    /// False for looking and for ending what one began: that is allowed on a read-only platform.
+    pub fn changes(&self) -> bool {
+        let looks = matches!(self, Self::Probe(_) | Self::CancelCall(_) | Self::CancelJob(_));
+        !looks && !matches!(self, Self::ExampleTraffic(_) | Self::Shutdown)
+    }
+
     /// The instances it names, if it names any.
     pub fn target(&self) -> Option<&InstanceKey> {
         match self {
