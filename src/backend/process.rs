@@ -260,7 +260,6 @@ struct Newborn {
 }
 
 impl Newborn {
-    #[expect(clippy::type_complexity, reason = "taken apart at once by the only caller")]
     fn attach(
         mut child: Child,
         order: &Order,

@@ -294,6 +294,7 @@ impl Tree {
     }
 
     /// A small process joins a cell with limits, as an instance would.
+    #[expect(clippy::disallowed_methods, reason = "runs on a thread for blocking work")]
     fn try_out(&self) -> bool {
         let dir = self.base.join("trial");
         let limits = Limits { memory: Some(64 << 20), cpus: Some(1.0), pids: Some(8), explicit: false };

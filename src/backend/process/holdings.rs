@@ -128,6 +128,7 @@ fn group_lives(pgid: u32) -> bool {
     test_kill_process_group(pid).is_ok() && procstat::all().iter().any(|s| s.group == pgid && s.is_alive())
 }
 
+#[expect(clippy::disallowed_methods, reason = "runs in the helper, or on a thread for blocking work")]
 fn wait_until(limit: Duration, mut done: impl FnMut() -> bool) {
     let deadline = Instant::now() + limit;
     while !done() && Instant::now() < deadline {

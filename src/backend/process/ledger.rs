@@ -140,6 +140,7 @@ impl Helper {
 
 impl Drop for Helper {
     /// Without its pipe it ends by itself: at once if nothing is left, else after ending what is left.
+    #[expect(clippy::disallowed_methods, reason = "a helper ends within milliseconds, and dropping cannot await")]
     fn drop(&mut self) {
         self.pipe = None;
         let deadline = Instant::now() + HELPER_END;
