@@ -9,5 +9,6 @@ mod config;
 mod control;
 mod router;
 mod screens;
+mod screens_console;
 mod store_contract;
 mod support;

@@ -109,7 +109,8 @@ impl Traffic {
             at > waiting || !newest.contains(&row.id())
         });
         rows.sort_by(|a, b| self.table.compare(a, b));
-        let total = cx.snap.pending.len() + self.calls.kept();
+        let all = self.table.filter().is_empty() && self.limit.is_none();
+        let total = if all { rows.len() } else { cx.snap.pending.len() + self.calls.kept() };
         let first = rows.first().map(CallRow::id);
         self.table.set_ordered(rows, total);
         if let Some(first) = first.filter(|_| self.follow) {

@@ -80,7 +80,7 @@ impl Console {
             None => "no customer yet".to_owned(),
         };
         match pane {
-            Pane::Request => words::title(look, "Request", &[format!("as {}", tenant())]),
+            Pane::Request => words::title(look, "Request", &[tenant()]),
             Pane::Response => words::title(look, "Response", &[self.status(look.now, words::dot(look))]),
             Pane::Wire => {
                 let summary = self.exchange.as_ref().map(|e| e.wire_summary(words::dot(look))).unwrap_or_default();
