@@ -248,6 +248,15 @@ fn secrets_stay_references() {
 }
 
 #[test]
+fn a_secret_in_plain_text_is_told_without_the_text() {
+    let problems = text("[[tenant]]\nid = \"t\"\nsecrets = { a = \"s3cr3t\" }\n").unwrap_err();
+    assert!(problems[0].line == 3 && !format!("{problems:?}").contains("s3cr3t"), "{problems:?}");
+    let url = "[[server]]\nid = \"x\"\nurl = \"http://u:s3cr3t@h/mcp\"\nheaders = { X-Token = \"s3cr3t\" }\n";
+    let warnings = good(text(url)).warnings;
+    assert!(warnings.len() == 2 && !format!("{warnings:?}").contains("s3cr3t"), "{warnings:?}");
+}
+
+#[test]
 fn files_that_are_no_text_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("deck.toml");

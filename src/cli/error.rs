@@ -212,7 +212,7 @@ impl From<io::Error> for Error {
 
 /// All problems of a configuration as one error; `check` prints them with pictures instead.
 pub fn config_error(problems: &[Problem]) -> Error {
-    let first = problems.first().map(|p| format!("{}:{}: {}: {}", p.file, p.line, p.key, p.message));
+    let first = problems.first().map(Problem::headline);
     let more = match problems.len() {
         0 | 1 => String::new(),
         n => format!(" (and {} more)", n - 1),

@@ -24,11 +24,12 @@ pub(super) struct Report<'p> {
     message: String,
     help: Option<String>,
     suggestion: Option<String>,
+    hidden: bool,
 }
 
 impl<'p> Report<'p> {
     pub fn new(at: &'p Place, key: &'p str, message: impl Into<String>) -> Self {
-        Self { at, key, message: message.into(), help: None, suggestion: None }
+        Self { at, key, message: message.into(), help: None, suggestion: None, hidden: false }
     }
 
     pub fn help(mut self, help: impl Into<String>) -> Self {
@@ -41,8 +42,14 @@ impl<'p> Report<'p> {
         self
     }
 
+    /// Without the text around the place: a secret stands there.
+    pub fn hidden(self) -> Self {
+        Self { hidden: true, ..self }
+    }
+
     fn finish(self) -> Ordered {
         let source = &self.at.source;
+        let shown = source.text.as_ref().filter(|_| !self.hidden);
         let (line, column) = self.at.line_column();
         let problem = Problem {
             file: source.name.clone(),
@@ -52,8 +59,8 @@ impl<'p> Report<'p> {
             message: printable(self.message),
             help: self.help.map(printable),
             suggestion: self.suggestion.map(printable),
-            span: source.text.is_some().then(|| self.at.span.clone()),
-            text: source.text.as_ref().map(|lines| lines.text.clone()),
+            span: shown.is_some().then(|| self.at.span.clone()),
+            text: shown.map(|lines| lines.text.clone()),
         };
         (source.order, self.at.span.start, problem)
     }

@@ -27,20 +27,27 @@ pub struct Problem {
     pub text: Option<Arc<str>>,
 }
 
+impl Problem {
+    /// `file:line:column: key: message; did you mean ...?`, without the help.
+    pub fn headline(&self) -> String {
+        let mut out = self.file.clone();
+        if self.line > 0 {
+            out.push_str(&format!(":{}:{}", self.line, self.column));
+        }
+        if !self.key.is_empty() {
+            out.push_str(&format!(": {}", self.key));
+        }
+        out.push_str(&format!(": {}", self.message));
+        if let Some(name) = &self.suggestion {
+            out.push_str(&format!("; did you mean `{name}`?"));
+        }
+        out
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
-        if self.line > 0 {
-            write!(f, ":{}:{}", self.line, self.column)?;
-        }
-        f.write_str(": ")?;
-        if !self.key.is_empty() {
-            write!(f, "{}: ", self.key)?;
-        }
-        f.write_str(&self.message)?;
-        if let Some(name) = &self.suggestion {
-            write!(f, "; did you mean `{name}`?")?;
-        }
+        f.write_str(&self.headline())?;
         if let Some(help) = &self.help {
             write!(f, "\n  help: {help}")?;
         }

@@ -167,7 +167,8 @@ impl Field<'_> {
         let authority = rest.and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
         if authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':')) {
             let report =
-                Report::new(self.at(), &self.key, "the address holds a password, and addresses are shown on screen");
+                Report::new(self.at(), &self.key, "the address holds a password, and addresses are shown on screen")
+                    .hidden();
             self.pass.warning(report.help("give it as headers = { Authorization = { env = \"NAME\" } }"));
         }
         good

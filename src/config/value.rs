@@ -123,7 +123,7 @@ impl<'t> Field<'t> {
     pub fn secret(&self) -> Option<SecretRef> {
         const ALLOWED: &str = "{ env = \"NAME\" }, { file = \"/path\" } or { command = [\"prog\", \"arg\"] }";
         let Value::Table(table) = &self.node.value else {
-            let report = Report::new(self.at(), &self.key, "a secret is never written into the configuration");
+            let report = Report::new(self.at(), &self.key, "a secret is never written into the configuration").hidden();
             self.pass.problem(report.help(format!("allowed: {ALLOWED}")));
             return None;
         };
@@ -168,7 +168,8 @@ impl<'t> Field<'t> {
         let template = self.env_template()?;
         if looks_secret(name) && !template.source().is_empty() && template.holes().next().is_none() {
             let report =
-                Report::new(self.at(), &self.key, format!("`{name}` looks like a secret written as plain text"));
+                Report::new(self.at(), &self.key, format!("`{name}` looks like a secret written as plain text"))
+                    .hidden();
             self.pass.warning(report.help(format!("use {name} = {{ env = \"{}\" }}, {{ file = ... }} or {{ command = ... }}; plain text is shown on screen", variable(name))));
         }
         Some(EnvValue::Text(template))
