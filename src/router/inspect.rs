@@ -13,7 +13,7 @@ use super::table::Route;
 use super::{CallBody, Demand};
 use crate::model::call::CallDetail;
 use crate::model::message::{Catalog, ConsoleCall, Preview};
-use crate::model::{CallId, CallRecord, Environment, Era, ServerId, State, TenantId};
+use crate::model::{CallId, CallRecord, Era, ServerId, State, TenantId};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
@@ -44,7 +44,8 @@ pub async fn catalog(router: &Router, tenant: &TenantId, server: &ServerId, wake
         None => None,
     };
     let view = view.or_else(|| slot.lists.newest(&view_key(route, injection)));
-    Ok(catalog_of(view.as_deref(), link.as_deref(), injection, error))
+    let opened = slot.opened.load();
+    Ok(catalog_of(view.as_deref(), opened.as_deref(), injection, error))
 }
 
 async fn wake_up(router: &Router, slot: &Slot, route: &Route) -> Result<(), String> {
@@ -59,7 +60,7 @@ async fn wake_up(router: &Router, slot: &Slot, route: &Route) -> Result<(), Stri
     }
 }
 
-/// See [`Router::preview`].
+/// See [`Router::preview`]. Whether it needs a confirmation is control's to say.
 pub fn preview(router: &Router, call: &ConsoleCall) -> Preview {
     let table = router.table.load_full();
     match table.route(&call.tenant, &call.server) {
@@ -103,8 +104,8 @@ fn preview_route(router: &Router, call: &ConsoleCall, route: &Route) -> Preview 
         Err(stop) => return Preview { refused: Some(stop.error), ..preview },
     };
     let view = slot.as_ref().and_then(|s| s.lists.newest(&view_key(route, injection)));
-    let link = slot.as_ref().and_then(|s| s.live());
-    let era = call.era.or(link.map(|l| l.opened.era)).unwrap_or(Era::Legacy);
+    let opened = slot.as_ref().and_then(|s| s.opened.load_full());
+    let era = call.era.or(opened.map(|o| o.era)).unwrap_or(Era::Legacy);
     let tool = message.name.as_deref().and_then(|name| view.as_deref()?.facts.get(name));
     let dressing = Dressing { id: 1, era, injection, progress: true };
     match message.dress(&dressing, |name| tool.map_or(ArgumentType::Text, |t| t.argument_type(name))) {
@@ -117,8 +118,6 @@ fn preview_route(router: &Router, call: &ConsoleCall, route: &Route) -> Preview 
         let name = message.name.as_deref().unwrap_or_default();
         preview.refused = Some(format!("read-only: tool `{name}` is not marked read-only"));
     }
-    let production = route.environment() == Environment::Production;
-    preview.confirm = (changes && production).then(|| route.server.id.to_string());
     preview.refused = preview.refused.or_else(|| refused_by_state(state, slot.as_deref()));
     preview
 }

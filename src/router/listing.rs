@@ -2,14 +2,14 @@
 
 use super::context::Injection;
 use super::era;
-use super::lists::{View, facts, without_bad_mirrors};
+use super::lists::{View, Whose, facts, without_bad_mirrors};
 use super::slot::{Link, Slot};
 use super::table::Route;
 use super::upstream::{Ask, Expects};
 use super::wire::{self, Edit, ErrorObject};
-use super::{Note, Router};
+use super::{Note, Opened, Router};
 use crate::model::message::Catalog;
-use crate::model::{Era, Stamp, TenantId};
+use crate::model::{Era, Stamp};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -121,7 +121,7 @@ impl Page {
 }
 
 /// Whose view of an instance's lists a route sees.
-pub fn view_key(route: &Route, injection: &Injection) -> Option<TenantId> {
+pub fn view_key(route: &Route, injection: &Injection) -> Whose {
     injection.varies().then(|| route.tenant.id.clone())
 }
 
@@ -133,19 +133,19 @@ impl Router {
         if let Some(view) = slot.lists.fresh(&whose) {
             return Ok(view);
         }
-        let _one_at_a_time = slot.lists.listing.lock().await;
-        if let Some(view) = slot.lists.fresh(&whose) {
-            return Ok(view);
-        }
-        let generation = slot.lists.generation();
-        let first = slot.lists.newest(&whose).is_none_or(|v| v.generation != generation);
-        let view = Arc::new(ask_all(&Asker { link, injection: Some(injection) }, generation).await?);
-        if first {
-            let tools = view.facts.len() as u32;
-            let _ = self.notes.try_send(Note::Listed { instance: slot.key.clone(), tools });
-        }
-        slot.lists.keep(whose, view.clone());
-        Ok(view)
+        let asking = slot.lists.asking(&whose);
+        let list = async || {
+            let generation = slot.lists.generation();
+            let news = slot.lists.newest(&whose).is_none_or(|v| v.generation != generation);
+            let view = Arc::new(ask_all(&Asker { link, injection: Some(injection) }, generation).await?);
+            if news {
+                let tools = view.facts.len() as u32;
+                let _ = self.notes.try_send(Note::Listed { instance: slot.key.clone(), tools });
+            }
+            slot.lists.keep(whose.clone(), view.clone());
+            Ok(view)
+        };
+        asking.get_or_try_init(list).await.cloned()
     }
 }
 
@@ -181,8 +181,13 @@ async fn ask_all(asker: &Asker<'_>, generation: u64) -> Result<View, String> {
     })
 }
 
-/// The catalog of a view, for one tenant.
-pub fn catalog_of(view: Option<&View>, link: Option<&Link>, injection: &Injection, error: Option<String>) -> Catalog {
+/// The catalog of a view, for one tenant; `opened` is the connection's handshake, or the last one's.
+pub fn catalog_of(
+    view: Option<&View>,
+    opened: Option<&Opened>,
+    injection: &Injection,
+    error: Option<String>,
+) -> Catalog {
     let text = |of: fn(&View) -> &String| view.map_or_else(|| "[]".to_owned(), |v| of(v).clone());
     Catalog {
         tools: super::lists::hide_arguments(&text(|v| &v.tools), &injection.arguments),
@@ -190,9 +195,9 @@ pub fn catalog_of(view: Option<&View>, link: Option<&Link>, injection: &Injectio
         resources: text(|v| &v.resources),
         templates: text(|v| &v.templates),
         listed_at: view.map(|v| v.listed_at),
-        era: link.map(|l| l.opened.era),
-        instructions: link.and_then(|l| l.opened.instructions.clone()),
-        capabilities: link.map_or_else(|| "{}".to_owned(), |l| l.opened.capabilities.clone()),
+        era: opened.map(|o| o.era),
+        instructions: opened.and_then(|o| o.instructions.clone()),
+        capabilities: opened.map_or_else(|| "{}".to_owned(), |o| o.capabilities.clone()),
         error,
     }
 }

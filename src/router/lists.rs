@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::AcqRel, Ordering::Acquire};
 use std::sync::{Arc, Mutex};
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 /// Views kept per instance; the oldest goes first.
@@ -22,10 +23,16 @@ const MAX_VIEWS: usize = 256;
 pub struct Lists {
     /// Grows with each change notice and each reopening.
     generation: AtomicU64,
-    views: Mutex<HashMap<Option<TenantId>, Arc<View>>>,
-    /// Held while listing, so that a hundred calls that need a list ask for it once.
-    pub listing: tokio::sync::Mutex<()>,
+    views: Mutex<HashMap<Whose, Arc<View>>>,
+    /// Listings under way: a hundred calls that need a list ask for it once.
+    asking: Mutex<HashMap<Whose, Asking>>,
 }
+
+/// Whose view it is; `None`: everybody's.
+pub type Whose = Option<TenantId>;
+
+/// A listing under way.
+pub type Asking = Arc<OnceCell<Arc<View>>>;
 
 /// The four lists at one moment, as JSON texts of arrays.
 #[derive(Debug)]
@@ -62,15 +69,22 @@ impl Lists {
     }
 
     /// The newest view, stale or not.
-    pub fn newest(&self, whose: &Option<TenantId>) -> Option<Arc<View>> {
+    pub fn newest(&self, whose: &Whose) -> Option<Arc<View>> {
         lock(&self.views).get(whose).cloned()
     }
 
-    pub fn fresh(&self, whose: &Option<TenantId>) -> Option<Arc<View>> {
+    pub fn fresh(&self, whose: &Whose) -> Option<Arc<View>> {
         self.newest(whose).filter(|v| v.generation == self.generation() && Instant::now() < v.fresh_until)
     }
 
-    pub fn keep(&self, whose: Option<TenantId>, view: Arc<View>) {
+    /// The listing under way for this view, or a new one.
+    pub fn asking(&self, whose: &Whose) -> Asking {
+        lock(&self.asking).entry(whose.clone()).or_default().clone()
+    }
+
+    /// Keeps what was listed and ends the listing.
+    pub fn keep(&self, whose: Whose, view: Arc<View>) {
+        lock(&self.asking).remove(&whose);
         let mut views = lock(&self.views);
         if views.len() >= MAX_VIEWS && !views.contains_key(&whose) {
             let oldest = views.iter().min_by_key(|(_, v)| v.listed_at).map(|(k, _)| k.clone());

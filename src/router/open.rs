@@ -47,6 +47,7 @@ pub async fn open(
         offers: greeting.offers,
     };
     slot.lists.set_stale();
+    slot.opened.store(Some(Arc::new(opened.clone())));
     if let Some(before) = slot.link.swap(Some(Arc::new(link))) {
         before.upstream.close("it was opened anew");
     }

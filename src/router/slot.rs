@@ -30,6 +30,8 @@ pub struct Slot {
     /// Why it is in its state, for a refused call.
     pub reason: ArcSwap<String>,
     pub link: ArcSwapOption<Link>,
+    /// What the newest handshake found; stays when the instance sleeps.
+    pub opened: ArcSwapOption<Opened>,
     pub lists: Arc<Lists>,
     pub waiting: AtomicU32,
     /// Told at each change of the state or the connection, so that whoever waits looks again.
@@ -95,6 +97,7 @@ impl Slot {
             gate: Arc::new(Gate::new(State::Dormant)),
             reason: ArcSwap::default(),
             link: ArcSwapOption::empty(),
+            opened: ArcSwapOption::empty(),
             lists: Arc::default(),
             waiting: AtomicU32::new(0),
             changed: Notify::new(),

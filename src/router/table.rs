@@ -3,7 +3,7 @@
 
 use super::Table;
 use super::context::Injection;
-use crate::model::{Environment, InstanceKey, ServerDef, ServerId, TenantDef, TenantId};
+use crate::model::{InstanceKey, ServerDef, ServerId, TenantDef, TenantId};
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
@@ -61,11 +61,6 @@ impl Route {
     /// The instance that serves this route.
     pub fn instance(&self, session: Option<u32>) -> InstanceKey {
         self.server.instance_for(&self.tenant, session)
-    }
-
-    /// Where the call counts as running: as the server says, else as the tenant.
-    pub fn environment(&self) -> Environment {
-        self.server.environment.unwrap_or(self.tenant.environment)
     }
 
     /// What is put into each call. `Err` names the placeholder that has no value.
