@@ -12,3 +12,4 @@ mod screens;
 mod screens_console;
 mod store_contract;
 mod support;
+mod keys;

@@ -212,9 +212,11 @@ fn notice<'a>(app: &'a App, look: &Look) -> Option<Line<'a>> {
 /// Keys of the view, the most useful first, as many as fit; the way to all others stays at the end.
 fn draw_keys(app: &App, look: &Look, frame: &mut Frame, area: Rect) {
     const ALWAYS: [Action; 3] = [Action::Filter, Action::Palette, Action::Help];
+    // On the narrowest screen the ways out keep their keys and lose their names.
     let show = |action: Action| (look.shared.keymap.shown(action), short(action));
-    let length = |(chord, name): &(String, &str)| fmt::width(chord) + name.len() + 3;
-    let tail: Vec<_> = ALWAYS.into_iter().filter(|a| a.row().on.page(app.page)).map(show).collect();
+    let bare = |action: Action| (look.shared.keymap.shown(action), if look.tiny { "" } else { short(action) });
+    let length = |(chord, name): &(String, &str)| fmt::width(chord) + name.len() + if name.is_empty() { 2 } else { 3 };
+    let tail: Vec<_> = ALWAYS.into_iter().filter(|a| a.row().on.page(app.page)).map(bare).collect();
     let mut room = usize::from(area.width).saturating_sub(1 + tail.iter().map(length).sum::<usize>());
     let mut keys = Vec::new();
     for item in app.views.get(app.page).keys().iter().copied().map(show) {
@@ -228,7 +230,7 @@ fn draw_keys(app: &App, look: &Look, frame: &mut Frame, area: Rect) {
     let mut spans = vec![Span::raw(" ")];
     for (chord, name) in keys.into_iter().chain(tail) {
         spans.push(Span::styled(chord, look.style(Role::Key)));
-        spans.push(Span::raw(format!(" {name}  ")));
+        spans.push(Span::raw(if name.is_empty() { "  ".to_owned() } else { format!(" {name}  ") }));
     }
     frame.buffer_mut().set_line(area.x, area.y, &Line::from(spans), area.width);
 }

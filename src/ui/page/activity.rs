@@ -12,7 +12,7 @@ use crate::ui::layer::Layer;
 use crate::ui::layer::text::Reader;
 use crate::ui::theme::Role;
 use crate::ui::widget::pager::tabs;
-use crate::ui::widget::table::{Row, Table};
+use crate::ui::widget::table::{Row, Table, reorders};
 use crate::ui::widget::{self};
 use jobs::Job;
 use ratatui::Frame;
@@ -116,7 +116,9 @@ impl View for Activity {
                     2 => self.events.act(action, cx),
                     _ => self.consoles.act(action, cx),
                 };
-                self.derive(cx);
+                if reorders(action) {
+                    self.derive(cx);
+                }
                 return taken;
             }
         }

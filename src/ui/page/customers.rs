@@ -10,7 +10,10 @@ use crate::model::{Answer, InstanceKey, Refusal, TenantId};
 use crate::ui::action::Action;
 use crate::ui::acts::{self, Subject};
 use crate::ui::app::{Cx, Look, Target, Token};
-use crate::ui::widget::{self, table::Table};
+use crate::ui::widget::{
+    self,
+    table::{Table, reorders},
+};
 use columns::Customer;
 use detail::Detail;
 use ratatui::Frame;
@@ -42,6 +45,10 @@ impl Customers {
         let limit = cx.shared.limit.clone();
         let mine = cx.snap.tenants.iter().filter(|t| limit.as_ref().is_none_or(|l| t.def.id == *l));
         self.table.set_rows(mine.cloned().map(Customer), cx.shared.now);
+        self.follow_selection(cx);
+    }
+
+    fn follow_selection(&mut self, cx: &mut Cx) {
         let tenant = self.tenant().cloned();
         self.detail.show(tenant.as_deref(), cx);
     }
@@ -105,12 +112,15 @@ impl View for Customers {
             _ if acts::act(action, &self.subjects(), cx) => {}
             _ if self.in_detail => {
                 let taken = self.detail.act(action, cx);
-                self.derive(cx);
+                self.follow_selection(cx);
                 return taken;
             }
             _ => {
                 let taken = self.table.act(action, cx);
-                self.derive(cx);
+                if reorders(action) {
+                    self.derive(cx);
+                }
+                self.follow_selection(cx);
                 return taken;
             }
         }
@@ -167,14 +177,14 @@ impl View for Customers {
 
     fn draw(&self, look: &Look, frame: &mut Frame, area: Rect) {
         // A small screen has room for one of the two.
-        if area.height < 30 && area.width < 160 {
+        if area.height < 30 && area.width < 200 {
             return if self.in_detail {
                 self.detail.draw(look, frame, area, self.tenant(), true)
             } else {
                 self.draw_table(look, frame, area)
             };
         }
-        let [table, detail] = if area.width >= 160 {
+        let [table, detail] = if area.width >= 200 {
             Layout::horizontal([Constraint::Min(0), Constraint::Length(84)]).areas(area)
         } else {
             Layout::vertical([Constraint::Min(0), Constraint::Length(area.height / 2)]).areas(area)

@@ -9,7 +9,10 @@ use crate::model::InstanceKey;
 use crate::ui::action::Action;
 use crate::ui::acts::{self, Subject};
 use crate::ui::app::{Cx, Look, Target, Token};
-use crate::ui::widget::{self, table::Table};
+use crate::ui::widget::{
+    self,
+    table::{Table, reorders},
+};
 use attention::Attention;
 use matrix::Matrix;
 use ratatui::Frame;
@@ -113,7 +116,7 @@ impl View for Overview {
             Focus::Matrix => self.matrix.act(action, cx),
             _ => self.attention.act(action, cx),
         };
-        if taken {
+        if reorders(action) {
             self.sync(cx);
         }
         taken

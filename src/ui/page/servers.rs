@@ -9,7 +9,10 @@ use crate::model::{Answer, Chunk, InstanceKey, Refusal};
 use crate::ui::action::Action;
 use crate::ui::acts::{self, Subject};
 use crate::ui::app::{Cx, Look, Target, Token};
-use crate::ui::widget::{self, table::Row as _};
+use crate::ui::widget::{
+    self,
+    table::{Row as _, reorders},
+};
 use detail::Detail;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -83,7 +86,10 @@ impl View for Servers {
             }
             _ => {
                 let taken = self.tree.table.act(action, cx);
-                self.resync(cx);
+                if reorders(action) {
+                    self.tree.sync(cx);
+                }
+                self.follow_selection(cx);
                 return taken;
             }
         }
@@ -156,7 +162,7 @@ impl View for Servers {
                 self.draw_tree(look, frame, area)
             };
         }
-        let [table, detail] = if area.width >= 160 {
+        let [table, detail] = if area.width >= 160 && area.height < 36 {
             Layout::horizontal([Constraint::Min(0), Constraint::Length(64)]).areas(area)
         } else {
             Layout::vertical([Constraint::Min(0), Constraint::Length(area.height * 2 / 5)]).areas(area)

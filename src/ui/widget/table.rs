@@ -29,6 +29,11 @@ pub trait Row: Fields + Clone + 'static {
     /// The row as JSON, for copying.
     fn json(&self) -> String;
 
+    /// What copying the first cell gives, where that is not what stands there.
+    fn label(&self) -> Option<String> {
+        None
+    }
+
     /// False for lists whose rows explain themselves: no line of titles.
     fn titled() -> bool {
         true
@@ -300,6 +305,9 @@ impl<R: Row> Table<R> {
         }
         let columns = shown_columns::<R>(cx.shared.wide);
         let at = if self.skip == 0 { 0 } else { self.skip + 1 };
+        if let Some(label) = row.label().filter(|_| at == 0) {
+            return cx.copy(label);
+        }
         let Some(column) = columns.get(at).or(columns.first()) else { return };
         let text = {
             let look = super::super::draw::look(cx.snap, cx.shared);
@@ -493,6 +501,11 @@ fn put(buffer: &mut Buffer, x: u16, y: u16, width: u16, text: &str, style: Style
         let shift = if right { columns - used } else { 0 };
         buffer.set_stringn(x + shift as u16, y, text, used, style);
     }
+}
+
+/// True for an action after which rows must be set again; moving and marking leave them as they are.
+pub fn reorders(action: Action) -> bool {
+    action == Action::SortReverse
 }
 
 /// Larger first; what is unknown last.

@@ -71,6 +71,10 @@ impl Row for Attention {
         self.row.id.clone()
     }
 
+    fn label(&self) -> Option<String> {
+        Some(self.row.object.clone())
+    }
+
     fn titled() -> bool {
         false
     }

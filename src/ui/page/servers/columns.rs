@@ -39,7 +39,7 @@ pub const COLUMNS: &[C] = &[
     number("p95ms", 5, p95, Some(|a, b| descending(p95_of(a), p95_of(b)))),
     column("probe", 9, probe, None),
     column("last call", 12, last_call, None),
-    number("sleep", 5, idle, None),
+    number("timer", 5, idle, None),
     number("rst", 3, restarts, Some(|a, b| descending(restarts_of(a), restarts_of(b)))),
     number("cpu%", 5, cpu, Some(|a, b| descending(usage(a).cpu, usage(b).cpu))),
     number("MiB", 6, memory, Some(|a, b| descending(usage(a).memory, usage(b).memory))),
@@ -174,6 +174,7 @@ fn last_call(node: &Node, look: &Look) -> Cell {
     }
 }
 
+/// Until it is put to sleep, or tried again.
 fn idle(node: &Node, look: &Look) -> Cell {
     let Some(row) = node.instance() else { return Cell::dim("") };
     let at = row.retry_at.or(row.idle_stop_at).filter(|_| row.in_flight == 0);

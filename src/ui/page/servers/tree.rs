@@ -90,6 +90,10 @@ impl Row for Node {
         columns::COLUMNS
     }
 
+    fn label(&self) -> Option<String> {
+        self.subject().key.map(|key| key.to_string())
+    }
+
     fn json(&self) -> String {
         match self {
             Self::Server { row, .. } => serde_json::to_string_pretty(&**row),

@@ -1,0 +1,49 @@
+//! The cost of one `update` and one `draw`: a key, and a new snapshot, at 100, 1,000 and 10,000 instances.
+
+#[path = "../tests/support/sample.rs"]
+mod sample;
+
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use mcpdeck::control::handle::Link;
+use mcpdeck::ui::app::{App, Msg};
+use mcpdeck::ui::keymap::parse_keys;
+use mcpdeck::ui::update::update;
+use mcpdeck::ui::{Options, Page, draw};
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+
+fn screen(c: &mut Criterion) {
+    let mut group = c.benchmark_group("screen");
+    for rows in [100, 1_000, 10_000] {
+        let snapshot = sample::many(rows / 10);
+        for view in [Page::Overview, Page::Servers] {
+            let options = Options { view, ..Options::plain() };
+            let mut app = App::new(&options, Link::Owner);
+            let mut terminal = Terminal::new(TestBackend::new(120, 40)).expect("memory");
+            for msg in [Msg::Tick(sample::NOW, 0), Msg::Resize(120, 40), Msg::Snapshot] {
+                update(&mut app, &snapshot, msg);
+            }
+            // Unfold everything, so that every instance is a row.
+            for key in parse_keys("=").expect("a key") {
+                update(&mut app, &snapshot, Msg::Key(key));
+            }
+            let down = parse_keys("j").expect("a key")[0];
+            group.bench_function(BenchmarkId::new(format!("{} key", view.name()), rows), |b| {
+                b.iter(|| {
+                    update(&mut app, &snapshot, Msg::Key(down));
+                    terminal.draw(|frame| draw::draw(&app, &snapshot, frame)).map(drop)
+                });
+            });
+            group.bench_function(BenchmarkId::new(format!("{} snapshot", view.name()), rows), |b| {
+                b.iter(|| {
+                    update(&mut app, &snapshot, Msg::Snapshot);
+                    terminal.draw(|frame| draw::draw(&app, &snapshot, frame)).map(drop)
+                });
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, screen);
+criterion_main!(benches);
