@@ -70,7 +70,11 @@ impl Screen {
     /// Commands sent so far.
     fn commands(&self) -> Vec<String> {
         let sent = |e: &Effect| match e {
-            Effect::Run { command, confirm } => Some(format!("{}{}", command.command_line(), confirm.as_ref().map(|c| format!(" --confirm {c}")).unwrap_or_default())),
+            Effect::Run { command, confirm } => Some(format!(
+                "{}{}",
+                command.command_line(),
+                confirm.as_ref().map(|c| format!(" --confirm {c}")).unwrap_or_default()
+            )),
             _ => None,
         };
         self.effects.iter().filter_map(sent).collect()
@@ -118,7 +122,15 @@ fn key(text: &str) -> InstanceKey {
 #[test]
 fn digits_go_to_views_and_brackets_travel_back() {
     let mut screen = Screen::open(sample::rich(), (80, 24));
-    for (keys, view) in [("2", Page::Customers), ("3", Page::Servers), ("6", Page::Console), ("7", Page::Traffic), ("8", Page::Logs), ("0", Page::Activity), ("1", Page::Overview)] {
+    for (keys, view) in [
+        ("2", Page::Customers),
+        ("3", Page::Servers),
+        ("6", Page::Console),
+        ("7", Page::Traffic),
+        ("8", Page::Logs),
+        ("0", Page::Activity),
+        ("1", Page::Overview),
+    ] {
         // Esc leaves a text that a view may be editing.
         screen.keys("<esc>").keys(keys);
         assert_eq!(screen.app.page, view, "{keys}");
@@ -199,7 +211,8 @@ fn fence_is_one_key_for_both_directions() {
 #[test]
 fn a_read_only_screen_says_why_it_refuses() {
     let mut screen = Screen::with(sample::rich(), (80, 24), Link::Attached, |o| o.read_only = true);
-    screen.has("READ-ONLY").keys("3 j s x");
+    screen.has("READ-ONLY");
+    screen.keys("3 j s x");
     screen.has("read-only: this screen was opened with --read-only");
     assert_eq!(screen.commands(), [""; 0]);
     assert!(screen.asked(|q| matches!(q, Query::Impact(_))).is_none());
@@ -246,7 +259,7 @@ fn filters_narrow_as_one_types_and_esc_clears_them() {
     screen.keys("3 / s t a t e = f a i l e d");
     screen.has("@vattenfall-de").has("2 of 20 /state=failed").lacks("law");
     screen.keys("<enter> <esc>").has("Servers 20");
-    screen.keys("/ s t a t e >").has("filter at");
+    screen.keys("/ b o g u s = 1").has("filter at 1");
     screen.keys("<esc>").has("Servers 20");
 }
 
@@ -275,8 +288,9 @@ fn the_palette_finds_views_customers_servers_and_actions() {
 #[test]
 fn help_lists_the_keys_and_is_searchable() {
     let mut screen = Screen::open(sample::rich(), (80, 24));
-    screen.keys("?").has("Keys in Overview").has("start now");
-    screen.keys("s i g k i l l").has("kill at once").lacks("start now");
+    screen.keys("?").has("Keys in Overview");
+    screen.keys("s t a r t <space> n o w").has("start now");
+    screen.keys("<ctrl-u> s i g k i l l").has("kill at once").lacks("start now");
     screen.keys("<esc>").lacks("Keys in Overview");
 }
 
@@ -296,7 +310,9 @@ fn customers_servers_are_switches() {
     // Enabling harms nothing; disabling asks.
     screen.keys("<space>");
     assert_eq!(screen.commands(), ["mcpdeck enable alerting eaton"]);
-    screen.keys("j <space>").impact(Environment::Lab, None).has("disable catalog eaton").keys("y");
+    screen.keys("j <space>").impact(Environment::Lab, None);
+    screen.has("disable catalog eaton");
+    screen.keys("y");
     assert_eq!(screen.commands().last().unwrap(), "mcpdeck disable catalog eaton");
 }
 
@@ -350,6 +366,7 @@ fn an_owner_is_asked_before_it_quits_and_an_attached_console_just_leaves() {
     screen.keys("<ctrl-z>").has("owns the platform");
     let mut attached = Screen::with(sample::rich(), (80, 24), Link::Attached, |_| ());
     attached.keys("<ctrl-z> q");
+    attached.effects.retain(|e| !matches!(e, Effect::Interest(_)));
     assert_eq!(attached.effects, [Effect::Suspend, Effect::Quit { stop: false }]);
 }
 
@@ -389,7 +406,8 @@ fn held_keys_do_not_repeat_acts() {
 fn copies_go_out_as_effects() {
     let mut screen = Screen::open(sample::rich(), (80, 24));
     screen.keys("3 y Y");
-    let copies: Vec<&String> = screen.effects.iter().filter_map(|e| if let Effect::Copy(text) = e { Some(text) } else { None }).collect();
+    let copies: Vec<&String> =
+        screen.effects.iter().filter_map(|e| if let Effect::Copy(text) = e { Some(text) } else { None }).collect();
     assert_eq!(copies[0], "alerting");
     assert!(serde_json::from_str::<serde_json::Value>(copies[1]).unwrap()["def"]["id"] == "alerting");
 }

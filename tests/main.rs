@@ -13,3 +13,4 @@ mod screens_console;
 mod store_contract;
 mod support;
 mod keys;
+mod pty;

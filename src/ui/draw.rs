@@ -185,12 +185,18 @@ fn draw_tabs(app: &App, look: &Look, frame: &mut Frame, area: Rect) {
 fn notice<'a>(app: &'a App, look: &Look) -> Option<Line<'a>> {
     if let Some(line) = &app.filter_line {
         let (head, tail) = line.split();
+        let hint = match &app.shared.notice {
+            Some(notice) => Span::styled(format!("   {}", notice.text), look.style(Role::Warn)),
+            None => {
+                Span::styled("   word !word field=value field>number; enter keeps, esc clears", look.style(Role::Dim))
+            }
+        };
         return Some(Line::from(vec![
             Span::styled(" /", look.style(Role::Key)),
             Span::raw(head),
             Span::styled("█", look.style(Role::Key)),
             Span::raw(tail),
-            Span::styled("   word !word field=value field>number; enter keeps, esc clears", look.style(Role::Dim)),
+            hint,
         ]));
     }
     if let Some(notice) = &app.shared.notice {
@@ -241,6 +247,8 @@ fn short(action: Action) -> &'static str {
         Action::Palette => "command",
         Action::ExampleTraffic => "example",
         Action::NextPane => "pane",
+        Action::Right => "next tab",
+        Action::Mark => "toggle",
         Action::Escape => "back",
         other => other.name(),
     }

@@ -12,6 +12,7 @@ use crate::control::handle::{Interest, Link};
 use crate::model::message::Level;
 use crate::model::{Command, Refusal, Snapshot};
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// A notice that no key has replaced goes by itself after this.
@@ -345,7 +346,9 @@ impl Turn<'_> {
     }
 
     fn tell_interest(&mut self) {
-        let interest = Interest { watching: true, instances: self.app.views.get(self.app.page).interest() };
+        // Customers share instances: each is wanted once.
+        let wanted: BTreeSet<_> = self.app.views.get(self.app.page).interest().into_iter().collect();
+        let interest = Interest { watching: true, instances: wanted.into_iter().collect() };
         if interest != self.app.sent_interest {
             self.app.sent_interest = interest.clone();
             self.effects.push(Effect::Interest(interest));

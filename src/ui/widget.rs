@@ -18,6 +18,7 @@ use ratatui::layout::Rect;
 use ratatui::symbols::border;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, BorderType};
+use unicode_segmentation::UnicodeSegmentation;
 
 const ASCII_BORDER: border::Set = border::Set {
     top_left: "+",
@@ -69,21 +70,52 @@ pub fn lines(frame: &mut Frame, area: Rect, lines: &[Line]) {
     }
 }
 
-/// Breaks a text at spaces into lines of at most `columns`.
+/// Breaks a text at spaces into lines of at most `columns`; a word longer than that (a path) is broken, too.
 pub fn wrap(text: &str, columns: usize) -> Vec<String> {
+    let columns = columns.max(1);
     let mut out = Vec::new();
     for paragraph in text.split('\n') {
         let mut line = String::new();
+        let mut used = 0;
         for word in paragraph.split(' ') {
-            if !line.is_empty() && fmt::width(&line) + 1 + fmt::width(word) > columns {
+            let wide = fmt::width(word);
+            if used > 0 && used + 1 + wide > columns {
                 out.push(std::mem::take(&mut line));
+                used = 0;
             }
-            if !line.is_empty() {
+            if used > 0 {
                 line.push(' ');
+                used += 1;
             }
-            line.push_str(word);
+            for c in word.graphemes(true) {
+                let w = fmt::width(c);
+                if used + w > columns {
+                    out.push(std::mem::take(&mut line));
+                    used = 0;
+                }
+                line.push_str(c);
+                used += w;
+            }
         }
         out.push(line);
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wrap;
+
+    #[test]
+    fn texts_break_at_spaces_and_long_words_anywhere() {
+        for (text, columns, lines) in [
+            ("one two three", 7, &["one two", "three"][..]),
+            ("/opt/a/long/path", 6, &["/opt/a", "/long/", "path"]),
+            ("a\nb", 5, &["a", "b"]),
+            ("", 5, &[""]),
+            ("日本電気", 4, &["日本", "電気"]),
+        ] {
+            assert_eq!(wrap(text, columns), lines, "{text}");
+        }
+    }
 }

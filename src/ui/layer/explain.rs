@@ -86,9 +86,12 @@ impl Explain {
         let width = 100.min(area.width);
         let lines = self.lines(look, usize::from(width.saturating_sub(4)));
         let title = format!("Why: {}", self.title);
-        let inner = super::window(look, frame, area, width, lines.len() as u16 + 2, &title);
-        let skip = lines.len().saturating_sub(usize::from(inner.height)).min(self.at * 2);
-        crate::ui::widget::lines(frame, inner, &lines[skip..]);
+        let inner = super::window(look, frame, area, width, lines.len() as u16 + 3, &title);
+        let text = Rect { height: inner.height.saturating_sub(1), ..inner };
+        let hint = Line::styled("enter goes there, esc closes", look.style(Role::Dim));
+        let skip = lines.len().saturating_sub(usize::from(text.height)).min(self.at * 2);
+        crate::ui::widget::lines(frame, text, &lines[skip..]);
+        crate::ui::widget::lines(frame, Rect { y: text.bottom(), height: inner.height.min(1), ..inner }, &[hint]);
     }
 
     fn lines(&self, look: &Look, columns: usize) -> Vec<Line<'static>> {
@@ -103,8 +106,6 @@ impl Explain {
                 }
             }
         }
-        lines.push(Line::default());
-        lines.push(Line::styled("enter goes there, esc closes", dim));
         lines
     }
 }
