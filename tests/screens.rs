@@ -68,7 +68,7 @@ fn a_lost_owner_is_said_and_the_last_state_stays() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn no_size_is_too_strange(width in 1u16..220, height in 1u16..70, view in 0usize..7) {
         let snapshot = sample::rich();

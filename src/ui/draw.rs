@@ -16,6 +16,9 @@ use ratatui::text::{Line, Span};
 /// The data's age is shown above this; younger data is simply the present.
 const STALE_S: u64 = 5;
 
+/// Below this nothing can be read; views are made for 40x12 and more.
+const LEAST: (u16, u16) = (28, 9);
+
 /// What views draw with.
 pub fn look<'a>(snap: &'a Snapshot, shared: &'a Shared) -> Look<'a> {
     let (width, height) = shared.size;
@@ -27,8 +30,9 @@ pub fn look<'a>(snap: &'a Snapshot, shared: &'a Shared) -> Look<'a> {
 pub fn draw(app: &App, snap: &Snapshot, frame: &mut Frame) {
     let area = frame.area();
     let look = look(snap, &app.shared);
-    if area.height < 4 || area.width < 16 {
-        return frame.buffer_mut().set_style(area, look.style(Role::Text));
+    if area.height < LEAST.1 || area.width < LEAST.0 {
+        let text = format!("{}x{} is too small; 40x12 will do", area.width, area.height);
+        return super::widget::empty(&look, frame, area, &text);
     }
     let line = |y: u16| Rect { y, height: 1, ..area };
     draw_head(app, &look, frame, line(area.y));

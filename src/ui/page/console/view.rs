@@ -192,6 +192,10 @@ impl Console {
     }
 
     fn draw_item(&self, look: &Look, frame: &mut Frame, area: Rect, item: &Item) {
+        let area = area.intersection(frame.area());
+        if area.is_empty() {
+            return;
+        }
         let label = format!("{:<9}", item.label);
         let columns = usize::from(area.width);
         frame.buffer_mut().set_stringn(area.x, area.y, &label, columns, look.style(Role::Dim));
