@@ -80,6 +80,11 @@ impl Rig {
         self.backend.start(self.spec(name)).await
     }
 
+    /// Ends the backend and keeps the folder.
+    pub fn dir_after_the_end(self) -> TempDir {
+        self.dir
+    }
+
     pub async fn kill_all(&self, names: &[&str]) {
         for name in names {
             self.backend.kill(&key(name)).await.unwrap();

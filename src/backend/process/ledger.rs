@@ -113,6 +113,16 @@ impl Ledger {
     }
 }
 
+impl Drop for Ledger {
+    /// Only what runs is worth finding again.
+    fn drop(&mut self) {
+        let inner = self.inner.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if inner.live.groups.is_empty() && inner.file.is_some() {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
 impl Helper {
     fn start(program: &Path) -> io::Result<Self> {
         let mut child = Command::new(program)
