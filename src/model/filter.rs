@@ -1,5 +1,5 @@
 //! Filters typed by people: `eton state=failed mem>512M age<2h !lab`. The same text filters a screen, a `get` and a
-//! stream. Imports `model` only; the fields of each kind of row are in [`rows`].
+//! stream. Imports `model` only; the fields of each kind of row are in `filter::rows`.
 //!
 //! - a word is fuzzy: part of a text, or its letters in order within one word (`vtf` finds `vattenfall-de`);
 //! - `!word` excludes; `"two words"` is one term;
