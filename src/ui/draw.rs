@@ -254,6 +254,10 @@ fn short(action: Action) -> &'static str {
         Action::Right => "next tab",
         Action::Mark => "toggle",
         Action::Escape => "back",
+        Action::PickTenant => "customer",
+        Action::PickServer => "server",
+        Action::PickTool => "tool",
+        Action::CopyPath => "path",
         other => other.name(),
     }
 }

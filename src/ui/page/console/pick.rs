@@ -144,8 +144,15 @@ impl Console {
             self.request.set_tool(&offer);
             self.as_text = false;
             self.changed(cx);
-            self.stand_on(if self.request.form.fields().is_empty() { Stop::Send } else { Stop::Field(0) });
+            self.stand_on(self.first_field());
         }
+    }
+
+    /// Where one begins to fill in: the first field that must be there and is not, else the first, else the button.
+    fn first_field(&self) -> Stop {
+        let fields = self.request.form.fields();
+        let open = fields.iter().position(|f| f.required && f.value.is_none());
+        if fields.is_empty() { Stop::Send } else { Stop::Field(open.unwrap_or(0)) }
     }
 
     /// What the chosen server offers the chosen customer, if it is known.
