@@ -55,7 +55,8 @@ impl Deck {
     async fn act_confirmed(&self, command: Command, confirm: Option<&str>) -> Result<(), Refusal> {
         let act = Act { command, operator: ana(), confirm: confirm.map(str::to_owned) };
         let job = self.handle.run(act).await?;
-        let done = |s: &Snapshot| s.jobs.iter().find(|j| j.id == job).and_then(|j| j.outcome.map(|o| (o, j.message.clone())));
+        let done =
+            |s: &Snapshot| s.jobs.iter().find(|j| j.id == job).and_then(|j| j.outcome.map(|o| (o, j.message.clone())));
         let snapshot = self.until("the job ends", |s| done(s).is_some()).await;
         match done(&snapshot).unwrap() {
             (JobOutcome::Ok, _) => Ok(()),
@@ -118,7 +119,8 @@ impl Deck {
 fn platform(dir: &Path, text: &str) -> Platform {
     let file = dir.join("deck.toml");
     let state = dir.join("state");
-    let head = format!("[platform]\nname = \"test\"\nsocket = {:?}\n[paths]\nstate = {:?}\n", dir.join("s.sock"), state);
+    let head =
+        format!("[platform]\nname = \"test\"\nsocket = {:?}\n[paths]\nstate = {:?}\n", dir.join("s.sock"), state);
     std::fs::write(&file, format!("{head}{text}")).unwrap();
     let env = std::env::vars().collect();
     let config = load(&LoadOptions { file: Some(file), env, set: Vec::new() });
@@ -141,7 +143,13 @@ fn key(text: &str) -> InstanceKey {
 }
 
 /// One call to its end; `Err` is the reason why it was not sent at all.
-async fn call(handle: &Handle, tenant: &str, server: &str, tool: &str, confirm: Option<&str>) -> Result<CallRecord, String> {
+async fn call(
+    handle: &Handle,
+    tenant: &str,
+    server: &str,
+    tool: &str,
+    confirm: Option<&str>,
+) -> Result<CallRecord, String> {
     let call = ConsoleCall {
         tenant: tenant.into(),
         server: server.into(),

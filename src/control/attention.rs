@@ -188,16 +188,22 @@ fn hanging(view: &View<'_>) -> Vec<Hit> {
 
 /// Calls refused for their credentials: one line a secret that the instances were started with, else one an instance.
 fn auth(view: &View<'_>) -> Vec<Hit> {
-    let mut causes: BTreeMap<String, (Vec<&InstanceKey>, Vec<&AuthTrouble>, Option<String>)> = BTreeMap::new();
+    #[derive(Default)]
+    struct Cause<'a> {
+        keys: Vec<&'a InstanceKey>,
+        troubles: Vec<&'a AuthTrouble>,
+        secret: Option<String>,
+    }
+    let mut causes: BTreeMap<String, Cause<'_>> = BTreeMap::new();
     for (key, trouble) in &view.conditions.auth {
         let secret = suspect(view, key);
         let cause = secret.as_ref().map_or_else(|| key.to_string(), |(cause, _)| cause.clone());
         let entry = causes.entry(cause).or_default();
-        entry.0.push(key);
-        entry.1.push(trouble);
-        entry.2 = secret.map(|(_, text)| text);
+        entry.keys.push(key);
+        entry.troubles.push(trouble);
+        entry.secret = secret.map(|(_, text)| text);
     }
-    let hits = causes.into_iter().map(|(cause, (keys, troubles, secret))| {
+    let hits = causes.into_iter().map(|(cause, Cause { keys, troubles, secret })| {
         let calls: u32 = troubles.iter().map(|t| t.calls).sum();
         let tenants: BTreeSet<_> = troubles.iter().flat_map(|t| t.tenants.iter().cloned()).collect();
         let places = keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");

@@ -3,10 +3,11 @@
 
 use crate::model::message::{Chunk, Event, EventKind, Level};
 use crate::model::{Stamp, State};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{broadcast, mpsc};
+use tokio_util::sync::CancellationToken;
 
 /// Events kept in memory.
 const KEPT: usize = 1000;
@@ -103,12 +104,27 @@ impl Events {
     }
 }
 
-/// Writes queued events in batches until the queue is closed; a failed write is the store's error to show.
-pub async fn write(mut queue: mpsc::Receiver<Event>, store: Arc<dyn Store>, failed: impl Fn(String)) {
-    let mut batch = Vec::new();
-    while queue.recv_many(&mut batch, BATCH).await > 0 {
-        if let Err(error) = store.add_events(std::mem::take(&mut batch)).await {
-            failed(error.to_string());
+/// Writes queued events in batches until `stopped`, and then what is still queued.
+pub async fn write(
+    events: Arc<Events>,
+    mut queue: mpsc::Receiver<Event>,
+    store: Arc<dyn Store>,
+    stopped: CancellationToken,
+    failed: impl Fn(&StoreError),
+) {
+    loop {
+        let mut batch = Vec::new();
+        tokio::select! {
+            biased;
+            n = queue.recv_many(&mut batch, BATCH) => if n == 0 { return },
+            () = stopped.cancelled() => return,
+        }
+        if let Err(error) = store.add_events(batch).await {
+            failed(&error);
+        }
+        let lost = std::mem::take(&mut events.lock().unwritten);
+        if lost > 0 {
+            events.notice(Level::Warn, format!("{lost} events were not kept: the store was too slow for them"));
         }
     }
 }

@@ -125,7 +125,7 @@ impl Sources<'_> {
         let Some(first) = users.first() else {
             return found("enabled", Some(false), "no customer that it serves has it enabled").then("enable", None);
         };
-        let how = |t: &TenantRow| t.cell(&row.key.server).map(|c| decided(c)).unwrap_or_default();
+        let how = |t: &TenantRow| t.cell(&row.key.server).map(decided).unwrap_or_default();
         let evidence = match users.len() {
             1 => format!("for {}, {}", first.def.id, how(first)),
             n => format!("for {n} customers ({}, ...)", first.def.id),

@@ -112,8 +112,8 @@ fn forbidden(snapshot: &Snapshot, command: &Command, bulk_cap: u32) -> Result<()
             format!("it would touch {n} instances; at most {bulk_cap} at once (platform.bulk_cap): name a tenant");
         return Err(Refusal::Refused(why));
     }
-    let rows = instances.iter().filter_map(|key| snapshot.instance(key));
-    rows.map(|row| possible(snapshot, command, row)).collect()
+    let mut rows = instances.iter().filter_map(|key| snapshot.instance(key));
+    rows.try_for_each(|row| possible(snapshot, command, row))
 }
 
 /// Whether this can be done with this instance at all.

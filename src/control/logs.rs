@@ -119,7 +119,10 @@ impl Logs {
                 return;
             }
         }
-        while follow {
+        if !follow {
+            return;
+        }
+        loop {
             tokio::select! {
                 more = changed.changed() => if more.is_err() { return },
                 () = to.closed() => return,

@@ -248,11 +248,8 @@ async fn load(deck: Arc<Deck>, events: mpsc::Receiver<crate::model::Event>) {
         deck.vault.load_all().await;
         sampling::find_orphans(&deck).await;
     }
-    let failed = |error: String| tracing::error!("events are not kept: {error}");
-    tokio::select! {
-        () = events::write(events, store, failed) => {}
-        () = deck.stop.cancelled() => {}
-    }
+    let failed = |error: &StoreError| deck.store.failed(error);
+    events::write(deck.events.clone(), events, store, deck.stop.clone(), failed).await;
 }
 
 async fn remembered(deck: &Deck, store: &dyn Store) -> Result<Loaded, StoreError> {
