@@ -5,7 +5,7 @@ use super::era;
 use super::lists::{View, Whose, facts, without_bad_mirrors};
 use super::slot::{Link, Slot};
 use super::table::Route;
-use super::upstream::{Ask, Expects};
+use super::upstream::Ask;
 use super::wire::{self, Edit, ErrorObject};
 use super::{Note, Opened, Router};
 use crate::model::message::Catalog;
@@ -90,7 +90,6 @@ impl Asker<'_> {
             ask.body = out.into_bytes();
             ask.headers.clone_from(&injection.headers);
         }
-        debug_assert_eq!(ask.expects, Expects::Answer);
         Ok(ask)
     }
 }

@@ -23,9 +23,10 @@ pub async fn probe(link: Option<&Link>, timeout: Duration) -> ProbeFacts {
             Err(_) => Some(format!("no answer within {}", humantime::format_duration(timeout))),
         },
     };
-    if failure.is_some() {
-        let unknown = [&mut facts.alive, &mut facts.lists].into_iter().find(|fact| fact.is_none());
-        unknown.map(|fact| *fact = Some(false));
+    if failure.is_some()
+        && let Some(fact) = [&mut facts.alive, &mut facts.lists].into_iter().find(|fact| fact.is_none())
+    {
+        *fact = Some(false);
     }
     facts.failures = u32::from(failure.is_some());
     facts.took_ms = Some(began.elapsed().as_millis().try_into().unwrap_or(u32::MAX));
