@@ -100,7 +100,7 @@ impl View for Customers {
             Action::Escape => return self.table.clear_marks(),
             // In the list of switches `space` is the switch.
             Action::Mark if self.in_detail && self.detail.has_switches() => {
-                drop(acts::act(Action::Enable, &self.subjects(), cx))
+                return acts::act(Action::Enable, &self.subjects(), cx);
             }
             Action::Open if self.in_detail => {
                 let subject = self.subjects().into_iter().next();

@@ -381,16 +381,8 @@ impl<R: Row> Table<R> {
                 (true, true, true) => "^",
             };
             let title = format!("{}{arrow}", place.column.title);
-            put(
-                buffer,
-                area.x + place.x,
-                area.y,
-                place.width,
-                &title,
-                look.style(Role::Dim),
-                place.column.right,
-                look.ascii,
-            );
+            let spot = Rect { x: area.x + place.x, width: place.width, height: 1, ..area };
+            put(buffer, spot, &title, look.style(Role::Dim), place.column.right, look.ascii);
         }
         let hidden = shown_columns::<R>(look.shared.wide).len() > layout.len() + self.skip;
         if hidden && area.width > 10 {
@@ -417,16 +409,16 @@ impl<R: Row> Table<R> {
         for place in layout {
             let cell = (place.column.cell)(row, look);
             let style = if marked { look.style(Role::Mark) } else { look.style(cell.role) };
-            let x = line.x + place.x;
-            put(buffer, x, line.y, place.width, &cell.text, style, place.column.right, look.ascii);
-            self.highlight(look, buffer, x, line.y, place, &cell.text);
+            let spot = Rect { x: line.x + place.x, width: place.width, ..line };
+            put(buffer, spot, &cell.text, style, place.column.right, look.ascii);
+            self.highlight(look, buffer, spot, place, &cell.text);
         }
         if at == self.cursor {
             buffer.set_style(line, look.style(if focused { Role::Selection } else { Role::SelectionIdle }));
         }
     }
 
-    fn highlight(&self, look: &Look, buffer: &mut Buffer, x: u16, y: u16, place: &Place<R>, text: &str) {
+    fn highlight(&self, look: &Look, buffer: &mut Buffer, spot: Rect, place: &Place<R>, text: &str) {
         if self.filter.is_empty() || place.column.right {
             return;
         }
@@ -434,7 +426,7 @@ impl<R: Row> Table<R> {
             let (Some(before), Some(found)) = (text.get(..range.start), text.get(range.clone())) else { continue };
             let start = fmt::width(before).min(usize::from(place.width));
             let wide = fmt::width(found).min(usize::from(place.width) - start);
-            buffer.set_style(Rect { x: x + start as u16, y, width: wide as u16, height: 1 }, look.style(Role::Match));
+            buffer.set_style(Rect { x: spot.x + start as u16, width: wide as u16, ..spot }, look.style(Role::Match));
         }
     }
 
@@ -491,9 +483,8 @@ fn shown_columns<R: Row>(wide: bool) -> Vec<&'static Column<R>> {
     R::columns().iter().filter(|c| wide || !c.wide).collect()
 }
 
-#[expect(clippy::too_many_arguments, reason = "a place, a text and how it stands there")]
-fn put(buffer: &mut Buffer, x: u16, y: u16, width: u16, text: &str, style: Style, right: bool, ascii: bool) {
-    let columns = usize::from(width);
+fn put(buffer: &mut Buffer, spot: Rect, text: &str, style: Style, right: bool, ascii: bool) {
+    let (x, y, columns) = (spot.x, spot.y, usize::from(spot.width));
     let used = fmt::width(text);
     if used > columns {
         buffer.set_stringn(x, y, fmt::fit(text, columns, ascii), columns, style);

@@ -23,6 +23,9 @@ const CALLS: u32 = 100;
 /// Catalogs asked for at once for one customer.
 const CATALOGS: usize = 64;
 
+/// A question, and what came of it.
+type Asked<T> = (Token, Option<Result<T, String>>);
+
 /// State of the detail.
 #[derive(Default)]
 pub struct Detail {
@@ -31,8 +34,8 @@ pub struct Detail {
     switches: Table<Switch>,
     scroll: Scroll,
     /// What each enabled server lists for this customer.
-    catalogs: BTreeMap<ServerId, (Token, Option<Result<Catalog, String>>)>,
-    calls: Option<(Token, Option<Result<Vec<Arc<CallRecord>>, String>>)>,
+    catalogs: BTreeMap<ServerId, Asked<Catalog>>,
+    calls: Option<Asked<Vec<Arc<CallRecord>>>>,
 }
 
 impl Detail {

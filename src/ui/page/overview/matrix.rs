@@ -228,6 +228,7 @@ impl Matrix {
         }
     }
 
+    #[expect(clippy::too_many_arguments, reason = "one row needs its place, its columns and its content")]
     fn draw_line(
         &self,
         look: &Look,
