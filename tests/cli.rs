@@ -1,6 +1,7 @@
 //! The command line as its users meet it: the real program, its output, its exit codes.
 
 mod deck;
+mod lives;
 
 use deck::{CONFIG, Deck, Lines, finish};
 use rustix::process::Signal;
