@@ -184,7 +184,7 @@ fn calls_end_with_the_code_of_their_outcome() {
         (&["lab", "memory", "notes_add", "{}"], 7, "tool"),
         (&["lab", "memory", "no_such_tool"], 1, "protocol"),
         (&["lab", "memory", "tools/nothing"], 1, "protocol"),
-        (&["lab", "broken", "ping"], 6, "transport"),
+        (&["lab", "broken", "ping"], 5, "refused"),
         (&["eaton", "catalog", "ping"], 5, "not_enabled"),
         (&["lab", "nothing", "ping"], 4, "not_found"),
         (&["nobody", "memory", "ping"], 4, "not_found"),

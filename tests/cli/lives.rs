@@ -3,7 +3,8 @@
 use super::deck::{CONFIG, Deck};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use std::io::{Read, Write};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -14,6 +15,8 @@ struct Owner {
     terminal: Option<(Box<dyn MasterPty + Send>, Box<dyn Write + Send>)>,
     child: Box<dyn Child + Send + Sync>,
     shown: mpsc::Receiver<Vec<u8>>,
+    /// The reader holds the terminal open, too: it lets go at the next bytes after this is set.
+    gone: Arc<AtomicBool>,
     seen: Vec<u8>,
 }
 
@@ -31,15 +34,18 @@ impl Owner {
         let mut reader = pair.master.try_clone_reader().unwrap();
         let writer = pair.master.take_writer().unwrap();
         let (bytes, shown) = mpsc::channel();
+        let gone = Arc::new(AtomicBool::new(false));
+        let stop = gone.clone();
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(n @ 1..) = reader.read(&mut buffer) {
-                if bytes.send(buffer[..n].to_vec()).is_err() {
+                if bytes.send(buffer[..n].to_vec()).is_err() || stop.load(Ordering::SeqCst) {
                     return;
                 }
             }
         });
-        let mut owner = Self { terminal: Some((pair.master, writer)), child, shown, seen: Vec::new() };
+        let terminal = Some((pair.master, writer));
+        let mut owner = Self { terminal, child, shown, gone, seen: Vec::new() };
         owner.until("Overview");
         owner
     }
@@ -56,6 +62,13 @@ impl Owner {
         let (_, writer) = self.terminal.as_mut().unwrap();
         writer.write_all(keys.as_bytes()).unwrap();
         writer.flush().unwrap();
+    }
+
+    /// Takes the terminal away.
+    fn hang_up(&mut self) {
+        self.gone.store(true, Ordering::SeqCst);
+        self.send("?");
+        self.terminal = None;
     }
 
     /// Waits for the process to end.
@@ -84,9 +97,14 @@ fn a_vanished_terminal_leaves_a_platform_that_still_answers() {
     let deck = Deck::new(CONFIG);
     let mut owner = Owner::open(&deck, &[]);
     deck.run(&["start", "memory@lab"]).ok();
-    owner.terminal = None;
-    let rows = || deck.run(&["status", "-o", "json"]).ok().json()["platform"]["pid"].clone();
-    assert_eq!(rows(), serde_json::json!(owner.child.process_id()));
+    owner.hang_up();
+    let detached = |event: &serde_json::Value| event["kind"]["attached"]["on"] == false;
+    let deadline = Instant::now() + PATIENCE;
+    while !deck.run(&["get", "events", "-o", "json"]).ok().json().as_array().unwrap().iter().any(detached) {
+        assert!(Instant::now() < deadline, "the screen does not end");
+    }
+    let pid = deck.run(&["status", "-o", "json"]).ok().json()["platform"]["pid"].clone();
+    assert_eq!(pid, serde_json::json!(owner.child.process_id()), "the same process goes on");
     let state = deck.run(&["get", "instances", "memory@lab", "-o", "json"]).ok().json();
     assert_eq!(state[0]["state"], "ready", "it was not touched");
     deck.run(&["shutdown"]).ok();
@@ -98,7 +116,7 @@ fn with_on_hangup_exit_everything_goes_with_the_terminal() {
     let deck = Deck::new(&CONFIG.replace("[platform]", "[platform]\non_hangup = \"exit\""));
     let mut owner = Owner::open(&deck, &[]);
     deck.run(&["start", "memory@lab"]).ok();
-    owner.terminal = None;
+    owner.hang_up();
     assert_eq!(owner.ended(), 0);
     assert!(!deck.socket().exists());
     assert_eq!(deck.run(&["status"]).code, 6);
