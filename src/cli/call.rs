@@ -164,7 +164,8 @@ fn send(session: &Session, call: ConsoleCall, wire: bool) -> Result<Code, Error>
         match chunk {
             Chunk::Call(CallEvent::Body(part)) => body.push_str(&part),
             Chunk::Call(CallEvent::Done(done)) => record = Some(*done),
-            Chunk::Call(event) => tell(&event, wire),
+            // A program gets one line of JSON on standard error, and only if the call fails.
+            Chunk::Call(event) if session.output == Output::Table || wire => tell(&event, wire),
             _ => {}
         }
         Ok(())

@@ -79,6 +79,18 @@ pub fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", plain(text));
 }
 
+/// The same for people and programs: a line of text, or of JSON.
+pub fn remark(format: Output, text: &str) {
+    #[derive(Serialize)]
+    struct Remark<'a> {
+        note: &'a str,
+    }
+    match format {
+        Output::Table => note(text),
+        Output::Json => note(&serde_json::to_string(&Remark { note: text }).unwrap_or_default()),
+    }
+}
+
 pub fn stdout_is_terminal() -> bool {
     io::stdout().is_terminal()
 }

@@ -2,7 +2,7 @@
 
 use super::args::Output;
 use super::error::{Code, Error};
-use super::output::{Table, json_line, note, print};
+use super::output::{Table, json_line, print, remark};
 use super::rows::Listed;
 use super::session::Session;
 use crate::control::Link;
@@ -18,7 +18,7 @@ pub fn each_snapshot(session: &Session, mut look: impl FnMut(&Snapshot) -> bool)
             revisions.mark_unchanged();
             match session.handle.link() {
                 Link::Lost { reason, .. } if !told => {
-                    note(&format!("the owner went away ({reason}); waiting for it"));
+                    remark(session.output, &format!("the owner went away ({reason}); waiting for it"));
                     told = true;
                 }
                 Link::Lost { .. } => {}
@@ -53,7 +53,7 @@ pub fn each_chunk(
             match chunk {
                 None | Some(Chunk::End(None)) => return Ok(()),
                 Some(Chunk::End(Some(reason))) => return Err(Error::failed(reason)),
-                Some(Chunk::Lost(count)) => note(&format!("{count} lost: this reader was too slow")),
+                Some(Chunk::Lost(count)) => remark(session.output, &format!("{count} lost: this reader was too slow")),
                 Some(chunk) => take(chunk)?,
             }
         }

@@ -4,7 +4,7 @@ use super::args::Global;
 use super::error::{Code, Error};
 use super::names;
 use super::output::Align::Left;
-use super::output::{Column, none, note, print_rows};
+use super::output::{Column, none, print_rows, remark};
 use super::session::{Need, Session};
 use crate::model::message::{Answer, Catalog};
 use crate::model::{Query, Refusal, ServerId, TenantId};
@@ -44,7 +44,7 @@ pub fn run(global: &Global, tenant: &str, server: Option<&str>) -> Result<Code, 
     }
     for listing in &listings {
         if let Some(error) = &listing.error {
-            note(&format!("{}: {error}", listing.server));
+            remark(session.output, &format!("{}: {error}", listing.server));
         }
     }
     print_rows(session.output, COLUMNS, listings.iter().flat_map(lines), &listings)
