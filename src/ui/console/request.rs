@@ -293,7 +293,8 @@ mod tests {
     #[test]
     fn what_is_missing_is_said() {
         let mut request = Request::default();
-        let steps: [(fn(&mut Request), &str); 5] = [
+        type Change = fn(&mut Request);
+        let steps: [(Change, &str); 5] = [
             (|_| {}, "choose a customer first (F2)"),
             (|r| r.tenant = Some("t".into()), "choose a server first (F3)"),
             (|r| r.server = Some("s".into()), "choose a tool first (F4)"),
