@@ -3,10 +3,11 @@
 mod architecture;
 mod attach;
 mod backend_contract;
-mod cli;
 mod builtin;
+mod cli;
 mod config;
 mod control;
+mod reference_servers;
 mod router;
 mod screens;
 mod screens_console;

@@ -36,7 +36,13 @@ fn log() -> Chunk {
     Chunk::Logs(vec![
         line(1, "started with pid 4242", Some(Level::Info), LogSource::Deck, 1),
         line(2, "listening on stdio", None, LogSource::Stderr, 1),
-        line(3, "WARN cache is cold, first calls will be slow; this line is long enough to be wrapped at eighty columns and then some more", Some(Level::Warn), LogSource::Stderr, 1),
+        line(
+            3,
+            "WARN cache is cold, first calls will be slow; this line is long enough to be wrapped at eighty columns and then some more",
+            Some(Level::Warn),
+            LogSource::Stderr,
+            1,
+        ),
         line(4, "Hello from a print statement", None, LogSource::Garbage, 1),
         line(5, r#"{"level":"error","msg":"no such class","class":"EC9"}"#, Some(Level::Error), LogSource::Stderr, 1),
         line(6, "exited with 1", Some(Level::Error), LogSource::Deck, 1),

@@ -189,7 +189,9 @@ fn history(tenant: &str) -> Vec<HistoryEntry> {
         outcome,
         took_us: 41_000,
         operator: "eva".to_owned(),
-        response: Some(r#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"EC000042"}]}}"#.to_owned()),
+        response: Some(
+            r#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"EC000042"}]}}"#.to_owned(),
+        ),
     };
     vec![entry(1, "classify_product", Outcome::Ok), entry(2, "classify_product", Outcome::Timeout)]
 }
@@ -209,7 +211,8 @@ fn detail(id: CallId) -> CallDetail {
 
 /// The stream of a call that goes well.
 pub fn answered(code: &str) -> Vec<Chunk> {
-    let wire = |sent, ms: u64, text: &str| CallEvent::Wire { at: Stamp(sample::NOW.0 + ms), sent, text: text.to_owned() };
+    let wire =
+        |sent, ms: u64, text: &str| CallEvent::Wire { at: Stamp(sample::NOW.0 + ms), sent, text: text.to_owned() };
     let body = format!(
         r#"{{"jsonrpc":"2.0","id":17,"result":{{"content":[{{"type":"text","text":"{code} 3-phase circuit breaker, low voltage, with a long description"}}],"isError":false}}}}"#
     );

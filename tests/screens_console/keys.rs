@@ -27,7 +27,10 @@ fn a_call_is_made_up_sent_and_read() {
     assert!(deck.sent().is_empty(), "enter in a field sends nothing");
     deck.keys("<f5>");
     let call = deck.sent()[0];
-    assert_eq!((call.tenant.as_str(), call.server.as_str(), call.method.as_deref()), ("eaton", "etim", Some("tools/call")));
+    assert_eq!(
+        (call.tenant.as_str(), call.server.as_str(), call.method.as_deref()),
+        ("eaton", "etim", Some("tools/call"))
+    );
     assert_eq!(call.body, r#"{"name":"classify_product","arguments":{"query":"3-phase q"}}"#);
     assert_eq!(call.confirm, None);
     for chunk in answered("EC000042") {
@@ -117,7 +120,13 @@ fn a_request_is_copied_as_a_command() {
 #[test]
 fn a_read_only_screen_sends_only_what_reads() {
     let mut deck = Deck::with(Page::Console, SIZE, crate::support::sample::rich(), |o| o.read_only = true);
-    deck.keys("<f2>").types("eaton").keys("<enter> <f3>").types("etim").keys("<enter> <f4>").types("delete").keys("<enter>");
+    deck.keys("<f2>")
+        .types("eaton")
+        .keys("<enter> <f3>")
+        .types("etim")
+        .keys("<enter> <f4>")
+        .types("delete")
+        .keys("<enter>");
     deck.keys("<f5>");
     assert!(deck.sent().is_empty() && deck.picture().contains("read-only"), "{}", deck.picture());
 }

@@ -214,7 +214,10 @@ mod tests {
             exchange.take(chunk, Stamp(1));
         }
         assert!(exchange.is_running() && exchange.answer.is_empty());
-        assert_eq!((exchange.received(), exchange.wire_summary(" · ").as_str()), (7, "1 sent · 1 received · 1 progress"));
+        assert_eq!(
+            (exchange.received(), exchange.wire_summary(" · ").as_str()),
+            (7, "1 sent · 1 received · 1 progress")
+        );
         exchange.take(Chunk::End(Some("the owner went".to_owned())), Stamp(3));
         assert_eq!(exchange.end, Some(End::Broken("the owner went".to_owned())));
         assert_eq!(&**exchange.answer.text(), "{\"a\":1}");

@@ -197,7 +197,8 @@ impl Traffic {
 
     fn title(&self, look: &Look) -> String {
         let mut parts = vec![self.table.count()];
-        for (n, what) in [(self.calls.dropped, "older dropped"), (self.lost + look.snap.totals.dropped_records, "lost")] {
+        for (n, what) in [(self.calls.dropped, "older dropped"), (self.lost + look.snap.totals.dropped_records, "lost")]
+        {
             if n > 0 {
                 parts.push(format!("{n} {what}"));
             }
