@@ -222,7 +222,7 @@ fn all_seven_are_started_listed_called_and_stopped_under_a_tenant() {
 
     for case in CASES {
         let tools = deck.json(&["tools", "--tenant", "lab", case.server, "-o", "json"]);
-        let named = tools.as_array().expect("tools are an array");
+        let named = tools[0]["tools"].as_array().expect("tools are an array");
         assert_eq!(named.len(), case.tools, "{}: {tools}", case.server);
 
         let arguments: Vec<String> = case.arguments.iter().map(|a| fill(a)).collect();
