@@ -18,6 +18,7 @@ struct Case {
     answer: &'static str,
 }
 
+/// Raw pages only: to simplify one, the fetch server installs a JavaScript package first.
 /// `{page}` is a page on loopback, `{repo}` a Git repository, `{file}` a file of the tenant.
 const CASES: &[Case] = &[
     case("everything", "legacy", 13, "echo", &["message=hello"], "hello"),
@@ -28,8 +29,8 @@ const CASES: &[Case] = &[
     case("time-legacy", "legacy", 2, "get_current_time", &["timezone=Europe/Berlin"], "Europe/Berlin"),
     case("git", "modern", 12, "git_status", &["repo_path={repo}"], "No commits yet"),
     case("git-legacy", "legacy", 12, "git_status", &["repo_path={repo}"], "No commits yet"),
-    case("fetch", "modern", 1, "fetch", &["url={page}"], "what the lab serves"),
-    case("fetch-legacy", "legacy", 1, "fetch", &["url={page}"], "what the lab serves"),
+    case("fetch", "modern", 1, "fetch", &["url={page}", "raw=true"], "what the lab serves"),
+    case("fetch-legacy", "legacy", 1, "fetch", &["url={page}", "raw=true"], "what the lab serves"),
 ];
 
 const MEMORY_ENTITY: &str = r#"entities=[{"name":"etim","entityType":"server","observations":["shared"]}]"#;
@@ -83,7 +84,7 @@ preset = { name = "git", repository = "{tenant.context.repo}" }
 
 [[server]]
 name = "fetch"
-preset = "fetch"
+preset = { name = "fetch", allow_private = "yes" }
 
 [[server]]
 name = "time-legacy"
@@ -97,7 +98,7 @@ era = "legacy"
 
 [[server]]
 name = "fetch-legacy"
-preset = "fetch"
+preset = { name = "fetch", allow_private = "yes" }
 era = "legacy"
 "#;
 

@@ -80,6 +80,8 @@ pub enum Msg {
     },
     /// A call began or ended.
     Touched,
+    /// Somebody begins to look: publish now, then tell.
+    Refresh(oneshot::Sender<()>),
     /// Consoles came, went or look at something else.
     Consoles,
     /// Stop every instance, and tell when none is left.
@@ -282,6 +284,12 @@ impl Actor {
             }
             Msg::Consoles => {}
             Msg::Touched => self.last_call = Some(Instant::now()),
+            Msg::Refresh(done) => {
+                self.publish();
+                // Whoever asked may have gone.
+                let _ = done.send(());
+                return;
+            }
             Msg::StopAll { reason, done } => self.stop_all(&reason, done),
             Msg::KillAll => {
                 for key in self.fleet.live.clone() {

@@ -27,6 +27,10 @@ pub trait Port: Send + Sync {
     /// The newest revision; changes with each new snapshot and with the link.
     fn revisions(&self) -> watch::Receiver<u64>;
     fn link(&self) -> Link;
+    /// Returns when `state` is no older than this call. A remote one is fresh when it attaches, and then follows.
+    fn refresh(&self) -> Fut<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
     fn run(&self, act: Act) -> Fut<'_, Result<JobId, Refusal>>;
     fn ask(&self, query: Query) -> Fut<'_, Result<Answer, Refusal>>;
     fn follow(&self, feed: Feed) -> mpsc::Receiver<Chunk>;
@@ -65,6 +69,11 @@ impl Handle {
 
     pub fn link(&self) -> Link {
         self.inner.link()
+    }
+
+    /// Returns when [`Handle::state`] shows what was true when this was called; without it, it may be 250 ms old.
+    pub async fn refresh(&self) {
+        self.inner.refresh().await;
     }
 
     /// Gives a command. `Ok` once it is accepted and, where it changes what is wanted, durable; what becomes of it is a

@@ -122,6 +122,16 @@ impl Port for Local {
         Link::Owner
     }
 
+    fn refresh(&self) -> Fut<'_, ()> {
+        Box::pin(async {
+            let (done, published) = oneshot::channel();
+            // A mailbox that is full or closed leaves the state as it is: old, but not wrong to show.
+            if self.deck.actor.try_send(Msg::Refresh(done)).is_ok() {
+                let _ = published.await;
+            }
+        })
+    }
+
     fn run(&self, act: Act) -> Fut<'_, Result<JobId, Refusal>> {
         Box::pin(self.give(act))
     }

@@ -240,6 +240,7 @@ async fn push_states(
     out: mpsc::Sender<Vec<u8>>,
     mut acked: watch::Receiver<u64>,
 ) -> Result<(), WireError> {
+    handle.refresh().await;
     let mut revisions = handle.revisions();
     let mut sent = None;
     let mut seq = 0;
