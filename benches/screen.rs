@@ -1,5 +1,6 @@
 //! The cost of one `update` and one `draw`: a key, and a new snapshot, at 100, 1,000 and 10,000 instances.
 
+#[expect(dead_code, reason = "the tests use the rest")]
 #[path = "../tests/support/sample.rs"]
 mod sample;
 

@@ -24,11 +24,9 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("rmcp", &["builtin/", "builtin.rs"]),
     ("ratatui", &["ui/", "ui.rs"]),
     ("crossterm", &["ui/", "ui.rs"]),
-    ("sysinfo", &["metrics/", "metrics.rs"]),
     ("hyper", &["router/"]),
     ("clap", &["cli/", "cli.rs"]),
     ("miette", &["cli/", "cli.rs", "main.rs"]),
-    ("anyhow", &["cli/", "cli.rs", "main.rs"]),
 ];
 
 fn sources(dir: &Path, out: &mut Vec<(String, String)>) {

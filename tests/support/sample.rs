@@ -102,7 +102,7 @@ pub fn instance(key: &str, state: State) -> InstanceRow {
         in_flight: 0,
         waiting: 0,
         oldest: None,
-        idle_stop_at: live.then(|| Stamp(NOW.0 + 200_000)),
+        idle_stop_at: live.then_some(Stamp(NOW.0 + 200_000)),
         retry_at: matches!(state, State::Backoff | State::Failed).then(|| Stamp(NOW.0 + 25_000)),
         rate: 0.0,
         p95_ms: live.then_some(43.2),
