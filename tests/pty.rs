@@ -116,9 +116,16 @@ impl Term {
     /// The terminal is as it was: main screen, cursor, no bracketed paste, lines and echo.
     fn is_whole(&self) -> &Self {
         self.until("was whole again", |s| !s.alternate_screen() && !s.hide_cursor() && !s.bracketed_paste());
-        let modes = self.master.as_ref().unwrap().get_termios().unwrap();
-        let local = modes.local_flags.bits();
-        assert_eq!(local & ICANON_AND_ECHO, ICANON_AND_ECHO, "still raw");
+        // The modes follow what is written, and nothing tells when they change.
+        let deadline = Instant::now() + PATIENCE;
+        let raw = || {
+            let modes = self.master.as_ref().unwrap().get_termios().unwrap();
+            modes.local_flags.bits() & ICANON_AND_ECHO != ICANON_AND_ECHO
+        };
+        while raw() {
+            assert!(Instant::now() < deadline, "still raw");
+            std::thread::yield_now();
+        }
         self
     }
 }
