@@ -38,8 +38,9 @@ impl Actor {
 
     fn watch_hang(&mut self, key: &InstanceKey, activity: &Activity, now: Stamp) {
         let Some(slot) = self.fleet.slot(key) else { return };
-        let hangs = matches!(slot.life.phase, Phase::Live(_)) && hangs(activity, slot.settings().timeout, now);
-        if hangs == self.conditions.hanging.contains_key(key) {
+        let known = self.conditions.hanging.get(key);
+        let hangs = matches!(slot.life.phase, Phase::Live(_)) && hangs(activity, known, slot.settings().timeout, now);
+        if hangs == known.is_some() {
             return;
         }
         if hangs {
@@ -153,8 +154,12 @@ impl Actor {
     }
 }
 
-/// Calls in flight, the oldest over half its timeout, and no answer for as long.
-fn hangs(activity: &Activity, timeout: Duration, now: Stamp) -> bool {
+/// Calls in flight, the oldest over half its timeout, and no answer for as long. It lasts until an answer comes: callers
+/// that give up and try again make every call young, and heal nothing.
+fn hangs(activity: &Activity, known: Option<&Hang>, timeout: Duration, now: Stamp) -> bool {
+    if let Some(hang) = known {
+        return activity.in_flight > 0 && activity.finished == hang.finished;
+    }
     let half = timeout / 2;
     let old = activity.oldest.is_some_and(|oldest| now.since(oldest) > half);
     let silent = activity.finished.is_none_or(|finished| now.since(finished) > half);
@@ -172,12 +177,25 @@ mod tests {
             let ago = |s: u64| Stamp(now.0 - 1000 * s);
             let activity =
                 Activity { in_flight, oldest: Some(ago(oldest)), finished: finished.map(ago), ..Activity::default() };
-            hangs(&activity, Duration::from_secs(30), now)
+            hangs(&activity, None, Duration::from_secs(30), now)
         };
         assert!(case(37, 23, Some(20)));
         assert!(case(1, 16, None));
         assert!(!case(37, 23, Some(3)), "others are answered");
         assert!(!case(37, 14, Some(20)), "not old yet");
         assert!(!case(0, 23, None), "nothing in flight");
+    }
+
+    #[test]
+    fn a_hang_lasts_until_an_answer_comes_however_young_the_calls_are() {
+        let hang = Hang { since: Stamp(60_000), finished: Some(Stamp(40_000)) };
+        let case = |in_flight, finished| {
+            let activity =
+                Activity { in_flight, oldest: Some(Stamp(99_000)), finished: Some(finished), ..Activity::default() };
+            hangs(&activity, Some(&hang), Duration::from_secs(30), Stamp(100_000))
+        };
+        assert!(case(37, Stamp(40_000)), "everybody tried again a second ago");
+        assert!(!case(37, Stamp(99_000)), "it answers");
+        assert!(!case(0, Stamp(40_000)), "nobody waits");
     }
 }
