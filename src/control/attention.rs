@@ -8,6 +8,8 @@ use std::time::Duration;
 
 /// More instances than this with one state and one reason are one line.
 const GROUP_ABOVE: usize = 3;
+/// The word of an instance with calls in flight and none finishing.
+pub const HANGING: &str = "HANGING";
 /// How long a call that was refused for its credentials counts.
 pub const AUTH_WINDOW: Duration = Duration::from_secs(300);
 
@@ -66,7 +68,7 @@ struct Hit {
 const RULES: &[Rule] = &[
     Rule { word: "STORE", severity: 3, next: &["journal"], find: store },
     Rule { word: "FAILED", severity: 3, next: &["logs", "explain", "restart"], find: failed },
-    Rule { word: "HANGING", severity: 3, next: &["explain", "fence", "restart"], find: hanging },
+    Rule { word: HANGING, severity: 3, next: &["explain", "fence", "restart"], find: hanging },
     Rule { word: "AUTH", severity: 3, next: &["explain", "restart", "logs"], find: auth },
     Rule { word: "SECRET", severity: 2, next: &["reload-secrets", "explain"], find: secret },
     Rule { word: "DEGRADED", severity: 2, next: &["explain", "probe", "logs"], find: degraded },
@@ -210,7 +212,7 @@ fn auth(view: &View<'_>) -> Vec<Hit> {
         let what = plural(calls, "call", "calls");
         let mut text = format!("{calls} {what} refused for credentials at {places}");
         if let Some(secret) = secret {
-            text = format!("{text}; {secret}");
+            text = format!("{secret}; {text}");
         }
         Hit {
             object: cause,

@@ -115,7 +115,7 @@ fn refused_credentials_name_the_secret_and_who_holds_the_old_one() {
     assert_eq!(
         lines(&snapshot, &conditions),
         [
-            "3 AUTH secret token: 12 calls refused for credentials at graf@t01; token is newer than what graf@t01 started with"
+            "3 AUTH secret token: token is newer than what graf@t01 started with; 12 calls refused for credentials at graf@t01"
         ]
     );
 }

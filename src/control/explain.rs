@@ -1,6 +1,7 @@
 //! Why something is as it is, rule by rule, each with its evidence and what helps next.
 //! Pure: over a snapshot and two look-ups. Must never do anything.
 
+use super::attention::HANGING;
 use super::deck::Deck;
 use crate::model::call::CallDetail;
 use crate::model::instance::{BackendKind, Desired, InstanceRow, State};
@@ -164,7 +165,11 @@ impl Sources<'_> {
 
     fn secrets(&self, row: &InstanceRow) -> Vec<Explained> {
         let of = |name: &str| {
-            self.snapshot.secrets.iter().find(|s| s.name == name && s.tenant.is_none_or_is(row.key.tenant.as_ref()))
+            self.snapshot.secrets.iter().find(|s| {
+                s.name == name
+                    && s.tenant.is_none_or_is(row.key.tenant.as_ref())
+                    && s.server.is_none_or_is(Some(&row.key.server))
+            })
         };
         let line = |(name, fingerprint): &(String, String)| match of(name) {
             Some(secret) if secret.stale.contains(&row.key) => {
@@ -201,6 +206,11 @@ impl Sources<'_> {
     }
 
     fn in_flight(&self, row: &InstanceRow, def: &ServerDef) -> Explained {
+        if let Some(hang) =
+            self.snapshot.findings.iter().find(|f| f.word == HANGING && f.target.as_ref() == Some(&row.key))
+        {
+            return found("in flight", Some(false), hang.text.clone()).then("fence", Some(&row.key));
+        }
         let Some(oldest) = row.oldest else { return found("in flight", Some(true), "nothing") };
         let age = self.now.since(oldest);
         let waiting = if row.waiting > 0 { format!(", {} wait for it to start", row.waiting) } else { String::new() };
