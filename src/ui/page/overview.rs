@@ -9,6 +9,7 @@ use crate::model::InstanceKey;
 use crate::ui::action::Action;
 use crate::ui::acts::{self, Subject};
 use crate::ui::app::{Cx, Look, Target, Token};
+use crate::ui::theme::Role;
 use crate::ui::widget::{
     self,
     table::{Table, reorders},
@@ -17,6 +18,7 @@ use attention::Attention;
 use matrix::Matrix;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::text::Line;
 use std::collections::BTreeSet;
 
 /// State of the view.
@@ -171,7 +173,8 @@ impl View for Overview {
             };
         }
         // At least four causes on a small screen; on a large one as many as there are, up to a third.
-        let wanted = self.attention.rows().len().clamp(4, (usize::from(area.height) / 4).max(4)) as u16 + 2;
+        let below = u16::from(!attention::is_roomy(look) && !self.attention.rows().is_empty());
+        let wanted = self.attention.rows().len().clamp(4, (usize::from(area.height) / 4).max(4)) as u16 + below + 2;
         let [top, rest] = Layout::vertical([Constraint::Length(wanted), Constraint::Min(0)]).areas(area);
         self.draw_attention(look, frame, top);
         let now_height = now::HEIGHT + 2;
@@ -195,8 +198,14 @@ impl Overview {
             _ => format!("Needs attention {}", self.attention.count()),
         };
         let inner = widget::pane(look, frame, area, &title, focused);
-        if !self.attention.rows().is_empty() {
-            return self.attention.draw(look, frame, inner, focused);
+        if let Some(selected) = self.attention.selected() {
+            let rows = self.attention.rows().len().min(usize::from(inner.height)) as u16;
+            let below = if attention::is_roomy(look) || look.tiny { 0 } else { (inner.height - rows).max(1) };
+            let [list, reason] = Layout::vertical([Constraint::Min(0), Constraint::Length(below)]).areas(inner);
+            self.attention.draw(look, frame, list, focused);
+            let text = widget::wrap(&selected.why(), usize::from(reason.width.saturating_sub(2)));
+            let lines: Vec<Line> = text.iter().map(|l| Line::styled(format!("  {l}"), look.style(Role::Dim))).collect();
+            return widget::lines(frame, reason, &lines);
         }
         let text = match (self.attention.filter_text(), look.snap.servers.is_empty()) {
             ("", true) => {

@@ -38,6 +38,16 @@ impl Attention {
     }
 }
 
+impl Attention {
+    /// The reason, after how many it hits.
+    pub fn why(&self) -> String {
+        match self.row.tenants.len() {
+            0 | 1 => self.row.text.clone(),
+            n => format!("{}: {}", fmt::plural(n, "customer"), self.row.text),
+        }
+    }
+}
+
 impl Fields for Attention {
     fn names() -> &'static [&'static str] {
         &["word", "object", "age", "server", "tenant", "severity"]
@@ -123,6 +133,11 @@ impl Row for Attention {
     }
 }
 
+/// Whether reasons have their place beside the rest; else that of the selected row is read below the rows.
+pub fn is_roomy(look: &Look) -> bool {
+    look.shared.size.0 >= 102
+}
+
 fn word(row: &Attention, look: &Look) -> Cell {
     let symbol = match (row.row.severity, look.ascii) {
         (3.., false) => "✗",
@@ -138,10 +153,7 @@ fn object(row: &Attention, _look: &Look) -> Cell {
 }
 
 fn why(row: &Attention, _look: &Look) -> Cell {
-    match row.row.tenants.len() {
-        0 | 1 => Cell::plain(row.row.text.as_str()),
-        n => Cell::plain(format!("{}: {}", fmt::plural(n, "customer"), row.row.text)),
-    }
+    Cell::plain(row.why())
 }
 
 fn age(row: &Attention, look: &Look) -> Cell {
@@ -151,7 +163,7 @@ fn age(row: &Attention, look: &Look) -> Cell {
 fn keys(row: &Attention, look: &Look) -> Cell {
     let known = row.row.next.iter().filter_map(|name| Action::named(name));
     // The words go where they cost the reason its place.
-    let (named, gap) = if look.shared.size.0 >= 102 { (true, "  ") } else { (false, " ") };
+    let (named, gap) = if is_roomy(look) { (true, "  ") } else { (false, " ") };
     let key = |action: Action| match named {
         true => format!("{} {}", look.shared.keymap.shown(action), action.name()),
         false => look.shared.keymap.shown(action),
