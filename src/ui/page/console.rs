@@ -121,6 +121,8 @@ pub struct Console {
     at: usize,
     edit: Option<Edit>,
     offers: Option<Offers>,
+    /// The list of offers opens as soon as they are known; the next key calls that off.
+    waits_for_offers: bool,
     preview: Option<Preview>,
     exchange: Option<Exchange>,
     /// Whom the exchange is for, and its stream while it runs.
@@ -402,7 +404,12 @@ impl View for Console {
         Target::Nothing
     }
 
+    fn leave(&mut self, _cx: &mut Cx) {
+        self.waits_for_offers = false;
+    }
+
     fn act(&mut self, action: Action, cx: &mut Cx) -> bool {
+        self.waits_for_offers = false;
         match action {
             _ if self.travel(action) => {}
             Action::Open => self.open(cx),

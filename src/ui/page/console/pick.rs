@@ -57,17 +57,16 @@ impl Console {
         if self.request.server.is_none() {
             return self.pick_server(cx);
         }
-        let mut items = Vec::new();
-        if let Some(offers) = self.offers() {
-            items.extend(offers.tools.iter().map(|tool| item(TOOL, tool)));
-            items.extend(offers.prompts.iter().map(|prompt| item(PROMPT, prompt)));
-            items.extend(offers.resources.iter().map(|resource| item(RESOURCE, resource)));
-            if let Some(error) = &offers.error {
-                cx.notice(Level::Warn, format!("the list is not complete: {error}"));
-            }
-        } else {
+        let Some(offers) = self.offers() else {
             self.ask_catalog(cx);
-            cx.notice(Level::Info, "asking the server what it offers (this starts it if it sleeps); F4 again shows it");
+            self.waits_for_offers = true;
+            return cx.notice(Level::Info, "asking the server what it offers (this starts it if it sleeps)");
+        };
+        let mut items: Vec<Item> = offers.tools.iter().map(|tool| item(TOOL, tool)).collect();
+        items.extend(offers.prompts.iter().map(|prompt| item(PROMPT, prompt)));
+        items.extend(offers.resources.iter().map(|resource| item(RESOURCE, resource)));
+        if let Some(error) = &offers.error {
+            cx.notice(Level::Warn, format!("the list is not complete: {error}"));
         }
         let plain = METHODS.iter().filter(|m| !matches!(m.name, TOOLS_CALL | PROMPTS_GET));
         items.extend(plain.map(|m| Item::new(format!("{METHOD}{}", m.name), m.name).with_note(m.doc)));
@@ -191,6 +190,7 @@ impl Console {
             Ok(_) => return,
             Err(refusal) => {
                 if current {
+                    self.waits_for_offers = false;
                     cx.notice(Level::Warn, format!("what {server} offers is not known: {refusal}"));
                 }
                 return;
@@ -209,6 +209,9 @@ impl Console {
         });
         if self.edit.is_none() {
             self.describe();
+        }
+        if std::mem::take(&mut self.waits_for_offers) {
+            self.pick_offer(cx);
         }
     }
 
