@@ -140,11 +140,13 @@ impl Turn<'_> {
     }
 
     fn ran(&mut self, command: Command, result: Result<crate::model::JobId, Refusal>) {
+        let what = format!("{} {}", command.verb(), command.object());
+        let what = what.trim_end();
         match result {
-            Ok(job) => self.notice(Level::Info, format!("{} {}: {job} accepted", command.verb(), command.object())),
+            Ok(job) => self.notice(Level::Info, format!("{what}: {job} accepted")),
             // The act asked for a name where we thought it harmless: now it gets its dialog.
             Err(Refusal::NeedsConfirm { .. }) => self.frame(|cx| confirm::ask(cx, vec![command])),
-            Err(refusal) => self.notice(Level::Error, format!("{} {}: {refusal}", command.verb(), command.object())),
+            Err(refusal) => self.notice(Level::Error, format!("{what}: {refusal}")),
         }
     }
 

@@ -275,7 +275,7 @@ impl Confirm {
         if ready {
             spans.push(Span::raw("  "));
             spans.push(Span::styled(format!("[ {verb} ]"), style(self.yes)));
-            spans.push(Span::styled("   y does it, tab chooses, enter takes, esc leaves", look.style(Role::Dim)));
+            spans.push(Span::styled("   y does it, tab chooses, esc leaves", look.style(Role::Dim)));
         }
         Line::from(spans)
     }

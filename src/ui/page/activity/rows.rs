@@ -43,6 +43,7 @@ impl Row for Journal {
 
     fn columns() -> &'static [Column<Self>] {
         const COLUMNS: &[Column<Journal>] = &[
+            // The command line says act and object, too.
             Column {
                 title: "time",
                 width: Width::Fixed(8),
@@ -60,20 +61,12 @@ impl Row for Journal {
                 order: Some(|a, b| a.0.operator.name.cmp(&b.0.operator.name)),
             },
             Column {
-                title: "act",
-                width: Width::Fixed(10),
+                title: "command line",
+                width: Width::Flex(30, 100),
                 right: false,
                 wide: false,
-                cell: |e, _| Cell::plain(e.0.verb.as_str()),
-                order: Some(|a, b| a.0.verb.cmp(&b.0.verb)),
-            },
-            Column {
-                title: "object",
-                width: Width::Flex(14, 32),
-                right: false,
-                wide: false,
-                cell: |e, _| Cell::plain(e.0.object.as_str()),
-                order: Some(|a, b| a.0.object.cmp(&b.0.object)),
+                cell: |e, _| Cell::dim(e.0.command_line.as_str()),
+                order: None,
             },
             Column {
                 title: "outcome",
@@ -84,12 +77,20 @@ impl Row for Journal {
                 order: Some(|a, b| a.0.outcome.cmp(&b.0.outcome)),
             },
             Column {
-                title: "command line",
-                width: Width::Flex(16, 80),
+                title: "act",
+                width: Width::Fixed(10),
                 right: false,
-                wide: false,
-                cell: |e, _| Cell::dim(e.0.command_line.as_str()),
-                order: None,
+                wide: true,
+                cell: |e, _| Cell::plain(e.0.verb.as_str()),
+                order: Some(|a, b| a.0.verb.cmp(&b.0.verb)),
+            },
+            Column {
+                title: "object",
+                width: Width::Flex(14, 32),
+                right: false,
+                wide: true,
+                cell: |e, _| Cell::plain(e.0.object.as_str()),
+                order: Some(|a, b| a.0.object.cmp(&b.0.object)),
             },
         ];
         COLUMNS

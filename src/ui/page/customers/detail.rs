@@ -151,7 +151,7 @@ impl Detail {
             1 => identity(look, tenant, below.width),
             2 => self.agent_sees(look, tenant),
             3 => self.calls(look),
-            _ => credentials(look, &tenant.def.id),
+            _ => credentials(look, tenant),
         };
         self.scroll.draw(frame, below, &lines);
     }
@@ -222,13 +222,20 @@ fn identity(look: &Look, tenant: &TenantRow, columns: u16) -> Vec<Line<'static>>
     lines
 }
 
-/// Name, set or missing, fingerprint, when loaded, and how many instances still hold an older one.
-fn credentials(look: &Look, tenant: &TenantId) -> Vec<Line<'static>> {
-    let own: Vec<&Arc<SecretRow>> = look.snap.secrets.iter().filter(|s| s.tenant.as_ref() == Some(tenant)).collect();
-    if own.is_empty() {
-        return vec![Line::styled("this customer has no credentials of its own", look.style(Role::Dim))];
+/// Its own, and those that its servers use for everybody: name, set or missing, fingerprint, when loaded, and how many
+/// instances still hold an older one.
+fn credentials(look: &Look, tenant: &TenantRow) -> Vec<Line<'static>> {
+    let concerns = |s: &SecretRow| match (&s.tenant, &s.server) {
+        (Some(own), _) => *own == tenant.def.id,
+        (None, Some(server)) => tenant.cell(server).is_some_and(|c| c.enabled),
+        (None, None) => false,
+    };
+    let lines: Vec<_> =
+        look.snap.secrets.iter().filter(|s| concerns(s)).flat_map(|secret| credential(look, secret)).collect();
+    if lines.is_empty() {
+        return vec![Line::styled("neither this customer nor its servers use credentials", look.style(Role::Dim))];
     }
-    own.into_iter().flat_map(|secret| credential(look, secret)).collect()
+    lines
 }
 
 fn credential(look: &Look, secret: &SecretRow) -> Vec<Line<'static>> {
