@@ -1,21 +1,14 @@
 //! The control plane as its users meet it: a whole platform in this process, driven through the handle.
 
-use mcpdeck::config::{LoadOptions, load, problems_text};
-use mcpdeck::control::logs::Logs;
-use mcpdeck::control::{Handle, Platform, StartOptions, start};
-use mcpdeck::model::call::Origin;
+use crate::support::platform::{PATIENCE, ana, call, platform};
+use mcpdeck::control::{Handle, Platform};
 use mcpdeck::model::instance::InstanceRow;
-use mcpdeck::model::message::{CallEvent, ConsoleCall, EventKind, ExplainWhat, Face, JobOutcome, Operator};
-use mcpdeck::model::{
-    Act, Answer, CallRecord, Chunk, Command, Feed, InstanceKey, Outcome, Query, Refusal, Snapshot, State,
-};
+use mcpdeck::model::message::{EventKind, ExplainWhat, JobOutcome};
+use mcpdeck::model::{Act, Answer, CallRecord, Command, InstanceKey, Outcome, Query, Refusal, Snapshot, State};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
-
-/// Nothing here takes long; a machine under load may.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 struct Deck {
     dir: TempDir,
@@ -116,62 +109,8 @@ impl Deck {
     }
 }
 
-fn platform(dir: &Path, text: &str) -> Platform {
-    let file = dir.join("deck.toml");
-    let state = dir.join("state");
-    let head =
-        format!("[platform]\nname = \"test\"\nsocket = {:?}\n[paths]\nstate = {:?}\n", dir.join("s.sock"), state);
-    std::fs::write(&file, format!("{head}{text}")).unwrap();
-    let env = std::env::vars().collect();
-    let config = load(&LoadOptions { file: Some(file), env, set: Vec::new() });
-    let config = config.unwrap_or_else(|problems| panic!("{}", problems_text(&problems)));
-    let options = StartOptions {
-        runtime: tokio::runtime::Handle::current(),
-        program: env!("CARGO_BIN_EXE_mcpdeck").into(),
-        momentary: false,
-        logs: Logs::new(),
-    };
-    start(Arc::new(config), options).unwrap()
-}
-
-fn ana() -> Operator {
-    Operator { name: "ana".into(), face: Face::Cli, pid: 1 }
-}
-
 fn key(text: &str) -> InstanceKey {
     text.parse().unwrap()
-}
-
-/// One call to its end; `Err` is the reason why it was not sent at all.
-async fn call(
-    handle: &Handle,
-    tenant: &str,
-    server: &str,
-    tool: &str,
-    confirm: Option<&str>,
-) -> Result<CallRecord, String> {
-    let call = ConsoleCall {
-        tenant: tenant.into(),
-        server: server.into(),
-        method: Some("tools/call".into()),
-        body: format!(r#"{{"name":"{tool}","arguments":{{"text":"hello","password":"hunter2"}}}}"#),
-        era: None,
-        timeout_ms: None,
-        origin: Origin::Console,
-        operator: ana(),
-        confirm: confirm.map(str::to_owned),
-        keep: true,
-    };
-    let mut chunks = handle.follow(Feed::Call(Box::new(call)));
-    let mut record = None;
-    loop {
-        match tokio::time::timeout(PATIENCE, chunks.recv()).await.expect("the call ends").expect("an end") {
-            Chunk::Call(CallEvent::Done(done)) => record = Some(*done),
-            Chunk::End(None) => return Ok(record.expect("a record")),
-            Chunk::End(Some(why)) => return Err(why),
-            _ => {}
-        }
-    }
 }
 
 /// A shared simulated server and two customers; `more` goes into the server's table.

@@ -10,6 +10,7 @@ mod control;
 mod keys;
 mod pty;
 mod readme;
+mod incidents;
 mod reference_servers;
 mod router;
 mod screens;

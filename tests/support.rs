@@ -1,5 +1,7 @@
 //! Small helps for all tests.
 
+pub mod glass;
+pub mod platform;
 pub mod sample;
 
 use std::io::Write;
