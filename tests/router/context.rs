@@ -16,7 +16,7 @@ fn escaped(text: &str, mask: u32) -> String {
 
 /// A way to lie.
 #[derive(Clone, Debug)]
-enum Forgery {
+pub enum Forgery {
     Argument,
     Meta,
     /// Beside `params`, `arguments` or `_meta` once more.
@@ -25,7 +25,7 @@ enum Forgery {
     Case(&'static str),
 }
 
-fn forgery() -> impl Strategy<Value = Forgery> {
+pub fn forgery() -> impl Strategy<Value = Forgery> {
     let names =
         prop_oneof![Just("params"), Just("arguments"), Just("_meta"), Just("customer_id"), Just("io.mcpdeck/tenant")];
     prop_oneof![
@@ -37,7 +37,7 @@ fn forgery() -> impl Strategy<Value = Forgery> {
 }
 
 /// A call of the echo tool by a liar.
-fn message(forgery: &Forgery, mask: u32, front: bool) -> String {
+pub fn message(forgery: &Forgery, mask: u32, front: bool) -> String {
     let lie = r#"{"id":"victim"}"#;
     let key = |name: &str| escaped(name, mask);
     let twisted = |name: &str| match forgery {
@@ -65,7 +65,7 @@ fn message(forgery: &Forgery, mask: u32, front: bool) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call",{}"#, &params[1..])
 }
 
-fn mentions_victim(value: &Value) -> bool {
+pub fn mentions_victim(value: &Value) -> bool {
     value.to_string().contains("victim")
 }
 

@@ -1,5 +1,6 @@
 //! Upstreams over streamable HTTP: eras, sessions, headers, faults.
 
+use super::context::{forgery, mentions_victim, message};
 use super::fixture::*;
 use super::web::{made_up, oracle};
 use mcpdeck::model::message::CallEvent;
@@ -7,6 +8,7 @@ use mcpdeck::model::secret::Secret;
 use mcpdeck::model::server::EraChoice;
 use mcpdeck::model::{Era, Outcome, State};
 use mcpdeck::router::{Connect, OpenError, Opened};
+use proptest::prelude::*;
 use rmcp::model::ProtocolVersion;
 use serde_json::json;
 use std::time::Duration;
@@ -63,6 +65,39 @@ async fn rmcp_servers_of_both_eras_understand_us() {
         assert_eq!((facts.alive, facts.lists, facts.error), (Some(true), Some(true), None));
         let catalog = platform.router.catalog(&"eaton".into(), &"etim".into(), false).await.unwrap();
         assert!(catalog.tools.contains("region") && !catalog.tools.contains("customer_id"), "{}", catalog.tools);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+    #[test]
+    fn nobody_sees_the_context_of_another_in_headers_either(
+        forgeries in prop::collection::vec((forgery(), any::<u32>(), any::<bool>()), 2..8),
+        modern in any::<bool>(),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let platform = platform();
+            open(&platform, &oracle(if modern { MODERN } else { LEGACY }).await, EraChoice::Auto).await.unwrap();
+            let calls = forgeries.iter().enumerate().map(|(at, (forgery, mask, front))| {
+                let (who, text) = (["eaton", "abb"][at % 2], message(forgery, *mask, *front));
+                let router = platform.router.clone();
+                tokio::spawn(async move { (who, Reply::from(router.call(raw_call(who, "etim", &text)).await), text) })
+            });
+            for call in calls.collect::<Vec<_>>() {
+                let (who, reply, text) = call.await.unwrap();
+                if reply.record.outcome != Outcome::Ok {
+                    assert_eq!(reply.record.outcome, Outcome::Refused, "{text}: {}", reply.error());
+                    continue;
+                }
+                let seen = reply.seen();
+                assert_eq!(seen["headers"]["x-customer-id"], who, "{text}");
+                assert_eq!(seen["headers"]["mcp-param-customer"] == who, modern, "{seen}");
+                assert_eq!(seen["arguments"]["customer_id"], who, "{text}");
+                assert_eq!(seen["_meta"]["io.mcpdeck/tenant"]["id"], who, "{text}");
+                assert!(!mentions_victim(seen), "{text}: {seen}");
+            }
+        });
     }
 }
 

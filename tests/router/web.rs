@@ -66,7 +66,7 @@ impl ServerHandler for Oracle {
         _context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, rmcp::ErrorData> {
         let schema = json!({"type": "object", "properties": {
-            "customer_id": {"type": "string"}, "region": {"type": "string", "x-mcp-header": "Region"}}});
+            "customer_id": {"type": "string", "x-mcp-header": "Customer"}, "region": {"type": "string", "x-mcp-header": "Region"}}});
         let schema: JsonObject = serde_json::from_value(schema).unwrap();
         Ok(ListToolsResult::with_all_items(vec![Tool::new("echo", "echo", Arc::new(schema))]))
     }
