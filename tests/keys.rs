@@ -2,8 +2,8 @@
 
 use crate::support::sample;
 use mcpdeck::control::handle::Link;
-use mcpdeck::model::message::Impact;
-use mcpdeck::model::{Answer, Command, Environment, InstanceKey, Query, Refusal, Snapshot};
+use mcpdeck::model::message::{Impact, JobOutcome, JobRow};
+use mcpdeck::model::{Answer, Command, Environment, InstanceKey, JobId, Query, Refusal, Snapshot};
 use mcpdeck::ui::app::{App, Effect, Msg, Token};
 use mcpdeck::ui::keymap::parse_keys;
 use mcpdeck::ui::update::update;
@@ -417,4 +417,96 @@ fn a_frozen_picture_says_so() {
     let mut screen = Screen::open(sample::rich(), (120, 40));
     screen.keys("p").has("FROZEN");
     screen.keys("p").lacks("FROZEN");
+}
+
+#[test]
+fn the_key_line_shows_the_keys_of_what_has_them() {
+    let cases: &[(&str, &str, &str)] = &[
+        ("1 <esc>", "s start", "esc close"),
+        ("1 :", "enter do it", "s start"),
+        ("1 ?", "enter do it", "s start"),
+        ("1 t", "enter choose", "s start"),
+        ("1 /", "enter keep", "s start"),
+        ("8", "/ search", "/ filter"),
+    ];
+    for (keys, has, lacks) in cases {
+        let mut screen = Screen::open(sample::rich(), (120, 40));
+        screen.keys(keys);
+        let text = screen.text();
+        let line = text.trim_end().lines().last().unwrap_or_default();
+        assert!(line.contains(has) && !line.contains(lacks), "{keys}: {line}");
+    }
+    let mut screen = Screen::with(sample::rich(), (120, 40), Link::Owner, |options| options.read_only = true);
+    screen.keys("3").lacks("s start").has("l logs");
+}
+
+#[test]
+fn a_key_that_does_nothing_says_so() {
+    let mut screen = Screen::open(sample::rich(), (80, 24));
+    screen.keys("B").has("B does nothing in Overview; ? lists the keys");
+    screen.keys("[").has("no view before this one");
+    screen.keys("j").lacks("no view before this one");
+}
+
+#[test]
+fn a_wrong_name_is_answered_and_does_nothing() {
+    let mut screen = Screen::open(sample::rich(), (80, 24));
+    screen.keys("3 j x").impact(Environment::Production, Some("etim"));
+    screen.keys("e t <enter>").has("that is not the name; nothing was done");
+    screen.keys("i").lacks("that is not the name");
+    screen.keys("m <enter>");
+    assert_eq!(screen.commands().len(), 1);
+}
+
+#[test]
+fn the_end_of_an_act_is_told_to_who_asked_for_it() {
+    let mut screen = Screen::open(sample::rich(), (80, 24));
+    let command = Command::Start(key("etim"));
+    screen.take(Msg::Ran(command, Ok(JobId(901))));
+    screen.has("start etim: under way (j901)");
+    let mut later = sample::rich();
+    let job = |outcome| JobRow {
+        id: JobId(901),
+        operator: sample::operator("op"),
+        title: "start etim".to_owned(),
+        started: sample::ago(2),
+        finished: None,
+        done: 0,
+        total: 1,
+        outcome,
+        message: "install it".to_owned(),
+    };
+    later.jobs = vec![Arc::new(job(None))];
+    screen.next(later.clone());
+    screen.has("under way");
+    later.jobs = vec![Arc::new(job(Some(JobOutcome::Failed)))];
+    screen.next(later.clone());
+    screen.has("error: start etim: install it");
+    // It is told once.
+    screen.keys("j").next(later);
+    screen.lacks("install it");
+}
+
+#[test]
+fn a_short_call_does_not_move_a_customers_row() {
+    let mut screen = Screen::open(sample::empty(), (80, 24));
+    let order = |screen: &Screen| -> Vec<usize> {
+        let text = screen.text();
+        ["Alpha", "Beta"].iter().map(|name| text.lines().position(|l| l.contains(name)).unwrap_or_default()).collect()
+    };
+    let mut snapshot = sample::rich();
+    let mut rows: Vec<_> = snapshot.tenants.iter().take(2).map(|t| (**t).clone()).collect();
+    for (row, name) in rows.iter_mut().zip(["Alpha", "Beta"]) {
+        let mut def = (*row.def).clone();
+        def.name = name.to_owned();
+        row.def = Arc::new(def);
+        (row.cells, row.in_flight, row.oldest) = (Vec::new(), 0, None);
+    }
+    for (since, beta_first) in [(1, false), (60, true)] {
+        (rows[1].in_flight, rows[1].oldest) = (1, Some(sample::ago(since)));
+        snapshot.tenants = rows.iter().cloned().map(Arc::new).collect();
+        screen.next(snapshot.clone());
+        let at = order(&screen);
+        assert_eq!(at[1] < at[0], beta_first, "{}", screen.text());
+    }
 }

@@ -63,7 +63,10 @@ fn a_lost_owner_is_said_and_the_last_state_stays() {
     let since = Stamp(sample::NOW.0 - 30_000);
     update(&mut app, &snapshot, Msg::Link(Link::Lost { since, reason: "connection closed".into() }));
     let text = picture::plain(&picture::paint(&app, &snapshot, (120, 40)));
-    assert!(text.contains("LOST the owner 30s ago: connection closed"), "{text}");
+    assert!(
+        text.contains("LOST the owner 30s ago, trying again; `mcpdeck serve` starts one. connection closed"),
+        "{text}"
+    );
     assert!(text.contains("genesys@vattenfall-de"), "{text}");
 }
 

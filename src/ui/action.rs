@@ -168,6 +168,26 @@ impl Action {
         ROWS.iter().find(|r| r.name == name).map(|r| r.action)
     }
 
+    /// True if it changes the platform, which a read-only screen refuses.
+    pub fn is_act(self) -> bool {
+        use Action as A;
+        matches!(
+            self,
+            A::Start
+                | A::Stop
+                | A::Sleep
+                | A::Restart
+                | A::Kill
+                | A::Fence
+                | A::Probe
+                | A::Enable
+                | A::Revert
+                | A::ExampleTraffic
+                | A::ReloadSecrets
+                | A::ReapOrphans
+        )
+    }
+
     /// The view it goes to, if that is what it does.
     pub fn page(self) -> Option<Page> {
         Page::ALL.into_iter().find(|p| p.action() == self)

@@ -152,7 +152,7 @@ impl Shared {
             ));
         }
         match &self.link {
-            Link::Lost { reason, .. } => Some(format!("no owner to act: {reason}; the last state is shown")),
+            Link::Lost { reason, .. } => Some(format!("no owner to act: `mcpdeck serve` starts one ({reason})")),
             Link::Owner | Link::Attached => None,
         }
     }
@@ -168,6 +168,8 @@ pub struct App {
     /// The line in which a filter or search is being typed.
     pub filter_line: Option<LineEdit>,
     pub history: History,
+    /// Acts of this screen that have not ended yet; oldest first, bounded.
+    pub jobs: Vec<JobId>,
     pub sent_interest: Interest,
 }
 
@@ -262,6 +264,7 @@ impl App {
             shared,
             filter_line: None,
             history: History::default(),
+            jobs: Vec::new(),
             sent_interest: Interest::default(),
         }
     }

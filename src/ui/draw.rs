@@ -191,9 +191,7 @@ fn notice<'a>(app: &'a App, look: &Look) -> Option<Line<'a>> {
         let (head, tail) = line.split();
         let hint = match &app.shared.notice {
             Some(notice) => Span::styled(format!("   {}", notice.text), look.style(Role::Warn)),
-            None => {
-                Span::styled("   word !word field=value field>number; enter keeps, esc clears", look.style(Role::Dim))
-            }
+            None => Span::styled(filter_hint(app.page), look.style(Role::Dim)),
         };
         return Some(Line::from(vec![
             Span::styled(" /", look.style(Role::Key)),
@@ -213,23 +211,61 @@ fn notice<'a>(app: &'a App, look: &Look) -> Option<Line<'a>> {
         return Some(Line::styled(fmt::fit(&text, usize::from(app.shared.size.0), look.ascii), look.style(role)));
     }
     if let Link::Lost { since, reason } = &app.shared.link {
-        let text = format!(" LOST the owner {} ago: {reason}; this is the last state, trying again", look.age(*since));
-        return Some(Line::styled(text, look.style(Role::Bad)));
+        // What to do first: the line is cut at its end.
+        let text =
+            format!(" LOST the owner {} ago, trying again; `mcpdeck serve` starts one. {reason}", look.age(*since));
+        return Some(Line::styled(fmt::fit(&text, usize::from(app.shared.size.0), look.ascii), look.style(Role::Bad)));
     }
     None
 }
 
-/// Keys of the view, the most useful first, as many as fit; the way to all others stays at the end.
-fn draw_keys(app: &App, look: &Look, frame: &mut Frame, area: Rect) {
+/// What a filter or search understands.
+fn filter_hint(page: Page) -> &'static str {
+    if page.searches() {
+        "   enter keeps it, n and N go on, esc clears"
+    } else {
+        "   word !word field=value field>number; enter keeps, esc clears"
+    }
+}
+
+/// A key as it is written in the key line, and what it does.
+type Hint = (String, &'static str);
+
+/// The keys of what has them now, the most useful first: a layer, the line being typed, what is edited, or the view.
+/// The second list always keeps its place.
+fn hints(app: &App, look: &Look) -> (Vec<Hint>, Vec<Hint>) {
     const ALWAYS: [Action; 3] = [Action::Filter, Action::Palette, Action::Help];
+    let fixed =
+        |keys: &[(&'static str, &'static str)]| keys.iter().map(|(key, name)| ((*key).to_owned(), *name)).collect();
+    let show = |action: Action| (look.shared.keymap.shown(action), short(action, app.page));
+    let view = app.views.get(app.page);
+    if let Some(layer) = app.layers.last() {
+        return (fixed(layer.keys()), Vec::new());
+    }
+    if app.filter_line.is_some() {
+        return (fixed(&[("enter", "keep"), ("esc", "clear"), ("up down", "move")]), Vec::new());
+    }
+    if view.editing() {
+        let mut keys: Vec<Hint> = fixed(view.edit_keys());
+        // Every other key is text.
+        keys.extend(view.keys().iter().filter(|a| look.shared.keymap.is_function(**a)).copied().map(show));
+        return (keys, Vec::new());
+    }
+    let refused = look.shared.read_only || look.snap.platform.read_only;
+    let keys = view.keys().iter().copied().filter(|action| !(refused && action.is_act())).map(show).collect();
     // On the narrowest screen the ways out keep their keys and lose their names.
-    let show = |action: Action| (look.shared.keymap.shown(action), short(action));
-    let bare = |action: Action| (look.shared.keymap.shown(action), if look.tiny { "" } else { short(action) });
-    let length = |(chord, name): &(String, &str)| fmt::width(chord) + name.len() + if name.is_empty() { 2 } else { 3 };
-    let tail: Vec<_> = ALWAYS.into_iter().filter(|a| a.row().on.page(app.page)).map(bare).collect();
+    let bare =
+        |action: Action| (look.shared.keymap.shown(action), if look.tiny { "" } else { short(action, app.page) });
+    (keys, ALWAYS.into_iter().filter(|a| a.row().on.page(app.page)).map(bare).collect())
+}
+
+/// As many keys as fit; the way to all others stays at the end.
+fn draw_keys(app: &App, look: &Look, frame: &mut Frame, area: Rect) {
+    let length = |(chord, name): &Hint| fmt::width(chord) + name.len() + if name.is_empty() { 2 } else { 3 };
+    let (offered, tail) = hints(app, look);
     let mut room = usize::from(area.width).saturating_sub(1 + tail.iter().map(length).sum::<usize>());
     let mut keys = Vec::new();
-    for item in app.views.get(app.page).keys().iter().copied().map(show) {
+    for item in offered {
         let wide = length(&item);
         if wide > room {
             break;
@@ -246,8 +282,9 @@ fn draw_keys(app: &App, look: &Look, frame: &mut Frame, area: Rect) {
 }
 
 /// One word for the key line, where the action's name is longer than the meaning.
-fn short(action: Action) -> &'static str {
+fn short(action: Action, page: Page) -> &'static str {
     match action {
+        Action::Filter if page.searches() => "search",
         Action::Palette => "command",
         Action::ExampleTraffic => "example",
         Action::NextPane => "pane",

@@ -169,6 +169,11 @@ impl Keymap {
         self.chords.get(&action).map_or(&[], Vec::as_slice)
     }
 
+    /// True if a function key stands for the action: those work while text is edited, too.
+    pub fn is_function(&self, action: Action) -> bool {
+        self.chords(action).first().is_some_and(|chord| matches!(chord.code, KeyCode::F(_)))
+    }
+
     /// The chord to show for an action; empty if it has none.
     pub fn shown(&self, action: Action) -> String {
         self.chords(action).first().map(Chord::to_string).unwrap_or_default()

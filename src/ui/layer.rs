@@ -74,6 +74,21 @@ impl Layer {
         }
     }
 
+    /// Its keys for the key line, and what they do.
+    pub fn keys(&self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Confirm(l) => l.keys(),
+            Self::Quit(_) => &[("up down", "choose"), ("enter", "take it"), ("esc", "stay")],
+            Self::Palette(_) | Self::Help(_) => {
+                &[("enter", "do it"), ("up down", "choose"), ("esc", "close"), ("a-z", "narrow")]
+            }
+            Self::Pick(_) => &[("enter", "choose"), ("up down", "move"), ("esc", "close"), ("a-z", "narrow")],
+            Self::Explain(_) => &[("enter", "go there"), ("up down", "move"), ("esc", "close")],
+            Self::Prompt(_) => &[("enter", "take it"), ("esc", "leave")],
+            Self::Text(_) => &[("up down", "scroll"), ("esc", "close")],
+        }
+    }
+
     pub fn draw(&self, look: &Look, frame: &mut Frame, area: Rect) {
         match self {
             Self::Confirm(l) => l.draw(look, frame, area),

@@ -76,6 +76,11 @@ impl Page {
         }
     }
 
+    /// True where `/` searches in a text; elsewhere it filters rows.
+    pub fn searches(self) -> bool {
+        matches!(self, Self::Console | Self::Logs)
+    }
+
     /// Its digit.
     pub fn digit(self) -> char {
         match self {
@@ -112,6 +117,11 @@ pub trait View {
     /// True while text is edited: then every printable key is text and comes to `edit`.
     fn editing(&self) -> bool {
         false
+    }
+
+    /// Keys while `editing` that are no text, and what they do.
+    fn edit_keys(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
     }
 
     /// A key while `editing`; false lets it go on to the keymap (function keys, tab, esc).

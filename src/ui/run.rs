@@ -157,7 +157,8 @@ impl<H: Host> Screen<H> {
         self.paint(terminal)?;
         loop {
             let due = self.pace.due();
-            let tick = self.pace.next_tick(self.app.shared.now, self.shown.totals.in_flight > 0);
+            // By the clock, not by what is shown: events that come sooner than a tick must not put it off for ever.
+            let tick = self.pace.next_tick(Stamp::now(), self.shown.totals.in_flight > 0);
             let ended = tokio::select! {
                 biased;
                 input = inputs.recv() => match input {

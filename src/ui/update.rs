@@ -9,7 +9,7 @@ use super::layer::{Layer, Next, confirm, help::Help, palette::Palette};
 use super::page::{Page, View};
 use super::widget::line::LineEdit;
 use crate::control::handle::{Interest, Link};
-use crate::model::message::Level;
+use crate::model::message::{JobOutcome, Level};
 use crate::model::{Command, Refusal, Snapshot};
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
 use std::collections::BTreeSet;
@@ -17,6 +17,9 @@ use std::time::Duration;
 
 /// A notice that no key has replaced goes by itself after this.
 const NOTICE_FOR: Duration = Duration::from_secs(20);
+
+/// Most acts whose end is waited for.
+const JOBS: usize = 100;
 
 /// Most places in the history of views.
 const HISTORY: usize = 50;
@@ -45,7 +48,10 @@ impl Turn<'_> {
             Msg::Key(key) => self.key(key),
             Msg::Paste(text) => self.paste(&text),
             Msg::Resize(width, height) => self.app.shared.size = (width, height),
-            Msg::Snapshot => self.view(|view, cx| view.sync(cx)),
+            Msg::Snapshot => {
+                self.view(|view, cx| view.sync(cx));
+                self.tell_jobs();
+            }
             Msg::Link(link) => self.link(link),
             Msg::Tick(now, offset) => self.tick(now, offset),
             Msg::Answer(token, answer) => match token.page {
@@ -120,6 +126,10 @@ impl Turn<'_> {
 
     fn link(&mut self, link: Link) {
         let back = matches!(self.app.shared.link, Link::Lost { .. }) && !matches!(link, Link::Lost { .. });
+        if matches!(link, Link::Lost { .. }) && !matches!(self.app.shared.link, Link::Lost { .. }) {
+            // Nothing may hide that this is the past.
+            self.app.shared.notice = None;
+        }
         self.app.shared.link = link;
         if back {
             self.notice(Level::Info, "the owner is back".to_owned());
@@ -143,10 +153,40 @@ impl Turn<'_> {
         let what = format!("{} {}", command.verb(), command.object());
         let what = what.trim_end();
         match result {
-            Ok(job) => self.notice(Level::Info, format!("{what}: {job} accepted")),
+            Ok(job) => {
+                self.notice(Level::Info, format!("{what}: under way ({job})"));
+                self.app.jobs.push(job);
+                if self.app.jobs.len() > JOBS {
+                    self.app.jobs.remove(0);
+                }
+            }
             // The act asked for a name where we thought it harmless: now it gets its dialog.
             Err(Refusal::NeedsConfirm { .. }) => self.frame(|cx| confirm::ask(cx, vec![command])),
             Err(refusal) => self.notice(Level::Error, format!("{what}: {refusal}")),
+        }
+    }
+
+    /// Says how the acts of this screen ended: nobody who pressed a key should have to go and look.
+    fn tell_jobs(&mut self) {
+        let App { jobs, .. } = &mut *self.app;
+        let mut ended = Vec::new();
+        jobs.retain(|id| {
+            let job = self.snap.jobs.iter().find(|job| job.id == *id && job.outcome.is_some());
+            ended.extend(job.cloned());
+            job.is_none()
+        });
+        // One line is all there is: what went wrong has it, the rest is in Activity.
+        let said = ended.iter().max_by_key(|job| job.outcome != Some(JobOutcome::Ok));
+        let Some(job) = said else { return };
+        match job.outcome {
+            Some(JobOutcome::Ok) => self.notice(Level::Info, format!("{}: done", job.title)),
+            Some(JobOutcome::Cancelled) => self.notice(Level::Warn, format!("{}: cancelled", job.title)),
+            _ => {
+                // What the title already names is not named again.
+                let object = job.title.split_once(' ').map_or("", |(_, object)| object);
+                let why = job.message.strip_prefix(object).and_then(|m| m.strip_prefix(": ")).unwrap_or(&job.message);
+                self.notice(Level::Error, format!("{}: {why}", job.title));
+            }
         }
     }
 
@@ -180,13 +220,22 @@ impl Turn<'_> {
         if self.app.views.get(self.app.page).editing() && self.view(|view, cx| view.edit(key, cx)) {
             return;
         }
-        let Some(action) = self.app.shared.keymap.resolve(self.app.page, key) else { return };
+        let Some(action) = self.app.shared.keymap.resolve(self.app.page, key) else { return self.unbound(key) };
         if key.kind == KeyEventKind::Repeat && !moves(action) {
             return;
         }
         // What was said before is read by now.
         self.app.shared.notice = None;
         self.act(action);
+    }
+
+    /// A key without a meaning says so; what terminals send by themselves stays silent.
+    fn unbound(&mut self, key: KeyEvent) {
+        if let (KeyCode::Char(_) | KeyCode::F(_), KeyEventKind::Press) = (key.code, key.kind) {
+            let help = self.app.shared.keymap.shown(Action::Help);
+            let page = self.app.page.title();
+            self.notice(Level::Info, format!("{} does nothing in {page}; {help} lists the keys", Chord::of(key)));
+        }
     }
 
     fn layer_key(&mut self, key: KeyEvent) {
@@ -241,7 +290,8 @@ impl Turn<'_> {
         let Some(text) = self.app.filter_line.as_ref().map(|line| line.text().to_owned()) else { return };
         self.app.shared.notice = None;
         if let Err(why) = self.view(|view, cx| view.set_filter(&text, cx)) {
-            self.notice(Level::Warn, format!("filter {why}"));
+            let what = if self.app.page.searches() { "" } else { "filter " };
+            self.notice(Level::Warn, format!("{what}{why}"));
         }
     }
 
@@ -281,7 +331,10 @@ impl Turn<'_> {
             }
             Action::Escape => self.escape(),
             _ => {
-                self.view(|view, cx| view.act(action, cx));
+                let done = self.view(|view, cx| view.act(action, cx));
+                if !done && !moves(action) && self.app.shared.notice.is_none() {
+                    self.notice(Level::Info, format!("{}: nothing here that it could do", action.name()));
+                }
             }
         }
     }
@@ -327,6 +380,9 @@ impl Turn<'_> {
         if let Some((page, target)) = from.pop() {
             to.push(here);
             self.go(page, target, false);
+        } else {
+            let which = if back { "before" } else { "after" };
+            self.notice(Level::Info, format!("no view {which} this one"));
         }
     }
 

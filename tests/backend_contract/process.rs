@@ -44,8 +44,8 @@ async fn what_cannot_start_says_why_and_what_to_do() {
     let cases = [
         (
             command(dir.path(), "a", &["mcp-server-nowhere", "--flag"]),
-            "cannot start `mcp-server-nowhere`: not found in /usr/local/bin:/usr/bin:/bin; install it, write its full path in \
-             `run.command`, or give the server another PATH",
+            "cannot start `mcp-server-nowhere`: install it or write its full path in `run.command`; it is not in PATH \
+             /usr/local/bin:/usr/bin:/bin",
         ),
         (nowhere, "cannot start `cat`: its working directory /no/such/folder does not exist; create it"),
         (command(dir.path(), "c", &[]), "cannot start ``: its command is empty; give a program in `run.command`"),

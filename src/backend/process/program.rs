@@ -30,9 +30,8 @@ pub fn find(program: &str, path: Option<&str>, cwd: &Path) -> Result<PathBuf, St
         }
     }
     Err(found_but.unwrap_or_else(|| {
-        format!(
-            "not found in {path}; install it, write its full path in `run.command`, or give the server another PATH"
-        )
+        // What to do first: lists cut a reason at its end.
+        format!("install it or write its full path in `run.command`; it is not in PATH {path}")
     }))
 }
 
@@ -81,7 +80,11 @@ mod tests {
         let here = dir.path().display().to_string();
         let cases = [
             ("", None, "its command is empty"),
-            ("absent", Some("/no/such:/bin"), "not found in /no/such:/bin; install it"),
+            (
+                "absent",
+                Some("/no/such:/bin"),
+                "install it or write its full path in `run.command`; it is not in PATH /no/such:/bin",
+            ),
             ("./absent", None, "No such file or directory (os error 2); install it"),
             ("plain", Some(here.as_str()), "is not executable; run `chmod +x"),
             ("./script", None, "wants /no/such/python3, which does not exist"),

@@ -25,8 +25,16 @@ impl<S: Subscriber> Layer<S> for LogLayer {
         let mut line = Line::default();
         event.record(&mut line);
         let meta = event.metadata();
-        let text = format!("{}: {}{}", meta.target(), line.message, line.fields);
+        let text = format!("{}: {}{}", short(meta.target()), line.message, line.fields);
         self.logs.push(&None, LogSource::Deck, Some(level(*meta.level())), clean(text.as_bytes(), false));
+    }
+}
+
+/// Of our own modules the last name says enough; others are named in full.
+fn short(target: &str) -> &str {
+    match target.strip_prefix("mcpdeck::") {
+        Some(own) => own.rsplit("::").next().unwrap_or(own),
+        None => target,
     }
 }
 

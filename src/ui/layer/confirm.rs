@@ -21,6 +21,8 @@ pub struct Confirm {
     /// The key that opened it; it never answers it.
     opened_by: Option<Chord>,
     typed: LineEdit,
+    /// True after enter with a name that is not the one asked for, until the next key.
+    wrong: bool,
     /// True while the confirming button is chosen.
     yes: bool,
 }
@@ -57,7 +59,7 @@ pub fn ask(cx: &mut Cx, commands: Vec<Command>) {
     let owner = cx.owner.take();
     let asked = commands.iter().map(|c| (cx.ask(Query::Impact(c.clone())), None)).collect();
     cx.owner = owner;
-    let dialog = Confirm { commands, asked, opened_by: cx.chord, typed: LineEdit::default(), yes: false };
+    let dialog = Confirm { commands, asked, opened_by: cx.chord, typed: LineEdit::default(), wrong: false, yes: false };
     cx.open(super::Layer::Confirm(dialog));
 }
 
@@ -154,6 +156,7 @@ impl Confirm {
         }
         // Another key was pressed: from here on the first one is a key like others.
         self.opened_by = None;
+        self.wrong = false;
         match key.code {
             KeyCode::Esc => Next::Close,
             KeyCode::Tab | KeyCode::BackTab => {
@@ -180,7 +183,11 @@ impl Confirm {
 
     fn confirm_typed(&mut self, sum: Option<Sum>, cx: &mut Cx) -> Next {
         let name = sum.as_ref().and_then(|s| s.type_name.clone());
-        if name.as_deref() == Some(self.typed.text().trim()) { self.confirm(sum, cx) } else { Next::Stay }
+        if name.as_deref() == Some(self.typed.text().trim()) {
+            return self.confirm(sum, cx);
+        }
+        self.wrong = true;
+        Next::Stay
     }
 
     fn confirm(&mut self, sum: Option<Sum>, cx: &mut Cx) -> Next {
@@ -197,6 +204,15 @@ impl Confirm {
             cx.effects.push(Effect::Run { command, confirm });
         }
         Next::Close
+    }
+
+    /// Keys for the key line.
+    pub fn keys(&self) -> &'static [(&'static str, &'static str)] {
+        match self.sum() {
+            Some(sum) if sum.refused.is_some() => &[("esc", "close")],
+            Some(sum) if sum.type_name.is_some() => &[("esc", "leave"), ("enter", "do it, once the name is typed")],
+            _ => &[("esc", "leave"), ("y", "do it"), ("tab", "choose"), ("enter", "take the choice")],
+        }
     }
 
     fn title(&self) -> String {
@@ -249,7 +265,10 @@ impl Confirm {
                 crate::ui::widget::wrap(why, columns).into_iter().map(|l| Line::styled(l, look.style(Role::Bad))),
             );
         }
-        lines.push(Line::default());
+        lines.push(match self.wrong {
+            true => Line::styled("that is not the name; nothing was done", look.style(Role::Bad)),
+            false => Line::default(),
+        });
         lines.push(match (&sum.type_name, &sum.refused) {
             (_, Some(_)) => Line::styled("it would be refused; esc closes", dim),
             (Some(name), None) => {

@@ -17,10 +17,12 @@ pub struct Help {
 
 impl Help {
     pub fn new(cx: &Cx, page: Page) -> Self {
-        let own = ROWS.iter().filter(|row| row.on.page(page));
-        let items = own.map(|row| {
+        let mut own: Vec<_> = ROWS.iter().filter(|row| row.on.page(page)).collect();
+        // What only this view knows comes first, what every view knows last.
+        own.sort_by_key(|row| Page::ALL.into_iter().filter(|p| row.on.page(*p)).count());
+        let items = own.into_iter().map(|row| {
             let chords = cx.shared.keymap.chords(row.action).iter().map(Chord::to_string).collect::<Vec<_>>().join(" ");
-            Item::new(row.name, format!("{chords:<16}{}", row.doc)).with_note(row.name)
+            Item::new(row.name, chords).with_note(format!("{}  ({})", row.doc, row.name))
         });
         Self {
             list: Pick::new(&format!("Keys in {}: type to search, enter does it", page.title()), items.collect(), None),

@@ -31,7 +31,7 @@ impl Palette {
     pub fn new(cx: &Cx, page: Page) -> Self {
         let actions = ROWS.iter().filter(|row| row.on.page(page) && row.action != Action::Palette).map(|row| {
             let chord = cx.shared.keymap.shown(row.action);
-            (Choice::Act(row.action), row.name.to_owned(), format!("{chord:<6} {}", row.doc))
+            (Choice::Act(row.action), row.name.to_owned(), format!("{chord:<8} {}", row.doc))
         });
         let tenants = cx
             .snap

@@ -12,6 +12,9 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
+/// Columns that the labels take at most where notes stand beside them.
+const LABEL: usize = 24;
+
 /// One choice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
@@ -112,12 +115,14 @@ impl Pick {
         }
         let height = usize::from(list.height).max(1);
         let top = (self.at + 1).saturating_sub(height);
+        // Notes stand in one column, but for labels that are longer than most.
+        let labels = self.items.iter().map(|item| fmt::width(&item.label)).max().unwrap_or(0).min(LABEL);
         for (row, at) in self.found.iter().skip(top).take(usize::from(list.height)).enumerate() {
             let item = &self.items[*at];
             let y = list.y + row as u16;
             let wide = usize::from(list.width);
             let label = fmt::fit(&item.label, wide, look.ascii);
-            let used = fmt::width(&label) as u16;
+            let used = fmt::width(&label).max(labels) as u16;
             frame.buffer_mut().set_stringn(list.x, y, &label, wide, look.style(Role::Text));
             if used + 3 < list.width {
                 let room = usize::from(list.width - used - 2);

@@ -37,7 +37,9 @@ impl Prompt {
     }
 
     pub fn draw(&self, look: &Look, frame: &mut Frame, area: Rect) {
-        let inner = super::window(look, frame, area, 64, 4, &self.title);
+        // The title is the question: it is not cut while there is room.
+        let width = 64.max(crate::ui::fmt::width(&self.title) as u16 + 6);
+        let inner = super::window(look, frame, area, width, 4, &self.title);
         let (head, tail) = self.line.split();
         let text = Line::from(vec![
             Span::styled("> ", look.style(Role::Key)),

@@ -457,6 +457,13 @@ impl View for Console {
         self.edit.is_some()
     }
 
+    fn edit_keys(&self) -> &'static [(&'static str, &'static str)] {
+        match self.edit {
+            Some(Edit::Text(_)) => &[("esc", "done")],
+            _ => &[("enter", "next"), ("esc", "undo")],
+        }
+    }
+
     fn edit(&mut self, key: KeyEvent, cx: &mut Cx) -> bool {
         self.edit_key(key, cx)
     }
@@ -528,7 +535,7 @@ impl View for Console {
 
     fn keys(&self) -> &'static [Action] {
         if self.is_running() {
-            return &[Action::Escape, Action::NextPane];
+            return &[Action::Cancel, Action::NextPane];
         }
         match self.pane {
             Pane::Request => &[

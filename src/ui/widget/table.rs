@@ -387,7 +387,9 @@ impl<R: Row> Table<R> {
         let hidden = shown_columns::<R>(look.shared.wide).len() > layout.len() + self.skip;
         if hidden && area.width > 10 {
             let mark = if look.ascii { ">" } else { "›" };
-            buffer.set_string(area.right() - 1, area.y, mark, look.style(Role::Key));
+            // In the border, where there is one: the last title is not cut.
+            let outside = u16::from(look.borders && area.right() < buffer.area.right());
+            buffer.set_string(area.right() - 1 + outside, area.y, mark, look.style(Role::Key));
         }
     }
 

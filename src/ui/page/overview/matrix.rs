@@ -14,11 +14,16 @@ use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use std::sync::Arc;
+use std::time::Duration;
 
-/// Columns of screen for the customer's name, its environment, one server, and the sum.
+/// From here on calls in flight make a customer's row climb; shorter ones come and go.
+const LONG: Duration = Duration::from_secs(10);
+
+/// Columns of screen for the customer's name, its environment, and the sum.
 const NAME: u16 = 18;
 const ENVIRONMENT: u16 = 5;
-const SERVER: u16 = 6;
+/// Least and most for a server: its state and rate, and as much of its name as there is room for.
+const SERVER: (u16, u16) = (6, 15);
 const SUM: u16 = 5;
 
 /// State of the matrix: a table of customers whose columns are servers.
@@ -28,6 +33,13 @@ pub struct Matrix {
     servers: Vec<ServerId>,
     /// The selected server; `None` before one was chosen.
     server: Option<ServerId>,
+}
+
+/// First server shown, how many fit, and the columns of screen each has.
+struct Places {
+    first: usize,
+    count: usize,
+    each: u16,
 }
 
 /// A customer's row.
@@ -110,7 +122,10 @@ impl Matrix {
         let shown = cx.snap.tenants.iter().filter(|t| cx.shared.limit.as_ref().is_none_or(|limit| t.def.id == *limit));
         let mut lines: Vec<Line> = shown.map(|tenant| Line { worst: worst(tenant), tenant: tenant.clone() }).collect();
         lines.sort_by(|a, b| {
-            let hangs = |l: &Line| l.tenant.in_flight;
+            // A row that climbed for every short call would never stand still.
+            let hangs = |l: &Line| {
+                l.tenant.oldest.filter(|at| cx.shared.now.since(*at) > LONG).map_or(0, |_| l.tenant.in_flight)
+            };
             b.worst.cmp(&a.worst).then(hangs(b).cmp(&hangs(a))).then_with(|| a.tenant.def.name.cmp(&b.tenant.def.name))
         });
         self.table.set_rows(lines, cx.shared.now);
@@ -199,14 +214,17 @@ impl Matrix {
         }
     }
 
-    /// First server shown and how many fit, so that the selected one is among them.
-    fn places(&self, width: u16) -> (usize, usize) {
+    /// Where the servers stand, so that the selected one is among those shown.
+    fn places(&self, width: u16) -> Places {
         let room = width.saturating_sub(1 + NAME + 1 + ENVIRONMENT + 1 + SUM);
-        let count = usize::from(room / SERVER).max(1);
-        ((self.column() + 1).saturating_sub(count), count)
+        let longest = self.servers.iter().map(|s| fmt::width(s.as_str())).max().unwrap_or(0);
+        let most = (longest as u16 + 1).clamp(SERVER.0, SERVER.1);
+        let each = (room / (self.servers.len() as u16).max(1)).clamp(SERVER.0, most);
+        let count = usize::from(room / each).max(1);
+        Places { first: (self.column() + 1).saturating_sub(count), count, each }
     }
 
-    fn draw_head(&self, look: &Look, buffer: &mut Buffer, area: Rect, &(first, count): &(usize, usize)) {
+    fn draw_head(&self, look: &Look, buffer: &mut Buffer, area: Rect, &Places { first, count, each }: &Places) {
         let dim = look.style(Role::Dim);
         buffer.set_stringn(area.x + 1, area.y, "customer", usize::from(NAME), dim);
         buffer.set_stringn(area.x + 2 + NAME, area.y, "env", 3, dim);
@@ -216,11 +234,11 @@ impl Matrix {
             buffer.set_stringn(
                 x,
                 area.y,
-                fmt::fit(server.as_str(), usize::from(SERVER) - 1, look.ascii),
-                usize::from(SERVER) - 1,
+                fmt::fit(server.as_str(), usize::from(each) - 1, look.ascii),
+                usize::from(each) - 1,
                 style,
             );
-            x += SERVER;
+            x += each;
         }
         let sum = area.right().saturating_sub(SUM);
         if x <= sum {
@@ -234,7 +252,7 @@ impl Matrix {
         look: &Look,
         buffer: &mut Buffer,
         row: Rect,
-        &(first, count): &(usize, usize),
+        &Places { first, count, each }: &Places,
         line: &Line,
         (chosen, focused): (bool, bool),
     ) {
@@ -254,11 +272,11 @@ impl Matrix {
         let mut x = row.x + 3 + NAME + ENVIRONMENT;
         for server in self.servers.iter().skip(first).take(count) {
             let (text, role) = pair(tenant, server, look);
-            buffer.set_stringn(x, row.y, text, usize::from(SERVER) - 1, look.style(role));
+            buffer.set_stringn(x, row.y, text, usize::from(each) - 1, look.style(role));
             if chosen && self.server.as_ref() == Some(server) {
-                buffer.set_style(Rect { x, width: SERVER - 1, ..row }, selection);
+                buffer.set_style(Rect { x, width: each - 1, ..row }, selection);
             }
-            x += SERVER;
+            x += each;
         }
         if x <= row.right().saturating_sub(SUM) {
             let sum = format!("{:>width$}", fmt::rate(tenant.rate), width = usize::from(SUM));

@@ -136,13 +136,13 @@ const fn column(
 /// What says most comes first, so that it is still there at 40 columns.
 static COLUMNS: &[Column<CallRow>] = &[
     column("time", Width::Fixed(8), |row, look| Cell::dim(look.time(row.at())), Some(|a, b| b.at().cmp(&a.at()))),
-    column("customer", Width::Flex(9, 18), customer, Some(|a, b| a.tenant().cmp(b.tenant()))),
+    column("customer", Width::Steps(&[(0, 9), (70, 13), (110, 18)]), customer, Some(|a, b| a.tenant().cmp(b.tenant()))),
     column("server", Width::Flex(8, 18), server, Some(|a, b| a.server().cmp(b.server()))),
     column("outcome", Width::Fixed(10), outcome, Some(|a, b| rank(a).cmp(&rank(b)))),
     Column { right: true, ..column("took", Width::Fixed(7), took, Some(|a, b| descending(a.took_us(), b.took_us()))) },
-    column("tool", Width::Flex(10, 28), tool, Some(|a, b| a.tool().cmp(&b.tool()))),
-    column("method", Width::Flex(10, 24), |row, _| Cell::dim(row.method()), Some(|a, b| a.method().cmp(b.method()))),
+    column("tool", Width::Flex(16, 28), tool, Some(|a, b| a.tool().cmp(&b.tool()))),
     Column { right: true, ..column("size", Width::Fixed(8), size, Some(|a, b| descending(a.size(), b.size()))) },
+    column("method", Width::Flex(10, 24), |row, _| Cell::dim(row.method()), Some(|a, b| a.method().cmp(b.method()))),
     column("era", Width::Fixed(6), era, None),
     Column { wide: true, ..column("origin", Width::Fixed(7), origin, None) },
     Column { wide: true, ..column("by", Width::Flex(8, 16), by, None) },
