@@ -268,6 +268,48 @@ fn acts_wait_for_their_job_and_tell_what_became_of_it() {
     assert!(lines.contains(&"mcpdeck stop memory@lab"), "{lines:?}");
 }
 
+/// Incident C of product.md without a screen.
+#[test]
+fn a_rotated_credential_is_found_and_rolled_by_commands() {
+    let deck = Deck::new(
+        r#"
+[platform]
+name = "test"
+[[server]]
+id = "graf"
+scope = "tenant"
+secrets = { token = { file = "token" } }
+run = { backend = "simulated", start = "1ms", faults = [{ auth_unless = { secret = "token", value = "new" } }] }
+[[tenant]]
+id = "eaton"
+enabled = ["graf"]
+[[tenant]]
+id = "vatt"
+enabled = ["graf"]
+"#,
+    );
+    let token = deck.path().join("token");
+    std::fs::write(&token, "old").unwrap();
+    let _owner = deck.serve();
+    let call = |tenant| deck.run(&["call", "-t", tenant, "graf", "echo", "text=hello"]).code;
+    // The server says 401 in a tool result.
+    assert_eq!((call("eaton"), call("vatt")), (7, 7));
+    std::fs::write(&token, "new").unwrap();
+    deck.run(&["secrets", "reload"]).ok();
+    let held = || deck.run(&["secrets", "-o", "json"]).ok().json()[0]["stale"].clone();
+    assert_eq!(held(), serde_json::json!(["graf@eaton", "graf@vatt"]));
+    let status = deck.run(&["status"]).ok().out;
+    assert!(status.contains("AUTH") && status.contains("token is newer than what graf@eaton, graf@vatt"), "{status}");
+    let why = deck.run(&["explain", "graf@vatt"]).ok().out;
+    assert!(why.contains("the newest is") && !why.contains("old"), "{why}");
+    deck.run(&["restart", "graf@eaton"]).ok();
+    assert_eq!((held(), call("eaton"), call("vatt")), (serde_json::json!(["graf@vatt"]), 0, 7));
+    deck.run(&["restart", "graf@vatt"]).ok();
+    assert_eq!((held(), call("eaton"), call("vatt")), (serde_json::json!([]), 0, 0));
+    let status = deck.run(&["status"]).ok().out;
+    assert!(!status.contains("AUTH"), "{status}");
+}
+
 #[test]
 fn two_consoles_see_each_others_acts() {
     let deck = Deck::new(CONFIG);
