@@ -55,14 +55,16 @@ fn finished(state: &Snapshot, job: JobId) -> Option<Arc<JobRow>> {
 }
 
 fn report(format: Output, row: &JobRow) -> Result<Code, Error> {
-    let word = job_word(row.outcome);
+    let ended = format!("{}: {}: {}", row.title, job_word(row.outcome), row.message);
+    let ok = row.outcome == Some(JobOutcome::Ok);
     match format {
         Output::Json => print(&json(row)?)?,
-        Output::Table => print(&output::plain(&format!("{}: {word}: {}\n", row.title, row.message)))?,
+        Output::Table if ok => print(&output::plain(&format!("{ended}\n")))?,
+        // The error below tells it, once.
+        Output::Table => {}
     }
-    match row.outcome {
-        Some(JobOutcome::Ok) => Ok(Code::Ok),
-        _ => Err(Error::failed(format!("{}: {word}: {}", row.title, row.message))
-            .help("`mcpdeck explain` and `mcpdeck logs` tell more")),
+    match ok {
+        true => Ok(Code::Ok),
+        false => Err(Error::failed(ended).help("`mcpdeck explain` and `mcpdeck logs` tell more")),
     }
 }

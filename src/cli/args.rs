@@ -1,5 +1,6 @@
 //! The whole surface of the command line; what each command does is in the file of its family.
 
+use crate::model::near::nearest;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -170,7 +171,8 @@ pub enum SecretsAction {
 
 #[derive(Debug, ClapArgs)]
 pub struct Get {
-    #[arg(value_enum)]
+    /// tenants (also: customers), servers, instances, calls, events or jobs
+    #[arg(value_parser = kind)]
     pub kind: Kind,
     /// One of them
     pub name: Option<String>,
@@ -327,6 +329,14 @@ fn setting(text: &str) -> Result<(String, String), String> {
     Ok((key.trim().to_owned(), value.to_owned()))
 }
 
+fn kind(text: &str) -> Result<Kind, String> {
+    let names = ["customers", "tenants", "servers", "instances", "calls", "events", "jobs"];
+    Kind::from_str(text, true).map_err(|_| match nearest(text, names) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("there are {}", names.join(", ")),
+    })
+}
+
 fn size(text: &str) -> Result<(u16, u16), String> {
     let parsed = text.split_once('x').and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
     parsed
@@ -342,6 +352,13 @@ mod tests {
     fn the_surface_is_consistent() {
         use clap::CommandFactory;
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_mistyped_table_gets_its_near_miss() {
+        assert_eq!(kind("customers"), Ok(Kind::Tenants));
+        assert_eq!(kind("custmers"), Err("did you mean `customers`?".into()));
+        assert!(kind("pods").is_err_and(|e| e.contains("instances")));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::session::{self, Need, Session};
 use super::{names, stream};
 use crate::model::call::Origin;
 use crate::model::message::{Answer, CallEvent, ConsoleCall, Preview};
+use crate::model::near::nearest;
 use crate::model::{CallRecord, Chunk, Era, Feed, Query, Refusal, ServerId, Snapshot, TenantId};
 use serde::Serialize;
 use serde_json::{Value, value::RawValue};
@@ -82,8 +83,31 @@ fn reads_only(session: &Session, call: &ConsoleCall, known: bool) -> Result<bool
     if known {
         return Ok(true);
     }
-    session.ask(Query::Catalog { tenant: call.tenant.clone(), server: call.server.clone(), wake: true })?;
-    Ok(preview(session, call)?.read_only_tool)
+    let listed =
+        session.ask(Query::Catalog { tenant: call.tenant.clone(), server: call.server.clone(), wake: true })?;
+    if preview(session, call)?.read_only_tool {
+        return Ok(true);
+    }
+    match listed {
+        Answer::Catalog(catalog) => must_exist(&catalog.tools, call).map(|()| false),
+        _ => Ok(false),
+    }
+}
+
+/// A slip in a tool's name is told as one, before anybody is asked to confirm it.
+fn must_exist(tools: &str, call: &ConsoleCall) -> Result<(), Error> {
+    let tools: Vec<Value> = serde_json::from_str(tools).unwrap_or_default();
+    let names: Vec<&str> = tools.iter().filter_map(|t| t.get("name").and_then(Value::as_str)).collect();
+    let body: Value = serde_json::from_str(&call.body).unwrap_or_default();
+    let asked = body.get("name").and_then(Value::as_str).filter(|_| call.method.is_some());
+    let Some(asked) = asked.filter(|name| !names.is_empty() && !names.contains(name)) else { return Ok(()) };
+    let list =
+        format!("`mcpdeck tools --customer {} {}` lists them all", shell_word(call.tenant.as_str()), call.server);
+    let help = match nearest(asked, names) {
+        Some(near) => format!("did you mean `{near}`? {list}"),
+        None => list,
+    };
+    Err(Error::not_found(format!("{} has no tool `{asked}`", call.server)).help(help))
 }
 
 fn read_stdin() -> Result<String, Error> {

@@ -32,16 +32,21 @@ pub fn run(global: &Global, file: Option<PathBuf>) -> Result<Code, Error> {
 }
 
 fn counted(problems: &[Problem]) -> String {
-    format!("the configuration has {} problem{}", problems.len(), if problems.len() == 1 { "" } else { "s" })
+    format!("the configuration has {}", many(problems.len(), "problem"))
+}
+
+fn many(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 fn good(config: &Config) -> String {
     let source = config.source.as_ref().map_or_else(|| "embedded default".to_owned(), |p| p.display().to_string());
     let warnings = match config.warnings.len() {
         0 => String::new(),
-        n => format!(", {n} warning{}", if n == 1 { "" } else { "s" }),
+        n => format!(", {}", many(n, "warning")),
     };
-    format!("{source}: ok ({} tenants, {} servers{warnings})\n", config.tenants.len(), config.servers.len())
+    let (tenants, servers) = (many(config.tenants.len(), "tenant"), many(config.servers.len(), "server"));
+    format!("{source}: ok ({tenants}, {servers}{warnings})\n")
 }
 
 /// A problem as `-o json` prints it.

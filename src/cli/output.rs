@@ -6,7 +6,7 @@ use crate::model::Stamp;
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
-use unicode_width::UnicodeWidthStr;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Where a column's text stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,25 +36,69 @@ impl Table {
 
     /// The whole table; two spaces between columns, none at the ends of lines.
     pub fn render(&self) -> String {
+        self.render_within(None)
+    }
+
+    /// The same in `room` cells: the widest column of words goes on below where it would not fit.
+    pub fn render_within(&self, room: Option<usize>) -> String {
         let heads: Vec<String> = self.columns.iter().map(|(head, _)| (*head).to_owned()).collect();
         let lines: Vec<&Vec<String>> = std::iter::once(&heads).chain(&self.rows).collect();
-        let widths: Vec<usize> =
+        let mut widths: Vec<usize> =
             (0..heads.len()).map(|at| lines.iter().map(|line| line[at].width()).max().unwrap_or(0)).collect();
+        let total = widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1);
+        let over = room.map_or(0, |room| total.saturating_sub(room));
+        let words = (0..widths.len()).filter(|&at| self.columns[at].1 == Align::Left).max_by_key(|&at| widths[at]);
+        if let Some(at) = words {
+            widths[at] = widths[at].saturating_sub(over).max(WORDS).min(widths[at]);
+        }
         let mut text = String::new();
         for line in lines {
-            let mut row = String::new();
-            for ((cell, (_, align)), width) in line.iter().zip(self.columns).zip(&widths) {
-                let gap = " ".repeat(width - cell.width());
-                match align {
-                    Align::Left => row.extend([cell, &*gap, "  "]),
-                    Align::Right => row.extend([&*gap, cell, "  "]),
-                }
+            let cells: Vec<Vec<String>> = line.iter().zip(&widths).map(|(cell, width)| wrap(cell, *width)).collect();
+            for at in 0..cells.iter().map(Vec::len).max().unwrap_or(0) {
+                text.push_str(self.line(&cells, at, &widths).trim_end());
+                text.push('\n');
             }
-            text.push_str(row.trim_end());
-            text.push('\n');
         }
         text
     }
+
+    fn line(&self, cells: &[Vec<String>], at: usize, widths: &[usize]) -> String {
+        let mut row = String::new();
+        for ((cell, (_, align)), width) in cells.iter().zip(self.columns).zip(widths) {
+            let cell = cell.get(at).map_or("", String::as_str);
+            let gap = " ".repeat(width.saturating_sub(cell.width()));
+            match align {
+                Align::Left => row.extend([cell, &*gap, "  "]),
+                Align::Right => row.extend([&*gap, cell, "  "]),
+            }
+        }
+        row
+    }
+}
+
+/// A column of words is never squeezed below so many cells; what is wider then is the terminal's to break.
+const WORDS: usize = 24;
+
+/// `text` in lines of at most `width` cells, broken at spaces where there are any.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    let mut used = 0;
+    for word in text.split_inclusive(' ') {
+        if used > 0 && used + word.trim_end().width() > width {
+            lines.push(String::new());
+            used = 0;
+        }
+        for c in word.chars() {
+            let cells = c.width().unwrap_or(0);
+            if used + cells > width && c != ' ' {
+                lines.push(String::new());
+                used = 0;
+            }
+            lines.last_mut().unwrap_or(&mut String::new()).push(c);
+            used += cells;
+        }
+    }
+    lines.iter().map(|line| line.trim_end().to_owned()).collect()
 }
 
 /// Text that stays on its line and cannot drive a terminal.
@@ -93,6 +137,11 @@ pub fn remark(format: Output, text: &str) {
 
 pub fn stdout_is_terminal() -> bool {
     io::stdout().is_terminal()
+}
+
+/// Columns of the terminal on standard output; none where there is no terminal or it does not tell.
+pub fn terminal_width() -> Option<usize> {
+    rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col.into()).filter(|columns| *columns > 0)
 }
 
 /// Indented JSON with a line end.
@@ -134,7 +183,7 @@ pub fn print_rows(
         Output::Table => {
             let mut table = Table::new(columns);
             rows.into_iter().for_each(|row| table.push(row));
-            print(&table.render())?;
+            print(&table.render_within(terminal_width()))?;
         }
     }
     Ok(Code::Ok)
@@ -198,6 +247,17 @@ mod tests {
         table.push(vec!["大阪".into(), "1.0".into(), "a\x1b[2J\nb".into()]);
         table.push(vec!["etim@eaton".into(), "12.0".into(), String::new()]);
         assert_eq!(table.render(), "NAME        CALLS/S  REASON\n大阪            1.0  a [2J b\netim@eaton     12.0\n");
+    }
+
+    #[test]
+    fn on_a_narrow_terminal_words_go_on_below() {
+        let mut table = Table::new(&[("CHECK", Align::Left), ("EVIDENCE", Align::Left), ("N", Align::Right)]);
+        table.push(vec!["state".into(), "failed for 13 s: not found in /usr/local/bin:/usr/bin".into(), "7".into()]);
+        let want = "CHECK  EVIDENCE                  N\n\
+                    state  failed for 13 s: not      7\n       found in\n       /usr/local/bin:/usr/bin\n";
+        assert_eq!(table.render_within(Some(34)), want);
+        assert_eq!(wrap("abcdef", 4), ["abcd", "ef"]);
+        assert_eq!(wrap("", 4), [""]);
     }
 
     #[test]

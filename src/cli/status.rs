@@ -8,7 +8,7 @@ use super::output::{self, Column, Table, age, json, maybe, none, number, plain, 
 use super::rows::{Listed, environment};
 use super::session::{self, Need, Session};
 use crate::control::Link;
-use crate::model::message::FindingRow;
+use crate::model::message::{Face, FindingRow};
 use crate::model::secret::{SecretRef, SecretRow};
 use crate::model::snapshot::{PlatformInfo, Totals};
 use crate::model::{InstanceRow, Snapshot, Stamp};
@@ -46,7 +46,7 @@ fn platform(session: &Session) -> Result<Code, Error> {
         for f in &state.findings {
             table.push(vec![f.word.clone(), f.object.clone(), age(Some(f.since), now), f.text.clone()]);
         }
-        text.push_str(&format!("\n{}", table.render()));
+        text.push_str(&format!("\n{}", table.render_within(output::terminal_width())));
     }
     print(&text).map(|()| Code::Ok)
 }
@@ -68,7 +68,7 @@ fn summary(state: &Snapshot, link: Link) -> String {
         ("instances", if states.is_empty() { "0".to_owned() } else { states.join(", ") }),
         ("calls/s", format!("{}, p95 {} ms", number(Some(state.totals.rate), 1), number(state.totals.p95_ms, 1))),
         ("in flight", format!("{}, oldest {}", state.totals.in_flight, age(state.totals.oldest, now))),
-        ("consoles", state.consoles.len().to_string()),
+        ("consoles", state.consoles.iter().filter(|c| c.operator.face == Face::Screen).count().to_string()),
     ];
     let mut text: String =
         lines.iter().map(|(name, value)| format!("{name:<13} {}\n", output::one_line(value))).collect();
@@ -96,7 +96,10 @@ fn instances(session: &Session, target: &str) -> Result<Code, Error> {
 /// One instance, a fact a line.
 fn details(row: &InstanceRow, now: Stamp) -> String {
     let mark = |m: &Option<crate::model::instance::Mark>| {
-        m.as_ref().map(|m| format!("by {} {} ago: {}", m.by, age(Some(m.at), now), m.reason))
+        m.as_ref().map(|m| {
+            let reason = if m.reason.is_empty() { String::new() } else { format!(": {}", m.reason) };
+            format!("by {} {} ago{reason}", m.by, age(Some(m.at), now))
+        })
     };
     let probe = match (row.probe.alive, &row.probe.error) {
         (_, Some(error)) => format!("failed {} ago: {error}", age(row.probe.at, now)),
@@ -105,11 +108,11 @@ fn details(row: &InstanceRow, now: Stamp) -> String {
     };
     let last = row.last_call.as_ref().map(|c| {
         format!(
-            "{} {} ago in {} ms {}",
+            "{} {} ago in {} ms{}",
             c.outcome,
             age(Some(c.at), now),
             c.took_ms,
-            c.error.as_deref().unwrap_or_default()
+            c.error.as_deref().map(|e| format!(": {e}")).unwrap_or_default()
         )
     });
     let lines = [
