@@ -510,3 +510,17 @@ fn a_short_call_does_not_move_a_customers_row() {
         assert_eq!(at[1] < at[0], beta_first, "{}", screen.text());
     }
 }
+
+#[test]
+fn an_act_on_a_server_that_a_customer_has_not_enabled_says_how_to_enable_it() {
+    let mut screen = Screen::open(sample::empty(), (80, 24));
+    let mut snapshot = sample::rich();
+    snapshot.findings.clear();
+    let mut tenant = (*snapshot.tenants[0]).clone();
+    tenant.cells.clear();
+    let (id, server) = (tenant.def.id.clone(), snapshot.servers[0].def.id.clone());
+    snapshot.tenants = vec![Arc::new(tenant)];
+    screen.next(snapshot);
+    screen.keys("1 x").has(&format!("{server} is not enabled for {id}: there is no instance; a enables it"));
+    assert!(screen.commands().is_empty());
+}

@@ -15,6 +15,7 @@ pub fn impact(snapshot: &Snapshot, command: &Command, bulk_cap: u32) -> Impact {
     let environment = environment(snapshot, command, &instances);
     let in_flight = match tenant_of(command) {
         Some((server, tenant)) => in_flight_of_cell(snapshot, server, tenant),
+        None if matches!(command, Command::Shutdown) => snapshot.totals.in_flight,
         None => rows().map(|row| row.in_flight + row.waiting).sum(),
     };
     Impact {
@@ -228,17 +229,19 @@ fn follows<'a>(
         Command::Unfence(_) => out.push("calls reach it again".to_owned()),
         Command::Disable { server, tenant } => {
             out.extend(calls("go on"));
-            out.push(format!("{tenant} no longer sees {server}; its own instance stops"));
+            let own = snapshot
+                .instances
+                .iter()
+                .any(|row| row.key.server == *server && row.key.tenant.as_ref() == Some(tenant));
+            let after = if own { "its own instance stops" } else { "the shared instance goes on for the others" };
+            out.push(format!("{tenant} no longer sees {server}; {after}"));
         }
         Command::Enable { server, tenant } => out.push(format!("{tenant} sees {server} at once")),
         Command::Revert { .. } => out.push("the file decides again".to_owned()),
         Command::Shutdown => {
             let running = snapshot.instances.iter().filter(|row| row.state.is_live()).count();
-            out.push(format!("{running} running instances stop"));
-            out.extend(
-                (snapshot.totals.in_flight > 0)
-                    .then(|| format!("{} calls fail unless they end in time", snapshot.totals.in_flight)),
-            );
+            out.push(format!("{running} running {} stop", if running == 1 { "instance" } else { "instances" }));
+            out.extend(calls("fail unless they end in time"));
         }
         Command::ReloadSecrets => out.push("running instances keep the old values until they are restarted".to_owned()),
         Command::Probe(_)

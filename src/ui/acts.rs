@@ -45,7 +45,8 @@ pub fn act(action: Action, subjects: &[Subject], cx: &mut Cx) -> bool {
         _ if verb(action).is_some() => {
             let keys: Vec<&InstanceKey> = subjects.iter().filter_map(|s| s.key.as_ref()).collect();
             if keys.is_empty() && !subjects.is_empty() {
-                cx.notice(Level::Info, "select a server or an instance to act on");
+                let why = nothing_to_act_on(&subjects[0], cx);
+                cx.notice(Level::Info, why);
                 return true;
             }
             let commands = keys.into_iter().filter_map(|key| command(action, key, cx.snap)).collect();
@@ -54,6 +55,17 @@ pub fn act(action: Action, subjects: &[Subject], cx: &mut Cx) -> bool {
         _ => return false,
     }
     true
+}
+
+/// Why an act finds no instance in what is selected, and the key that helps.
+fn nothing_to_act_on(subject: &Subject, cx: &Cx) -> String {
+    match (&subject.tenant, &subject.server) {
+        (Some(tenant), Some(server)) => {
+            let enable = cx.shared.keymap.shown(Action::Enable);
+            format!("{server} is not enabled for {tenant}: there is no instance; {enable} enables it")
+        }
+        _ => "select a server or an instance to act on".to_owned(),
+    }
 }
 
 fn verb(action: Action) -> Option<fn(InstanceKey) -> Command> {

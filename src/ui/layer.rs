@@ -78,7 +78,13 @@ impl Layer {
     pub fn keys(&self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Confirm(l) => l.keys(),
-            Self::Quit(_) => &[("up down", "choose"), ("enter", "take it"), ("esc", "stay")],
+            Self::Quit(_) => &[
+                ("esc", "stay"),
+                ("d", "detach"),
+                ("s", "stop everything"),
+                ("up down", "choose"),
+                ("enter", "take it"),
+            ],
             Self::Palette(_) | Self::Help(_) => {
                 &[("enter", "do it"), ("up down", "choose"), ("esc", "close"), ("a-z", "narrow")]
             }

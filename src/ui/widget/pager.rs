@@ -2,6 +2,7 @@
 
 use super::super::action::Action;
 use super::super::app::Look;
+use super::super::fmt;
 use super::super::theme::Role;
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -64,13 +65,15 @@ pub fn tabs(look: &Look, frame: &mut Frame, area: Rect, titles: &[&str], chosen:
 /// `name   value`, the name dim and in a column of its own; long values go on below.
 pub fn field(look: &Look, name: &str, value: &str, role: Role, columns: u16) -> Vec<Line<'static>> {
     const NAME: usize = 13;
+    // A long name keeps its distance from its value.
+    let column = NAME.max(fmt::width(name) + 1);
     let value = if value.is_empty() { "-" } else { value };
-    let wrapped = super::wrap(value, usize::from(columns).saturating_sub(NAME).max(10));
+    let wrapped = super::wrap(value, usize::from(columns).saturating_sub(column).max(10));
     let mut name = name;
     wrapped
         .into_iter()
         .map(|text| {
-            let head = format!("{:<NAME$}", std::mem::take(&mut name));
+            let head = format!("{:<column$}", std::mem::take(&mut name));
             Line::from(vec![Span::styled(head, look.style(Role::Dim)), Span::styled(text, look.style(role))])
         })
         .collect()

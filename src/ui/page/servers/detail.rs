@@ -279,8 +279,12 @@ fn usage(row: &InstanceRow) -> String {
     let limit = usage.memory_limit.map(|l| format!(" of {}", fmt::bytes(l))).unwrap_or_default();
     let memory = usage.memory.map_or_else(|| fmt::UNKNOWN.to_owned(), fmt::bytes);
     let cpu = usage.cpu.map_or_else(|| fmt::UNKNOWN.to_owned(), |c| format!("{c:.1}%"));
-    let pids = usage.pids.map_or_else(|| fmt::UNKNOWN.to_owned(), |n| n.to_string());
-    format!("cpu {cpu}, memory {memory}{limit}, {pids} processes")
+    let pids = match usage.pids {
+        None => format!("{} processes", fmt::UNKNOWN),
+        Some(1) => "1 process".to_owned(),
+        Some(n) => format!("{n} processes"),
+    };
+    format!("cpu {cpu}, memory {memory}{limit}, {pids}")
 }
 
 fn definition(look: &Look, node: &Node, columns: u16) -> Vec<Line<'static>> {
