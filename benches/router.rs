@@ -11,6 +11,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use mcpdeck::model::call::Origin;
+use mcpdeck::model::secret::Hidden;
 use mcpdeck::model::server::{EraChoice, Inject, Scope, Settings};
 use mcpdeck::model::{Environment, InstanceKey, Outcome, ServerDef, State, TenantDef};
 use mcpdeck::router::{CallBody, CallRequest, Connect, OpenOptions, Router, RouterEnds, Table};
@@ -215,7 +216,11 @@ async fn ways() -> Vec<(&'static str, Way, Way)> {
     let (child, stdin, stdout) = spawn_child();
     let pipe = Way::Pipe { stdin, stdout: BufReader::new(stdout), _child: child };
     let (child, stdin, stdout) = spawn_child();
-    let stdio = routed(Connect::Stdio { stdin: Box::new(stdin), stdout: Box::new(stdout) }, Some(child)).await;
+    let stdio = routed(
+        Connect::Stdio { stdin: Box::new(stdin), stdout: Box::new(stdout), hidden: Hidden::default() },
+        Some(child),
+    )
+    .await;
     let url = echo_http().await;
     let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
     let http = routed(Connect::Http { url: url.clone(), headers: Vec::new() }, None).await;

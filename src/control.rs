@@ -11,6 +11,7 @@ mod console_call;
 pub mod consoles;
 mod deck;
 pub mod delta;
+pub mod door;
 mod durable;
 pub mod events;
 mod example;

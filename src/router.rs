@@ -26,7 +26,7 @@ mod wire;
 use crate::model::call::{CallDetail, Origin};
 use crate::model::instance::ProbeFacts;
 use crate::model::message::{CallEvent, Catalog, ConsoleCall, Preview};
-use crate::model::secret::Secret;
+use crate::model::secret::{Hidden, Secret};
 use crate::model::server::EraChoice;
 use crate::model::{
     CallId, CallRecord, Era, InstanceKey, PendingCall, ServerDef, ServerId, Stamp, State, TenantDef, TenantId,
@@ -104,8 +104,16 @@ pub struct Table {
 
 /// What to connect to.
 pub enum Connect {
-    Stdio { stdin: Box<dyn AsyncWrite + Send + Sync + Unpin>, stdout: Box<dyn AsyncRead + Send + Sync + Unpin> },
-    Http { url: String, headers: Vec<(String, Secret)> },
+    Stdio {
+        stdin: Box<dyn AsyncWrite + Send + Sync + Unpin>,
+        stdout: Box<dyn AsyncRead + Send + Sync + Unpin>,
+        /// What it was started with and must not be shown.
+        hidden: Hidden,
+    },
+    Http {
+        url: String,
+        headers: Vec<(String, Secret)>,
+    },
 }
 
 #[derive(Clone, Debug)]

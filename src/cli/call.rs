@@ -206,7 +206,7 @@ fn tell(event: &CallEvent, wire: bool) {
         CallEvent::Wire { sent, text, .. } if wire => note(&format!("{} {text}", if *sent { '>' } else { '<' })),
         CallEvent::Waking { instance } => note(&format!("starting {instance}")),
         CallEvent::Progress { percent: Some(percent), text } => note(&format!("{percent:.0} % {text}")),
-        CallEvent::Progress { percent: None, text } => note(text),
+        CallEvent::Progress { percent: None, text } if !text.is_empty() => note(text),
         CallEvent::Log { level, text } => note(&format!("{level}: {text}")),
         _ => {}
     }

@@ -3,9 +3,9 @@
 use crate::config::Problem;
 use crate::control::StartError;
 use crate::control::client::AttachError;
+use crate::control::door::BindError;
 use crate::control::lock::LockError;
 use crate::control::owner::OwnError;
-use crate::control::server::BindError;
 use crate::control::wire::WireError;
 use crate::model::filter::FilterError;
 use crate::model::{Outcome, Refusal};

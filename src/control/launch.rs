@@ -4,7 +4,7 @@
 use super::secrets::{Resolved, Used, Vault, named};
 use crate::backend::{Plain, StartSpec, What};
 use crate::config::Config;
-use crate::model::secret::{Secret, SecretRef};
+use crate::model::secret::{Hidden, Secret, SecretRef};
 use crate::model::server::{EnvValue, ProcessRun};
 use crate::model::template::{Hole, Template};
 use crate::model::{Environment, InstanceKey, Run, ServerDef, TenantDef};
@@ -28,6 +28,8 @@ pub struct Blueprint {
 pub struct Prepared {
     pub launch: Launch,
     pub used: Vec<Used>,
+    /// Those secrets, for whoever shows what the instance says.
+    pub hidden: Hidden,
 }
 
 pub enum Launch {
@@ -49,9 +51,9 @@ impl Blueprint {
 
     /// Fills everything in. `program` is our own, for the servers we ship.
     pub async fn prepare(&self, vault: &Vault, program: &Path) -> Result<Prepared, String> {
-        let mut work = Work { blueprint: self, vault, used: Vec::new() };
+        let mut work = Work { blueprint: self, vault, used: Vec::new(), secrets: Vec::new() };
         let launch = work.launch(program).await?;
-        Ok(Prepared { launch, used: work.used })
+        Ok(Prepared { launch, used: work.used, hidden: Hidden::new(&work.secrets) })
     }
 
     fn own_url(&self) -> Option<&String> {
@@ -97,6 +99,7 @@ struct Work<'a> {
     blueprint: &'a Blueprint,
     vault: &'a Vault,
     used: Vec<Used>,
+    secrets: Vec<Secret>,
 }
 
 impl Work<'_> {
@@ -193,6 +196,7 @@ impl Work<'_> {
         if !self.used.contains(&used) {
             self.used.push(used);
         }
+        self.secrets.push(value.clone());
         Ok(Plain::Secret(value))
     }
 

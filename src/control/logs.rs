@@ -10,6 +10,7 @@ pub use layer::LogLayer;
 pub use text::{clean_line, level_of, pump};
 
 use crate::model::message::{Chunk, Level, LogLine, LogSource};
+use crate::model::secret::Hidden;
 use crate::model::{InstanceKey, Stamp};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -53,6 +54,8 @@ struct Ring {
     /// Lines that were pushed out.
     gone: u64,
     run: u32,
+    /// Secrets of this run.
+    hidden: Hidden,
 }
 
 impl Logs {
@@ -76,8 +79,9 @@ impl Logs {
         files::write(self.clone(), dir, stopped)
     }
 
-    /// Adds a line that is clean already (see [`text`]).
+    /// Adds a line that is clean already (see [`text`]); the instance's secrets in it are masked.
     pub fn push(&self, target: &Target, source: LogSource, level: Option<Level>, text: String) {
+        let text = self.masked(target, text);
         let line = {
             let mut rings = self.lock();
             rings.newest += 1;
@@ -97,9 +101,21 @@ impl Logs {
         self.push(&Some(key.clone()), LogSource::Deck, Some(level), text.into());
     }
 
-    /// A start of an instance: lines belong to the next run from here.
-    pub fn begin_run(&self, key: &InstanceKey) {
-        self.lock().by_target.entry(Some(key.clone())).or_default().run += 1;
+    /// A start of an instance with these secrets: lines belong to the next run from here.
+    pub fn begin_run(&self, key: &InstanceKey, hidden: Hidden) {
+        let mut rings = self.lock();
+        let ring = rings.by_target.entry(Some(key.clone())).or_default();
+        ring.run += 1;
+        ring.hidden = hidden;
+    }
+
+    /// `text` without the secrets of the target's newest run.
+    pub fn masked(&self, target: &Target, text: String) -> String {
+        let hidden = self.lock().by_target.get(target).map(|ring| ring.hidden.clone());
+        match hidden.unwrap_or_default().mask(&text) {
+            (_, 0) => text,
+            (masked, _) => masked.into_owned(),
+        }
     }
 
     /// The newest line that the instance itself wrote on stderr.
@@ -210,6 +226,7 @@ fn cost(line: &LogLine) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::secret::Secret;
 
     fn key(text: &str) -> InstanceKey {
         text.parse().unwrap()
@@ -252,10 +269,18 @@ mod tests {
     }
 
     #[test]
+    fn secrets_of_the_run_are_masked() {
+        let logs = Logs::new();
+        logs.begin_run(&key("etim"), Hidden::new(&[Secret::new("hunter-22".to_owned())]));
+        logs.push(&Some(key("etim")), LogSource::Stderr, None, "bad key hunter-22!".into());
+        assert_eq!(logs.last_stderr(&key("etim")).unwrap().text, "bad key •••!");
+    }
+
+    #[test]
     fn runs_are_counted() {
         let logs = Logs::new();
         for _ in 0..2 {
-            logs.begin_run(&key("etim"));
+            logs.begin_run(&key("etim"), Hidden::default());
             logs.push(&Some(key("etim")), LogSource::Stderr, None, "hello".into());
         }
         assert_eq!(logs.last_stderr(&key("etim")).unwrap().run, 2);

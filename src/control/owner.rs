@@ -1,11 +1,12 @@
 //! Open or attach: a process becomes the platform's owner (lock, platform, socket) or finds the one there is.
 
 use super::client::{self, AttachError};
+use super::door::{BindError, Door};
 use super::handle::Handle;
 use super::lock::{self, Lock, LockError, Purpose};
 use super::logs::Logs;
 use super::platform::{self, Platform, StartError, StartOptions};
-use super::server::{self, BindError, Server};
+use super::server::Server;
 use super::snapshot::Builder;
 use crate::config::{Config, OnHangup, OwnerMode};
 use crate::model::message::Face;
@@ -62,15 +63,12 @@ impl Owner {
         let momentary = purpose == Purpose::Moment;
         let listening = match momentary {
             true => None,
-            false => Some(server::bind(&socket, config.platform.socket_group.as_deref(), &lock)?),
+            false => Some(Door::open(&socket, config.platform.socket_group.as_deref(), &lock)?),
         };
         let program = std::env::current_exe().map_err(OwnError::Program)?;
         let options = StartOptions { runtime: tokio::runtime::Handle::current(), program, momentary, logs };
         let platform = platform::start(config, options)?;
-        let server = match listening {
-            Some((listener, access)) => Some(Server::start(listener, &socket, access, platform.handle.clone())?),
-            None => None,
-        };
+        let server = listening.map(|door| Server::start(door, platform.handle.clone()));
         Ok(Self { platform, server, _lock: lock })
     }
 

@@ -3,23 +3,18 @@
 
 use super::consoles::{Consoles, Seat};
 use super::delta::Delta;
+use super::door::{Door, Mark};
 use super::handle::Handle;
-use super::lock::Lock;
 use super::peer::{self, Access, Peer};
 use super::wire::{self, ToConsole, ToOwner, WINDOW, WireError};
 use crate::model::call::Origin;
 use crate::model::message::{ConsoleCall, Face, Operator};
 use crate::model::{Act, Chunk, Feed, Query, Refusal};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use std::collections::HashMap;
-use std::fs::{self, Permissions};
-use std::io;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::timeout;
@@ -40,88 +35,32 @@ const STREAMS: usize = 2 * wire::STREAMS;
 /// Frames under way to one console.
 const OUT_FRAMES: usize = 16;
 
-/// Why the socket cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum BindError {
-    #[error("cannot listen on {}: {source}", path.display())]
-    Io { path: PathBuf, source: io::Error },
-    #[error("[platform] socket_group: this machine has no group `{0}`")]
-    Group(String),
-}
-
 /// A socket that is being served.
 pub struct Server {
     cancel: CancellationToken,
     task: JoinHandle<Option<()>>,
-    path: PathBuf,
-}
-
-/// Opens the socket in place of whatever a dead owner left there; that is why the lock must be held.
-/// The mode is set before anybody can connect: it gets its name when it is ready.
-pub fn bind(
-    socket: &Path,
-    group: Option<&str>,
-    _held: &Lock,
-) -> Result<(std::os::unix::net::UnixListener, Access), BindError> {
-    let gid = match group {
-        Some(name) => Some(peer::group_id(name).ok_or_else(|| BindError::Group(name.to_owned()))?),
-        None => None,
-    };
-    let listener = listen(socket, gid).map_err(|source| BindError::Io { path: socket.to_owned(), source })?;
-    Ok((listener, Access::new(gid)))
-}
-
-fn listen(socket: &Path, gid: Option<u32>) -> io::Result<std::os::unix::net::UnixListener> {
-    let mut fresh = socket.as_os_str().to_owned();
-    fresh.push(".new");
-    let fresh = PathBuf::from(fresh);
-    remove(&fresh)?;
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let fd = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-    rustix::net::bind(&fd, &SocketAddrUnix::new(&fresh)?)?;
-    fs::set_permissions(&fresh, Permissions::from_mode(if gid.is_some() { 0o660 } else { 0o600 }))?;
-    if gid.is_some() {
-        std::os::unix::fs::chown(&fresh, None, gid)?;
-    }
-    rustix::net::listen(&fd, 1024)?;
-    fs::rename(&fresh, socket)?;
-    Ok(fd.into())
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-        _ => Ok(()),
-    }
+    mark: Arc<Mark>,
 }
 
 impl Server {
     /// Serves `handle`, which must be local, until [`Server::stop`]. Call it inside the owner's runtime.
-    pub fn start(
-        listener: std::os::unix::net::UnixListener,
-        socket: &Path,
-        access: Access,
-        handle: Handle,
-    ) -> Result<Self, BindError> {
-        let io = |source| BindError::Io { path: socket.to_owned(), source };
-        let listener = UnixListener::from_std(listener).map_err(io)?;
+    pub fn start(door: Door, handle: Handle) -> Self {
         let cancel = CancellationToken::new();
-        let task = tokio::spawn(cancel.clone().run_until_cancelled_owned(accept(listener, access, handle)));
-        Ok(Self { cancel, task, path: socket.to_owned() })
+        let mark = door.mark();
+        let task = tokio::spawn(cancel.clone().run_until_cancelled_owned(accept(door, handle)));
+        Self { cancel, task, mark }
     }
 
     /// Hangs up on every console and removes the socket.
     pub async fn stop(self) {
         self.cancel.cancel();
         let _ = self.task.await;
-        if let Err(error) = remove(&self.path) {
-            tracing::warn!(path = %self.path.display(), %error, "cannot remove the socket");
-        }
+        self.mark.remove();
     }
 }
 
 /// Accepts until it is dropped, and its connections with it.
-async fn accept(listener: UnixListener, access: Access, handle: Handle) {
+async fn accept(mut door: Door, handle: Handle) {
     let Some(consoles) = handle.consoles() else {
         return tracing::error!("only an owner can serve the socket");
     };
@@ -130,9 +69,9 @@ async fn accept(listener: UnixListener, access: Access, handle: Handle) {
     loop {
         while connections.try_join_next().is_some() {}
         let Ok(place) = places.clone().acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let (access, handle, consoles) = (access.clone(), handle.clone(), consoles.clone());
+        match door.accept().await {
+            Ok(stream) => {
+                let (access, handle, consoles) = (door.access().clone(), handle.clone(), consoles.clone());
                 connections.spawn(async move {
                     let _place = place;
                     if let Err(error) = serve(stream, access, handle, consoles).await {

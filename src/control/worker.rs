@@ -9,6 +9,7 @@ use super::secrets::Used;
 use crate::backend::{Attached, Exit, StartSpec, Started};
 use crate::model::instance::BackendKind;
 use crate::model::message::Level;
+use crate::model::secret::Hidden;
 use crate::model::server::EraChoice;
 use crate::model::{Era, InstanceKey, Stamp};
 use crate::router::{Connect, Demand, OpenError, OpenOptions, Opened};
@@ -117,7 +118,8 @@ impl Worker {
             tokio::select! {
                 made = worker.make(creating) => Some(match made {
                     Ok(opened) => Report::Opened(Box::new(opened)),
-                    Err(why) => Report::StartFailed(why),
+                    // It may have said its own secret as its last word.
+                    Err(why) => Report::StartFailed(worker.deck.logs.masked(&Some(worker.key().clone()), why)),
                 }),
                 () = creation.cancel.cancelled() => None,
             }
@@ -180,7 +182,7 @@ impl Worker {
 
     async fn attempt(&self, era: EraChoice, hint: Option<Era>) -> Result<Opened, Attempt> {
         let prepared = self.blueprint.prepare(&self.deck.vault, &self.deck.options.program).await?;
-        self.deck.logs.begin_run(self.key());
+        self.deck.logs.begin_run(self.key(), prepared.hidden.clone());
         let options = self.open_options(era, hint);
         match prepared.launch {
             Launch::Remote { url, headers } => {
@@ -188,15 +190,21 @@ impl Worker {
                 let opened = self.deck.router.open(self.key(), Connect::Http { url, headers }, options).await;
                 opened.map_err(|e| Attempt::Failed(e.to_string()))
             }
-            Launch::Local(spec) => self.attempt_local(*spec, prepared.used, options).await,
+            Launch::Local(spec) => self.attempt_local(*spec, prepared.used, prepared.hidden, options).await,
         }
     }
 
-    async fn attempt_local(&self, spec: StartSpec, used: Vec<Used>, options: OpenOptions) -> Result<Opened, Attempt> {
+    async fn attempt_local(
+        &self,
+        spec: StartSpec,
+        used: Vec<Used>,
+        hidden: Hidden,
+        options: OpenOptions,
+    ) -> Result<Opened, Attempt> {
         let backend = self.deck.backends.of(self.kind).ok_or_else(|| format!("no backend runs {}", self.key()))?;
         let Started { attached, pid, notes, mut exit } = backend.start(spec).await.map_err(|e| e.to_string())?;
         self.report(Report::Attached { pid, notes, used }).await;
-        let connect = self.attach(attached);
+        let connect = self.attach(attached, hidden);
         match self.deck.router.open(self.key(), connect, options).await {
             Ok(opened) => {
                 self.watch(exit);
@@ -215,12 +223,12 @@ impl Worker {
         }
     }
 
-    fn attach(&self, attached: Attached) -> Connect {
+    fn attach(&self, attached: Attached, hidden: Hidden) -> Connect {
         match attached {
             Attached::Http { url } => Connect::Http { url, headers: Vec::new() },
             Attached::Stdio { stdin, stdout, stderr } => {
                 self.deck.spawn("log pump", logs::pump(stderr, self.deck.logs.clone(), self.key().clone()));
-                Connect::Stdio { stdin, stdout }
+                Connect::Stdio { stdin, stdout, hidden }
             }
         }
     }

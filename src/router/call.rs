@@ -104,7 +104,7 @@ impl Trip<'_> {
             () = flight.expired() => Err(self.too_late(&slot, ledger.era.is_some())),
         };
         slot.touch();
-        done
+        masked(done, &slot)
     }
 
     fn too_late(&self, slot: &Slot, entered: bool) -> Stop {
@@ -132,12 +132,12 @@ impl Trip<'_> {
         let ask = self.ask(&link, era, tool)?;
         let expects = ask.expects;
         ledger.asked(&ask.body);
-        self.tell_wire(true, &ask.body, &link, tool);
+        self.tell_wire(true, &ask.body, slot, tool);
         let answer = link.upstream.ask(ask).await;
         ledger.answered();
         let answer = answer?;
         slot.touch_finished();
-        self.tell_wire(false, &answer.line, &link, tool);
+        self.tell_wire(false, &answer.line, slot, tool);
         Ok(self.end(answer, expects))
     }
 
@@ -295,12 +295,22 @@ impl Trip<'_> {
         End { outcome, error, body }
     }
 
-    fn tell_wire(&self, sent: bool, bytes: &[u8], link: &Link, tool: Option<&ToolFacts>) {
+    fn tell_wire(&self, sent: bool, bytes: &[u8], slot: &Slot, tool: Option<&ToolFacts>) {
         self.flight.tell(|| {
             let names = tool.map(ToolFacts::secret_arguments).unwrap_or_default();
-            let (text, _) = redact::shown(bytes, &names, &link.secrets());
+            let (text, _) = redact::shown(bytes, &names, &slot.hidden.load());
             CallEvent::Wire { at: Stamp::now(), sent, text }
         });
+    }
+}
+
+/// Errors are kept and shown: a server that says its own secret in one must not put it there.
+fn masked(done: Result<End, Stop>, slot: &Slot) -> Result<End, Stop> {
+    let hidden = slot.hidden.load();
+    let mask = |error: String| hidden.mask(&error).0.into_owned();
+    match done {
+        Ok(end) => Ok(End { error: end.error.map(mask), ..end }),
+        Err(stop) => Err(Stop { error: mask(stop.error), ..stop }),
     }
 }
 

@@ -8,7 +8,7 @@ use super::lists::View;
 use super::message::{Dressing, Message};
 use super::payload::Payload;
 use super::redact;
-use super::slot::{Link, Slot};
+use super::slot::Slot;
 use super::table::Route;
 use super::{CallBody, Demand};
 use crate::model::call::CallDetail;
@@ -140,11 +140,10 @@ pub fn detail(router: &Router, id: CallId) -> Option<CallDetail> {
     let record = &payload.record;
     let slot = record.instance.as_ref().and_then(|key| router.slots.get(key));
     let names = slot.as_ref().map(|s| secret_names(s, &payload)).unwrap_or_default();
-    let link = slot.and_then(|s| s.link.load_full());
-    let values: Vec<&str> = link.as_deref().map(Link::secrets).unwrap_or_default();
+    let hidden = slot.map(|s| s.hidden.load_full()).unwrap_or_default();
     let mut notes = Vec::new();
     let mut show = |side: &str, bytes: &[u8]| {
-        let (text, said) = redact::shown(bytes, &names, &values);
+        let (text, said) = redact::shown(bytes, &names, &hidden);
         notes.extend(said.into_iter().map(|note| format!("{side}: {note}")));
         (!text.is_empty()).then_some(text)
     };

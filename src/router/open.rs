@@ -8,6 +8,7 @@ use super::upstream::stdio::Stdio;
 use super::upstream::{Upstream, Wire};
 use super::{Connect, OpenError, OpenOptions, Opened, Router};
 use crate::model::InstanceKey;
+use crate::model::secret::Hidden;
 use std::sync::Arc;
 use tokio::sync::OnceCell;
 
@@ -20,15 +21,16 @@ pub async fn open(
 ) -> Result<Opened, OpenError> {
     let slot = router.slots.get_or_add(key);
     let observer = Observer { key: key.clone(), notes: router.notes.clone(), lists: slot.lists.clone() };
-    let (wire, secrets) = match connect {
-        Connect::Stdio { stdin, stdout } => {
-            (Wire::Stdio(Stdio::connect(stdin, stdout, options.max_message, observer)), Vec::new())
+    let (wire, hidden) = match connect {
+        Connect::Stdio { stdin, stdout, hidden } => {
+            (Wire::Stdio(Stdio::connect(stdin, stdout, options.max_message, observer)), hidden)
         }
         Connect::Http { url, headers } => {
             let http = Http::connect(&url, &headers, options.max_message, observer).map_err(OpenError::Transport)?;
-            (Wire::Http(http), headers.into_iter().map(|(_, secret)| secret).collect())
+            (Wire::Http(http), Hidden::new(headers.iter().map(|(_, secret)| secret)))
         }
     };
+    slot.hidden.store(Arc::new(hidden));
     let upstream = Upstream::new(wire);
     let greeting = match era::greet(&upstream, &options).await {
         Ok(greeting) => greeting,
@@ -42,7 +44,6 @@ pub async fn open(
         upstream,
         opened: opened.clone(),
         greeting: greeting.initialized,
-        hidden: secrets,
         shaken: OnceCell::new(),
         offers: greeting.offers,
     };

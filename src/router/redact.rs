@@ -2,13 +2,10 @@
 //! that malformed and cut payloads are masked as well.
 
 use super::wire;
+use crate::model::secret::{Hidden, MASK};
 
-/// What stands in place of a masked value.
-const MASK: &str = "\"•••\"";
 /// So much of a payload is kept.
 pub const CUT_BYTES: usize = 64 << 10;
-/// A secret shorter than this would mask half the text.
-const SHORTEST: usize = 4;
 
 /// Parts of names (lower case, without `-`, `_` and spaces) whose values are secrets.
 const NAMES: [&str; 12] = [
@@ -30,19 +27,17 @@ const NAMES: [&str; 12] = [
 const HARMLESS: [&str; 6] = ["progresstoken", "maxtokens", "tokens", "tokencount", "totaltokens", "nexttoken"];
 
 /// `bytes` as it may be shown, and notes on what was masked or cut. `names`: more names to mask, as they stand;
-/// `values`: texts to mask wherever they are.
-pub fn shown(bytes: &[u8], names: &[String], values: &[&str]) -> (String, Vec<String>) {
+/// `hidden`: texts to mask wherever they are.
+pub fn shown(bytes: &[u8], names: &[String], hidden: &Hidden) -> (String, Vec<String>) {
     let mut notes = Vec::new();
     let cut = &bytes[..bytes.len().min(CUT_BYTES)];
     if cut.len() < bytes.len() {
         notes.push(format!("cut: {} of {} bytes", cut.len(), bytes.len()));
     }
     let text = String::from_utf8_lossy(cut);
-    let (mut text, mut masked) = mask_names(&text, names);
-    for value in values.iter().filter(|v| v.len() >= SHORTEST && text.contains(**v)).collect::<Vec<_>>() {
-        text = text.replace(*value, "•••");
-        masked += 1;
-    }
+    let (text, by_name) = mask_names(&text, names);
+    let (text, by_value) = hidden.mask(&text);
+    let (text, masked) = (text.into_owned(), by_name + by_value);
     if masked > 0 {
         notes.push(format!("masked: {masked}"));
     }
@@ -73,7 +68,7 @@ fn mask_names(text: &str, names: &[String]) -> (String, u32) {
             // Objects are looked into: a schema's property may be called `password`.
             if !matches!(bytes.get(value), Some(b'{')) {
                 out.push_str(&text[copied..value]);
-                out.push_str(MASK);
+                out.push_str(&wire::quote(MASK));
                 masked += 1;
                 at = end_of_value(bytes, value);
                 copied = at;
@@ -125,10 +120,12 @@ fn end_of_value(bytes: &[u8], from: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::secret::Secret;
     use proptest::prelude::*;
 
     #[test]
     fn secrets_are_masked_and_nothing_else() {
+        let hidden = Hidden::new(&["hunter22", "u"].map(|s| Secret::new(s.to_owned())));
         for (text, want) in [
             (r#"{"password":"x","user":"y"}"#, r#"{"password":"•••","user":"y"}"#),
             (r#"{"a":{"API_Key" : "x\"y"}}"#, r#"{"a":{"API_Key" : "•••"}}"#),
@@ -143,17 +140,17 @@ mod tests {
             (r#"say "password" twice"#, r#"say "password" twice"#),
             (r#"{"note":"it is hunter22"}"#, r#"{"note":"it is •••"}"#),
         ] {
-            assert_eq!(shown(text.as_bytes(), &["pin".to_owned()], &["hunter22", "u"]).0, want);
+            assert_eq!(shown(text.as_bytes(), &["pin".to_owned()], &hidden).0, want);
         }
-        let (text, notes) = shown(&vec![b'x'; CUT_BYTES + 1], &[], &[]);
+        let (text, notes) = shown(&vec![b'x'; CUT_BYTES + 1], &[], &Hidden::default());
         assert_eq!((text.len(), notes.len()), (CUT_BYTES, 1));
     }
 
     proptest! {
         #[test]
         fn any_text_is_masked_without_panic(text in ".*", bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            shown(text.as_bytes(), &[], &[]);
-            shown(&bytes, &[], &[]);
+            shown(text.as_bytes(), &[], &Hidden::default());
+            shown(&bytes, &[], &Hidden::default());
         }
     }
 }

@@ -8,7 +8,7 @@ use super::lists::Lists;
 use super::outcome::Stop;
 use super::upstream::Upstream;
 use super::{Opened, flight::Flights};
-use crate::model::secret::Secret;
+use crate::model::secret::Hidden;
 use crate::model::{Era, InstanceKey, Outcome, Stamp, State};
 use crate::router::Activity;
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -33,6 +33,8 @@ pub struct Slot {
     /// What the newest handshake found; stays when the instance sleeps.
     pub opened: ArcSwapOption<Opened>,
     pub lists: Arc<Lists>,
+    /// Secrets of the newest connection: masked in what is shown, and still when the connection is gone.
+    pub hidden: ArcSwap<Hidden>,
     pub waiting: AtomicU32,
     /// Told at each change of the state or the connection, so that whoever waits looks again.
     pub changed: Notify,
@@ -47,8 +49,6 @@ pub struct Link {
     pub opened: Opened,
     /// The whole answer to our `initialize`, if there was one.
     pub greeting: Option<String>,
-    /// Never shown: masked wherever a payload is.
-    pub hidden: Vec<Secret>,
     /// The handshake of a call that is pinned to the legacy era, on a connection that opened as modern.
     pub shaken: OnceCell<()>,
     /// `tools`, `prompts`, `resources` among the capabilities, and whether changes of lists are announced.
@@ -69,16 +69,6 @@ impl Link {
             .map(|_| ())
             .map_err(|error| Stop::new(Outcome::Protocol, format!("it cannot be asked as a legacy server: {error}")))
     }
-
-    /// Texts that must not be shown.
-    pub fn secrets(&self) -> Vec<&str> {
-        self.hidden.iter().flat_map(|secret| masks(secret.expose())).collect()
-    }
-}
-
-/// A header's value, and what of it is the secret (`Bearer x` also as `x`).
-fn masks(value: &str) -> impl Iterator<Item = &str> {
-    std::iter::once(value).chain(value.split_once(' ').map(|(_, secret)| secret))
 }
 
 /// What a server says that it has.
@@ -99,6 +89,7 @@ impl Slot {
             link: ArcSwapOption::empty(),
             opened: ArcSwapOption::empty(),
             lists: Arc::default(),
+            hidden: ArcSwap::default(),
             waiting: AtomicU32::new(0),
             changed: Notify::new(),
             last: AtomicU64::new(0),

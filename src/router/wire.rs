@@ -246,7 +246,9 @@ impl<'a> Envelope<'a> {
         if self.method.is_some() {
             return None;
         }
-        self.id?.get().parse().ok()
+        // A server that turns numbers into texts or floats is met halfway.
+        let id = self.id?.get();
+        id.trim_matches('"').parse().or_else(|_| id.strip_suffix(".0").unwrap_or(id).parse()).ok()
     }
 }
 

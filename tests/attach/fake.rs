@@ -1,9 +1,10 @@
 //! A platform that is nothing but its port, and an owner that serves it.
 
 use mcpdeck::control::consoles::Consoles;
+use mcpdeck::control::door::Door;
 use mcpdeck::control::handle::{Fut, Interest, Port};
 use mcpdeck::control::lock::{self, Lock, Purpose};
-use mcpdeck::control::server::{self, Server};
+use mcpdeck::control::server::Server;
 use mcpdeck::control::{Handle, Link, client, peer, snapshot, wire};
 use mcpdeck::model::message::{Answer, Command, EventKind, Face, JournalEntry, Level};
 use mcpdeck::model::server::Environment;
@@ -265,9 +266,9 @@ impl Owner {
     pub async fn in_folder(folder: TempDir) -> Self {
         let socket = folder.path().join("socket");
         let lock = lock::take(&socket, Purpose::Own).unwrap();
-        let (listener, access) = server::bind(&socket, None, &lock).unwrap();
+        let door = Door::open(&socket, None, &lock).unwrap();
         let fake = Fake::new();
-        let server = Server::start(listener, &socket, access, Handle::new(fake.clone())).unwrap();
+        let server = Server::start(door, Handle::new(fake.clone()));
         Self { fake, socket, server, lock, folder }
     }
 

@@ -1,6 +1,7 @@
 //! A platform with made-up tenants, and MCP servers that do what the name of the called tool says.
 
 use mcpdeck::model::call::Origin;
+use mcpdeck::model::secret::{Hidden, Secret};
 use mcpdeck::model::server::{EraChoice, Inject, Scope, Settings};
 use mcpdeck::model::template::Template;
 use mcpdeck::model::{CallRecord, Environment, InstanceKey, Run, ServerDef, State, TenantDef};
@@ -12,6 +13,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 use tokio::sync::mpsc;
+
+/// What every server on pipes was started with.
+pub const SECRET: &str = "hunter-22";
 
 pub struct Platform {
     pub router: Arc<Router>,
@@ -204,7 +208,8 @@ impl Stdio {
         let (say, said) = mpsc::unbounded_channel();
         tokio::spawn(run(theirs, speaks, heard.clone(), say.clone(), said));
         let (stdout, stdin) = tokio::io::split(ours);
-        (Connect::Stdio { stdin: Box::new(stdin), stdout: Box::new(stdout) }, Self { heard, say })
+        let hidden = Hidden::new(&[Secret::new(SECRET.to_owned())]);
+        (Connect::Stdio { stdin: Box::new(stdin), stdout: Box::new(stdout), hidden }, Self { heard, say })
     }
 
     pub fn count(&self, method: &str) -> usize {

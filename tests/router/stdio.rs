@@ -77,6 +77,46 @@ async fn faults_have_a_clear_end_and_hurt_nobody_else() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_answer_with_an_id_of_nobody_is_nobodys() {
+    let (platform, stdio) = Platform::with(Speaks::Legacy).await;
+    let hang = |tenant: &str| {
+        let (router, request) = (platform.router.clone(), tool_call(tenant, "etim", "hang", json!({})));
+        tokio::spawn(async move { Reply::from(router.call(request).await) })
+    };
+    let first = hang("abb");
+    stdio.hears("tools/call", 1).await;
+    for line in [
+        r#"{"jsonrpc":"2.0","id":"nonsense","result":{"of":"abb"}}"#,
+        r#"{"jsonrpc":"2.0","id":123456789,"result":{"of":"abb"}}"#,
+    ] {
+        stdio.say.send(Say::Line(line.to_owned())).unwrap();
+    }
+    assert_eq!(first.await.unwrap().record.outcome, Outcome::Timeout);
+    // Given up; what is said without an id now could be about it, and is not told to another tenant.
+    let second = hang("eaton");
+    stdio.hears("tools/call", 2).await;
+    let late = r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32603,"message":"the file of abb is locked"}}"#;
+    stdio.say.send(Say::Line(late.to_owned())).unwrap();
+    let reply = second.await.unwrap();
+    assert_eq!((reply.record.outcome, reply.body["error"]["code"].as_i64()), (Outcome::Timeout, Some(-31504)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_the_server_says_is_masked_in_what_is_kept() {
+    let (platform, _stdio) = Platform::with(Speaks::Legacy).await;
+    let text = format!("bad key {SECRET}");
+    for tool in ["fail", "error"] {
+        let reply = platform.call(tool_call("eaton", "etim", tool, json!({"code": 1, "text": text}))).await;
+        assert!(reply.body.to_string().contains(SECRET), "the caller gets the answer as it is");
+        assert!(reply.error().contains("bad key •••"), "{}", reply.error());
+    }
+    let reply = platform.call(tool_call("eaton", "etim", "echo", json!({"text": text}))).await;
+    platform.router.close(&key("etim"), "asleep");
+    let kept = platform.router.detail(reply.record.id).unwrap();
+    assert!(!format!("{kept:?}").contains(SECRET), "still masked when the connection is gone");
+}
+
 #[tokio::test]
 async fn a_line_of_100_megabytes_is_dropped_and_the_connection_lives() {
     let (mut platform, _stdio) = Platform::with(Speaks::Legacy).await;

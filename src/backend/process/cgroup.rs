@@ -89,7 +89,7 @@ impl Cgroups {
         self.trees.iter().map(|t| t.base.as_path())
     }
 
-    /// A cell with these limits, and the limits for which there is no cgroup here. `None` if no limit can be set.
+    /// A cell with these limits, and the limits for which there is no cgroup here. `None` if there are no cgroups.
     pub fn create(&self, name: &str, limits: &Limits) -> io::Result<(Option<Cell>, Vec<Controller>)> {
         let mut cell = Cell { parts: Vec::new(), memory: None };
         let mut missing: Vec<_> = Controller::ALL.into_iter().filter(|c| c.is_limited(limits)).collect();
@@ -109,7 +109,17 @@ impl Cgroups {
                 }
             }
         }
+        if cell.parts.is_empty() {
+            cell.parts.extend(self.unlimited(name));
+        }
         Ok(((!cell.parts.is_empty()).then_some(cell), missing))
+    }
+
+    /// A place that limits nothing: what leaves its process group (a daemon) is still found in it.
+    fn unlimited(&self, name: &str) -> Option<(Version, PathBuf)> {
+        let tree = self.trees.first()?;
+        let dir = tree.base.join(name);
+        fs::create_dir(&dir).ok().map(|()| (tree.version, dir))
     }
 }
 

@@ -32,6 +32,8 @@ struct Shared {
 #[derive(Default)]
 struct Waiting {
     calls: HashMap<u64, Waiter>,
+    /// Calls that were given up and whose answers may still come.
+    left: u32,
     closed: Option<Arc<str>>,
 }
 
@@ -106,7 +108,11 @@ struct Place<'a> {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        lock(&self.shared.waiting).calls.remove(&self.id);
+        {
+            let mut waiting = lock(&self.shared.waiting);
+            let left = waiting.calls.remove(&self.id).is_some();
+            waiting.left += u32::from(left);
+        }
         if self.cancel {
             let params = format!(r#"{{"requestId":{},"reason":"the caller gave up"}}"#, self.id);
             // A full pipe means that the server does not read: it would not hear the cancel either.
@@ -198,19 +204,28 @@ impl Shared {
     }
 
     fn deliver(&self, id: u64, answer: Result<Answer, Fault>) {
-        let waiter = lock(&self.waiting).calls.remove(&id);
+        let waiter = {
+            let mut waiting = lock(&self.waiting);
+            let waiter = waiting.calls.remove(&id);
+            if waiter.is_none() {
+                waiting.left = waiting.left.saturating_sub(1);
+            }
+            waiter
+        };
         // Nobody there: an answer that came after its call was given up.
         if let Some(waiter) = waiter {
             let _ = waiter.answer.send(answer);
         }
     }
 
-    /// An answer without an id of ours belongs to the message that had none, else to the only one that waits.
+    /// An answer without an id belongs to the message that had none, else to the only one that waits; but it could be
+    /// about a call that was given up, and that was another tenant's, perhaps.
     fn deliver_stray(&self, answer: Answer) {
         let id = {
             let waiting = lock(&self.waiting);
             let nameless = waiting.calls.iter().find(|(_, w)| w.expects == Expects::Anything);
-            nameless.or(waiting.calls.iter().next().filter(|_| waiting.calls.len() == 1)).map(|(id, _)| *id)
+            let only = waiting.calls.iter().next().filter(|_| waiting.calls.len() == 1 && waiting.left == 0);
+            nameless.or(only).map(|(id, _)| *id)
         };
         match id {
             Some(id) => self.deliver(id, Ok(answer)),
