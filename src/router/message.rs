@@ -82,6 +82,11 @@ impl Message {
         if !operator {
             return Err(Stop::new(Outcome::Protocol, format!("not a JSON-RPC message: {error}")));
         }
+        // Some servers read a stream of values: the second would reach them as a message that nobody dressed.
+        let mut values = serde_json::Deserializer::from_slice(&text).into_iter::<serde::de::IgnoredAny>();
+        if matches!((values.next(), values.next()), (Some(Ok(_)), Some(_))) {
+            return Err(Stop::refused("more than one message: send one at a time"));
+        }
         Ok(Self {
             text,
             kind: Kind::Malformed,

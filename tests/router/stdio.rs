@@ -249,6 +249,8 @@ async fn raw_messages_are_sent_as_far_as_that_is_safe() {
         ("this is no JSON", Outcome::Protocol),
         (r#"{"jsonrpc":"2.0","id":1,"method":"ping""#, Outcome::Protocol),
         (r#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#, Outcome::Refused),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"ping"} {"jsonrpc":"2.0","id":2,"method":"ping"}"#, Outcome::Refused),
+        (r#"{"jsonrpc":"2.0","id":{"odd":1},"method":"ping"}"#, Outcome::Ok),
         (r#"{"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/call"}"#, Outcome::Refused),
         (r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":[]}"#, Outcome::Refused),
         (r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":3}}"#, Outcome::Refused),

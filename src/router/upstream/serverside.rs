@@ -22,7 +22,7 @@ const CUT_BYTES: usize = 4 << 10;
 pub enum Heard {
     /// To our request of this id.
     Answer(u64, Answer),
-    /// An error with id null: the request could not be read.
+    /// An answer that names no request of ours: an error with id null, or an id that we never gave.
     Stray(Answer),
     /// A request of the upstream; send this back.
     Reply(String),
@@ -51,12 +51,7 @@ pub fn hear(line: &Bytes) -> Heard {
         (Some(method), None) => notice(method, envelope.params.map_or("null", RawValue::get)),
         (None, _) => {
             let answer = locate(line, &envelope);
-            match envelope.answers() {
-                Some(id) => Heard::Answer(id, answer),
-                None if envelope.id.is_none() => Heard::Stray(answer),
-                // An id that we never gave: whoever waits here, it is not for them.
-                None => Heard::Garbage,
-            }
+            envelope.answers().map_or(Heard::Stray(answer.clone()), |id| Heard::Answer(id, answer))
         }
     }
 }
@@ -184,7 +179,7 @@ mod tests {
             (r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"x"}}"#, "Stray("),
             (r#"{"jsonrpc":"2.0","id":"7","result":{}}"#, "Answer(7"),
             (r#"{"jsonrpc":"2.0","id":7.0,"result":{}}"#, "Answer(7"),
-            (r#"{"jsonrpc":"2.0","id":"a","result":{}}"#, "Garbage"),
+            (r#"{"jsonrpc":"2.0","id":"a","result":{}}"#, "Stray("),
             (r#"{"jsonrpc":"2.0","id":9,"method":"ping"}"#, r#"Reply("{\"jsonrpc\":\"2.0\",\"id\":9,\"result\":{}}"#),
             (
                 r#"{"id":"s","method":"sampling/createMessage","params":{}}"#,

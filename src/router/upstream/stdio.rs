@@ -218,13 +218,14 @@ impl Shared {
         }
     }
 
-    /// An answer without an id belongs to the message that had none, else to the only one that waits; but it could be
-    /// about a call that was given up, and that was another tenant's, perhaps.
+    /// An answer to none of our ids belongs to the message that had none of them. One without any id may also belong to
+    /// the only call that waits; but not if it could be about one that was given up, and that was another tenant's.
     fn deliver_stray(&self, answer: Answer) {
         let id = {
             let waiting = lock(&self.waiting);
             let nameless = waiting.calls.iter().find(|(_, w)| w.expects == Expects::Anything);
-            let only = waiting.calls.iter().next().filter(|_| waiting.calls.len() == 1 && waiting.left == 0);
+            let certain = answer.id.is_none() && waiting.left == 0 && waiting.calls.len() == 1;
+            let only = waiting.calls.iter().next().filter(|_| certain);
             nameless.or(only).map(|(id, _)| *id)
         };
         match id {
