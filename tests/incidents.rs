@@ -76,7 +76,7 @@ async fn incident_b_a_shared_server_hangs_for_everybody() {
 
     // Out of rotation: the dialog tells what it does to whom; nothing is done without the name.
     screen.keys("D").await;
-    screen.shows(&["fence etim", "production", "3  eaton, segur, vatt", "12 calls in flight go on", "type etim"]).await;
+    screen.shows(&["fence etim", "production", "3  eaton, segur, vatt", "12 calls in flight will go on", "type etim"]).await;
     screen.types("etim").await.shows(&["FENCED"]).await;
     for record in agents.ended().await {
         assert_eq!(record.outcome, Outcome::Refused);

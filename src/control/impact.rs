@@ -205,30 +205,30 @@ fn follows<'a>(
         Command::Start(_) if live == rows.len() && !rows.is_empty() => out.push("it runs already".to_owned()),
         Command::Start(_) => out.push("it stays up after a crash; idle stop still applies".to_owned()),
         Command::Stop(_) => {
-            out.extend(calls("fail unless they end in time"));
+            out.extend(calls("will fail unless finished in time"));
             out.push("calls are refused, with your name, until it is started".to_owned());
             out.extend(needed);
         }
         Command::Sleep(_) => {
-            out.extend(calls("fail unless they end in time"));
+            out.extend(calls("will fail unless finished in time"));
             out.push("the next call starts it again".to_owned());
         }
         Command::Restart(_) => {
-            out.extend(calls("fail unless they end in time"));
+            out.extend(calls("will fail unless finished in time"));
             out.push("calls wait until it answers again".to_owned());
             out.extend(needed);
         }
         Command::Kill(_) => {
-            out.extend(calls("fail at once"));
+            out.extend(calls("will fail at once"));
             out.push("the next call starts it again".to_owned());
         }
         Command::Fence(_) => {
             out.push("calls are refused at once; it keeps running".to_owned());
-            out.extend(calls("go on"));
+            out.extend(calls("will go on"));
         }
         Command::Unfence(_) => out.push("calls reach it again".to_owned()),
         Command::Disable { server, tenant } => {
-            out.extend(calls("go on"));
+            out.extend(calls("will go on"));
             let own = snapshot
                 .instances
                 .iter()
@@ -241,7 +241,7 @@ fn follows<'a>(
         Command::Shutdown => {
             let running = snapshot.instances.iter().filter(|row| row.state.is_live()).count();
             out.push(format!("{running} running {} stop", if running == 1 { "instance" } else { "instances" }));
-            out.extend(calls("fail unless they end in time"));
+            out.extend(calls("will fail unless finished in time"));
         }
         Command::ReloadSecrets => out.push("running instances keep the old values until they are restarted".to_owned()),
         Command::Probe(_)

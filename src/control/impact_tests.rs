@@ -104,3 +104,18 @@ fn an_impact_names_who_is_hit_and_what_to_type() {
     assert_eq!(impact.refused, None);
     assert_eq!(impact.follows, ["calls are refused at once; it keeps running"]);
 }
+
+#[test]
+fn what_follows_is_what_happens() {
+    let mut snapshot = (*snapshot(false, world)).clone();
+    Arc::make_mut(&mut snapshot.totals).in_flight = 1;
+    let disable = |server: &str| Command::Disable { server: server.into(), tenant: "eaton".into() };
+    for (command, expected) in [
+        (disable("etim"), "eaton no longer sees etim; the shared instance goes on for the others"),
+        (disable("graf"), "eaton no longer sees graf; its own instance stops"),
+        (Command::Shutdown, "1 call in flight will fail unless finished in time"),
+    ] {
+        let follows = impact(&snapshot, &command, 2).follows;
+        assert!(follows.iter().any(|text| text == expected), "{follows:?}");
+    }
+}
