@@ -142,7 +142,7 @@ async fn incident_c_a_credential_is_rotated_and_half_of_the_calls_fail() {
     screen
         .shows(&["token for graf  set", "loaded", "2 instances still hold an older one: graf@eaton, graf@vatt"])
         .await;
-    screen.keys(": r e l o a d - s e c <enter>").await.shows(&["secrets reload: j1 accepted"]).await;
+    screen.keys(": r e l o a d - s e c <enter>").await.shows(&["secrets reload: done"]).await;
 
     // One by one; each takes its instance off the line.
     screen.keys("1 R").await.shows(&["restart graf@eaton", "[ restart ]"]).await;
