@@ -346,7 +346,9 @@ impl Actor {
 
     fn work(&mut self, key: &InstanceKey, run: u32, report: Report) {
         if matches!(report, Report::Opened(_)) {
+            // What was before says nothing of the new run.
             self.auth.forget(key);
+            self.conditions.hanging.remove(key);
             let every = self.fleet.slot(key).and_then(|slot| slot.settings().health.every);
             let now = self.deck.clock.now();
             if let (Some(every), Some(slot)) = (every, self.fleet.slot_mut(key)) {

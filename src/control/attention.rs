@@ -66,7 +66,7 @@ struct Hit {
 }
 
 const RULES: &[Rule] = &[
-    Rule { word: "STORE", severity: 3, next: &["journal"], find: store },
+    Rule { word: "STORE", severity: 3, next: &["activity"], find: store },
     Rule { word: "FAILED", severity: 3, next: &["logs", "explain", "restart"], find: failed },
     Rule { word: HANGING, severity: 3, next: &["explain", "fence", "restart"], find: hanging },
     Rule { word: "AUTH", severity: 3, next: &["explain", "restart", "logs"], find: auth },
@@ -173,6 +173,7 @@ fn failed(view: &View<'_>) -> Vec<Hit> {
 
 fn hanging(view: &View<'_>) -> Vec<Hit> {
     let rows = view.conditions.hanging.iter().filter_map(|(key, hang)| Some((view.snapshot.instance(key)?, hang)));
+    let rows = rows.filter(|(row, _)| row.in_flight > 0);
     let hit = |(row, hang): (&std::sync::Arc<InstanceRow>, &Hang)| {
         let tenants = view.tenants(&row.key);
         let oldest = row.oldest.map_or(0, |at| view.now.since(at).as_secs());

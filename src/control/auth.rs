@@ -21,7 +21,7 @@ impl AuthLog {
         self.calls.push_back((at, key.clone(), tenant.clone()));
     }
 
-    /// A new start may have new credentials: what was before says nothing of it.
+    /// A new start may have new credentials.
     pub fn forget(&mut self, key: &InstanceKey) {
         self.calls.retain(|(_, other, _)| other != key);
     }

@@ -188,6 +188,11 @@ impl Action {
         )
     }
 
+    /// The action that a finding names as its help; fencing and its end share a key.
+    pub fn helping(name: &str) -> Option<Action> {
+        Self::named(if name == "unfence" { "fence" } else { name })
+    }
+
     /// The view it goes to, if that is what it does.
     pub fn page(self) -> Option<Page> {
         Page::ALL.into_iter().find(|p| p.action() == self)

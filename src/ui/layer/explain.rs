@@ -111,7 +111,7 @@ impl Explain {
 }
 
 fn helps(finding: &Explained) -> Option<Action> {
-    finding.next.as_deref().and_then(Action::named)
+    finding.next.as_deref().and_then(Action::helping)
 }
 
 fn finding_lines(look: &Look, finding: &Explained, columns: usize, chosen: bool) -> Vec<Line<'static>> {

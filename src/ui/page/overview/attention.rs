@@ -39,10 +39,11 @@ impl Attention {
 }
 
 impl Attention {
-    /// The reason, after how many it hits.
+    /// The reason, after how many it hits, unless that is part of it.
     pub fn why(&self) -> String {
         match self.row.tenants.len() {
             0 | 1 => self.row.text.clone(),
+            _ if self.row.text.ends_with(" customers") => self.row.text.clone(),
             n => format!("{}: {}", fmt::plural(n, "customer"), self.row.text),
         }
     }
@@ -161,12 +162,14 @@ fn age(row: &Attention, look: &Look) -> Cell {
 }
 
 fn keys(row: &Attention, look: &Look) -> Cell {
-    let known = row.row.next.iter().filter_map(|name| Action::named(name));
-    // The words go where they cost the reason its place.
-    let (named, gap) = if is_roomy(look) { (true, "  ") } else { (false, " ") };
-    let key = |action: Action| match named {
-        true => format!("{} {}", look.shared.keymap.shown(action), action.name()),
-        false => look.shared.keymap.shown(action),
+    let known = row.row.next.iter().filter_map(|name| Some((name, Action::helping(name)?)));
+    // The words go where they cost the reason its place; what has no key of its own is in the palette.
+    let key = |(name, action): (&String, Action)| match (look.shared.keymap.shown(action), is_roomy(look)) {
+        (chord, true) if chord.is_empty() => format!(":{name}"),
+        (chord, true) => format!("{chord} {name}"),
+        (chord, false) if chord.is_empty() => ":".to_owned(),
+        (chord, false) => chord,
     };
+    let gap = if is_roomy(look) { "  " } else { " " };
     Cell::new(known.map(key).collect::<Vec<_>>().join(gap), Role::Key)
 }
