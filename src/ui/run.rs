@@ -81,6 +81,8 @@ fn on_thread(handle: Handle, options: Options, tty: Tty, panics: mpsc::Receiver<
         let (reader, inputs) = Reader::start(tty.descriptor().map_err(failed)?).map_err(failed)?;
         let host = TtyHost::new(tty.clone(), reader);
         let ended = Screen::new(handle, app, host).drive(&mut terminal, inputs, signals, panics).await;
+        // A frame on its way when the terminal vanished fails before the reader has told: that is no failure of the screen.
+        let ended = if ended.is_err() && tty.is_gone() { Ok(Ended::Hangup) } else { ended };
         tty.leave();
         ended
     })

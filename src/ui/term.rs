@@ -58,6 +58,11 @@ impl Tty {
         }
     }
 
+    /// True once it hung up.
+    pub fn is_gone(&self) -> bool {
+        tcgetattr(&self.lock().tty).is_err()
+    }
+
     /// Takes the terminal over.
     pub fn enter(&self) -> io::Result<()> {
         let mut before = self.lock();
