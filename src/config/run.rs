@@ -100,18 +100,17 @@ fn running(field: &Field<'_>, extra: &Extra<'_, '_>) -> Option<Run> {
         None => Kind::Process,
     };
     let run = match kind {
-        Kind::Process => {
-            let mut process = process(&mut from)?;
+        Kind::Process => process(&mut from).map(|mut process| {
             process.env.extend(extra.env_values());
             Run::Process(process)
-        }
+        }),
         Kind::Simulated => {
             extra.refuse(extra.env, "a simulated server has no environment", "remove it");
-            Run::Simulated(simulate::run(&mut from))
+            Some(Run::Simulated(simulate::run(&mut from)))
         }
     };
     from.finish();
-    Some(run)
+    run
 }
 
 fn process(from: &mut Reader<'_>) -> Option<ProcessRun> {

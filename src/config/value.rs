@@ -132,11 +132,22 @@ impl<'t> Field<'t> {
             return None;
         }
         let mut reader = self.table()?;
-        let env = reader.opt("env", |f| f.full_text().map(|name| SecretRef::Env(name.to_owned())));
+        let env = reader.opt("env", Field::secret_variable);
         let file = reader.opt("file", |f| f.path().map(SecretRef::File));
         let command = reader.opt("command", |f| f.command().map(SecretRef::Command));
         reader.finish();
         env.or(file).or(command)
+    }
+
+    /// The variable that holds a secret. Where this is read it may lawfully be missing: the owner may have it.
+    fn secret_variable(&self) -> Option<SecretRef> {
+        let name = self.full_text()?;
+        if self.pass.env(name).is_none() {
+            let report = Report::new(self.at(), &self.key, format!("the variable {name} is not set here"));
+            self.pass
+                .warning(report.help("set it for the process that owns the platform, or what needs it will not start"));
+        }
+        Some(SecretRef::Env(name.to_owned()))
     }
 
     /// A program and its arguments, without placeholders.

@@ -230,7 +230,7 @@ impl Sources<'_> {
     fn failures(&self, row: &InstanceRow, def: &ServerDef) -> Explained {
         let policy = &def.settings.restart;
         let evidence = format!(
-            "{} restarts after failures; failed after {} within {}",
+            "{} restarts after failures; gives up after {} within {}",
             row.restarts,
             policy.max_failures,
             span(policy.window)
@@ -325,6 +325,7 @@ fn serves(tenant: &TenantRow, row: &InstanceRow) -> bool {
 fn decided(cell: &Cell) -> String {
     match &cell.changed {
         Some(mark) => format!("{} by {} at run time", if cell.enabled { "enabled" } else { "disabled" }, mark.by),
+        None if cell.enabled => "enabled by the file".to_owned(),
         None => "as the file says".to_owned(),
     }
 }
