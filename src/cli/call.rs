@@ -269,7 +269,11 @@ fn readable(result: &Value) -> Result<String, Error> {
 fn failure(code: Code, record: &CallRecord, answer: &Value) -> Error {
     let said = answer.pointer("/error/message").and_then(Value::as_str).map(str::to_owned);
     let reason = record.error.clone().or(said).unwrap_or_else(|| record.outcome.to_string());
-    let (tool, server, tenant) = (record.tool.as_deref().unwrap_or(&record.method), &record.server, &record.tenant);
+    let (server, tenant) = (&record.server, &record.tenant);
+    let tool = match record.tool.as_deref().unwrap_or(&record.method) {
+        "" => "a message",
+        tool => tool,
+    };
     let message = format!("{tool} of {server} as {tenant}: {reason}");
     let help = match code {
         Code::Tool => None,

@@ -109,11 +109,11 @@ impl Reader<'_> {
         None
     }
 
-    /// An error status: with a JSON-RPC error in it, it is an answer.
+    /// An error status: with a JSON-RPC error in it, it is an answer. `{"error":"gone"}` is none: the status says more.
     async fn read_error(&self, status: StatusCode, response: Response<Incoming>) -> Result<Answer, Fault> {
         let body = error_body(response).await;
         if let Heard::Answer(_, answer) | Heard::Stray(answer) = hear(&body)
-            && answer.error.is_some()
+            && answer.error().is_some_and(|error| error.starts_with('{'))
         {
             return Ok(answer);
         }
