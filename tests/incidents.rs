@@ -76,7 +76,9 @@ async fn incident_b_a_shared_server_hangs_for_everybody() {
 
     // Out of rotation: the dialog tells what it does to whom; nothing is done without the name.
     screen.keys("D").await;
-    screen.shows(&["fence etim", "production", "3  eaton, segur, vatt", "12 calls in flight will go on", "type etim"]).await;
+    screen
+        .shows(&["fence etim", "production", "3  eaton, segur, vatt", "12 calls in flight will go on", "type etim"])
+        .await;
     let offers_the_way_back = |line: &str| line.contains("FENCED") && line.contains(" D e");
     screen.types("etim").await;
     screen.until("shows it fenced".to_owned(), |text| text.lines().any(offers_the_way_back)).await;
