@@ -79,7 +79,7 @@ impl Logs {
         files::write(self.clone(), dir, stopped)
     }
 
-    /// Adds a line that is clean already (see [`text`]); the instance's secrets in it are masked.
+    /// Adds a line that is clean already (see `logs::text`); the instance's secrets in it are masked.
     pub fn push(&self, target: &Target, source: LogSource, level: Option<Level>, text: String) {
         let text = self.masked(target, text);
         let line = {
