@@ -7,7 +7,7 @@ use super::reader::{Field, Reader};
 use super::run::{self, Origin};
 use super::settings;
 use crate::model::ServerId;
-use crate::model::server::{EnvValue, Price, PricePer, Run, Scope, ServerDef, Settings};
+use crate::model::server::{EnvValue, Price, PricePer, ProcessRun, Run, Scope, ServerDef, Settings};
 use crate::model::template::{Hole, Template};
 use std::collections::BTreeMap;
 
@@ -40,7 +40,9 @@ fn server<'t>(field: Field<'t>, defaults: &Settings) -> Option<Draft<'t, ServerD
     let defined_at = field.at().label();
     let asked = [from.has("autostart"), from.has("limits"), from.has("idle_doze")];
     from.finish();
-    let ((id, name), Origin { run, .. }) = (identity?, origin?);
+    let (id, name) = identity?;
+    // What is wrong with where it runs is told already; the rest is checked all the same.
+    let run = origin.map_or_else(|| Run::Process(ProcessRun::default()), |Origin { run, .. }| run);
     let scope = given_scope.unwrap_or(match run {
         Run::PerTenant { .. } => Scope::Tenant,
         _ => preset.scope,
