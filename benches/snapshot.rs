@@ -24,7 +24,8 @@ impl World {
     fn new() -> Self {
         let dir = tempfile::tempdir().expect("a folder for the config");
         let file = dir.path().join("deck.toml");
-        std::fs::write(&file, "[simulate]\ntenants = 1000\nservers = 10\nshared = 0\n").expect("the config is written");
+        std::fs::write(&file, "[simulate]\ntenants = 1000\nservers = 10\nshared = 0\ninstances = 10000\n")
+            .expect("the config is written");
         let env = [("HOME".to_owned(), dir.path().display().to_string())].into();
         let config = load(&LoadOptions { file: Some(file), env, set: Vec::new() }).expect("the config is good");
         let plan = Plan::new(&config, []);
