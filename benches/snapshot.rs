@@ -67,6 +67,7 @@ impl World {
             secrets: Vec::new(),
             consoles: Vec::new(),
             host: &Arc::default(),
+            yard: &Default::default(),
             rate_history: &[],
             store_error: None,
             conditions: &self.conditions,

@@ -1,9 +1,11 @@
 //! Where instances run. Knows nothing of routing, storing or showing; imports `model` and `config` only.
 
+pub mod engine;
 pub mod process;
 pub mod reaper;
 pub mod simulated;
 
+use crate::model::container::{GpuNeed, Port, Pull, Speaks};
 use crate::model::instance::BackendKind;
 use crate::model::secret::Secret;
 use crate::model::server::{Limits, SimulatedRun};
@@ -13,7 +15,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// A boxed future, so that backends can stand behind `dyn`.
 pub type Fut<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -46,7 +48,16 @@ pub trait Backend: Send + Sync {
 
     /// Removes orphans (and nothing else); returns how many.
     fn reap(&self) -> Fut<'_, Result<u32, BackendError>>;
+
+    /// Instances of an earlier owner that go on serving; a `start` of one takes it up as it is. Those that nobody
+    /// starts are orphans.
+    fn survivors(&self) -> Fut<'_, Vec<InstanceKey>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
 }
+
+/// What a start is doing, for whoever waits: `pulling 40 %`.
+pub type Progress = watch::Sender<String>;
 
 /// Everything needed for a start, placeholders filled in.
 pub struct StartSpec {
@@ -55,11 +66,49 @@ pub struct StartSpec {
     /// Folder for its data and, by default, its working directory; created if missing.
     pub data: PathBuf,
     pub limits: Limits,
+    pub progress: Progress,
 }
 
 pub enum What {
+    Container(Box<ContainerSpec>),
     Process { command: Vec<String>, env: Vec<(String, Plain)>, cwd: Option<PathBuf> },
     Simulated(SimulatedRun, Vec<(String, Plain)>),
+}
+
+/// A container with everything filled in.
+#[derive(Clone)]
+pub struct ContainerSpec {
+    /// `None`: the first engine.
+    pub engine: Option<crate::model::container::EngineId>,
+    pub image: String,
+    pub pull: Pull,
+    pub entrypoint: Option<Vec<String>>,
+    pub command: Option<Vec<String>>,
+    pub env: Vec<(String, Plain)>,
+    pub speaks: Speaks,
+    /// `None`: 65534:65534.
+    pub user: Option<String>,
+    pub writable_root: bool,
+    pub tmpfs: Vec<String>,
+    /// Folder of ours on the host -> path inside; created if missing, writable by `user`.
+    pub data: Vec<(PathBuf, String)>,
+    pub mounts: Vec<BoundMount>,
+    pub gpu: Option<GpuNeed>,
+    pub shm: Option<u64>,
+    pub ports: Vec<Port>,
+    /// Our own network for it, made if missing; then those that exist already.
+    pub network: String,
+    pub networks: Vec<String>,
+    pub capabilities: Vec<String>,
+    /// Besides `io.mcpdeck.*`, which the backend writes for instances and `control` gives for stacks.
+    pub labels: Vec<(String, String)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BoundMount {
+    pub source: String,
+    pub target: String,
+    pub read_only: bool,
 }
 
 /// A value that is a secret or is none.
@@ -82,6 +131,8 @@ impl Plain {
 pub struct Started {
     pub attached: Attached,
     pub pid: Option<u32>,
+    /// The container it runs in.
+    pub container: Option<crate::model::container::ContainerKey>,
     /// Defaults that could not be honoured: `memory unlimited: no cgroup`.
     pub notes: Vec<String>,
     /// Fires once, when it is gone and reaped.
@@ -143,6 +194,9 @@ pub enum BackendError {
     Running(InstanceKey),
     #[error("{backend} cannot {what}")]
     Unsupported { backend: &'static str, what: &'static str },
+    /// The engine does not answer or refuses.
+    #[error("engine {engine}: {reason}")]
+    Engine { engine: String, reason: String },
     #[error("{what}: {source}")]
     Io { what: String, source: std::io::Error },
 }

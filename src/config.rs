@@ -28,7 +28,9 @@ mod value;
 pub use paths::Paths;
 pub use problem::{Problem, problems_text};
 
+use crate::model::container::EngineDef;
 use crate::model::server::Settings;
+use crate::model::stack::StackDef;
 use crate::model::{Environment, ServerDef, TenantDef};
 use pass::Pass;
 use reader::{Field, Reader};
@@ -45,6 +47,9 @@ pub struct Config {
     pub paths: Paths,
     pub servers: Vec<Arc<ServerDef>>,
     pub tenants: Vec<Arc<TenantDef>>,
+    /// The container engines; never empty: without `[[engine]]` it is `local`, found by itself.
+    pub engines: Vec<Arc<EngineDef>>,
+    pub stacks: Vec<Arc<StackDef>>,
     /// The small client of the embedded default; `None` if the config has no `[example_traffic]`.
     pub example_traffic: Option<ExampleTraffic>,
     pub ui: UiConfig,
@@ -173,6 +178,8 @@ fn read(options: &LoadOptions, pass: &Pass<'_>) -> Option<Config> {
         paths,
         servers: servers.into_iter().map(|draft| Arc::new(draft.def)).collect(),
         tenants: tenants.into_iter().map(|draft| Arc::new(draft.def)).collect(),
+        engines: vec![Arc::new(EngineDef { id: "local".into(), url: None, simulated: None })],
+        stacks: Vec::new(),
         example_traffic,
         ui,
         log,

@@ -4,7 +4,9 @@
 //! `serde(flatten)`, `untagged`, `skip_serializing_if` and `serde_json::Value`; JSON travels as text.
 
 pub mod call;
+pub mod container;
 pub mod filter;
+pub mod gpu;
 pub mod id;
 pub mod instance;
 pub mod message;
@@ -12,13 +14,14 @@ pub mod near;
 pub mod secret;
 pub mod server;
 pub mod snapshot;
+pub mod stack;
 pub mod template;
 pub mod tenant;
 pub mod time;
 pub mod usage;
 
 pub use call::{CallId, CallRecord, Era, Outcome, PendingCall};
-pub use id::{InstanceKey, ServerId, TenantId, slug};
+pub use id::{InstanceKey, ServerId, StackId, TenantId, slug};
 pub use instance::{Desired, InstanceRow, State};
 pub use message::{Act, Answer, Chunk, Command, Event, Feed, JobId, Operator, Query, Refusal};
 pub use server::{Environment, Run, Scope, ServerDef};

@@ -292,7 +292,11 @@ async fn the_socket_is_ours_alone_and_a_stale_one_is_replaced() {
 async fn what_consoles_look_at_reaches_the_owner() {
     let owner = Owner::new().await;
     let console = attach(&owner.socket, Face::Screen).await;
-    let looked = mcpdeck::control::handle::Interest { watching: true, instances: vec!["etim".parse().unwrap()] };
+    let looked = mcpdeck::control::handle::Interest {
+        watching: true,
+        instances: vec!["etim".parse().unwrap()],
+        ..Default::default()
+    };
     console.interest(looked.clone());
     let mut version = owner.fake.consoles.version();
     within("the interest", async {

@@ -5,7 +5,7 @@ mod keys;
 
 use crate::support::sample;
 use deck::{Deck, answered, record};
-use mcpdeck::model::message::{Level, LogLine, LogSource};
+use mcpdeck::model::message::{Level, LogLine, LogSource, LogTarget};
 use mcpdeck::model::{Chunk, Outcome};
 use mcpdeck::ui::Page;
 use proptest::prelude::*;
@@ -22,7 +22,7 @@ fn backlog(calls: u64) -> Chunk {
 fn log_line(n: u64, text: &str) -> LogLine {
     LogLine {
         at: sample::ago(300 - n.min(299)),
-        instance: Some("etim@eaton".parse().expect("a key")),
+        target: LogTarget::Instance("etim@eaton".parse().expect("a key")),
         source: LogSource::Stderr,
         level: None,
         text: text.to_owned(),

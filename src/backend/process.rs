@@ -273,7 +273,7 @@ impl Newborn {
         })?;
         let (exit_sender, exit) = oneshot::channel();
         let group = Arc::new(Group::new(&child, order, memory_limit));
-        let started = Started { attached, pid: Some(child.id()), notes, exit };
+        let started = Started { attached, pid: Some(child.id()), container: None, notes, exit };
         Ok((Self { group, started: Some(started) }, child, pidfd, exit_sender))
     }
 

@@ -118,7 +118,7 @@ impl SimulatedBackend {
             instance.gone.cancel();
         });
         let attached = Attached::Stdio { stdin: Box::new(stdin), stdout: Box::new(stdout), stderr: Box::new(stderr) };
-        Ok(Started { attached, pid: None, notes: Vec::new(), exit })
+        Ok(Started { attached, pid: None, container: None, notes: Vec::new(), exit })
     }
 
     fn ask(&self, key: &InstanceKey, ask: Ask) -> Result<(), BackendError> {
@@ -206,7 +206,13 @@ impl Instance {
         let calls = load.calls.load(Ordering::Relaxed).min(1000) as f64;
         let memory = load.memory as f64 * (0.9 + 0.1 * random.f64() + 0.0001 * calls);
         let cpu = if *self.ask.borrow() == Ask::Doze { 0.0 } else { 0.1 + 1.4 * random.f32() };
-        InstanceUsage { cpu: Some(cpu), memory: Some(memory as u64), memory_limit: load.memory_limit, pids: Some(1) }
+        InstanceUsage {
+            cpu: Some(cpu),
+            memory: Some(memory as u64),
+            memory_limit: load.memory_limit,
+            pids: Some(1),
+            ..InstanceUsage::default()
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use super::output::{Column, json_line, maybe, print, print_rows, time};
 use super::session::{Need, Session};
 use super::{names, stream};
 use crate::model::filter::Filter;
-use crate::model::message::{Answer, ExplainWhat, Explained, JournalEntry, LogLine, LogSource};
+use crate::model::message::{Answer, ExplainWhat, Explained, JournalEntry, LogLine, LogSource, LogTarget};
 use crate::model::{Chunk, Feed, Query, Snapshot, Stamp};
 
 /// `logs`: lines of instances, or mcpdeck's own.
@@ -16,11 +16,15 @@ pub fn logs(global: &Global, args: &Logs) -> Result<Code, Error> {
     let filter = Filter::parse_for::<LogLine>(args.filter.as_deref().unwrap_or_default())?;
     let session = Session::open(global, Need::Owner)?;
     let state = session.state();
-    let mut targets = args.targets.iter().map(|t| names::target(&state, t).map(Some)).collect::<Result<Vec<_>, _>>()?;
+    let mut targets = args
+        .targets
+        .iter()
+        .map(|t| names::target(&state, t).map(LogTarget::Instance))
+        .collect::<Result<Vec<_>, _>>()?;
     if targets.is_empty() {
-        targets.push(None);
+        targets.push(LogTarget::Deck);
     }
-    let feed = Feed::Logs { targets, tail: args.tail, follow: args.follow };
+    let feed = Feed::Logs { targets, tail: args.tail, follow: args.follow, since: None };
     stream::each_chunk(&session, feed, |chunk| {
         let Chunk::Logs(lines) = chunk else { return Ok(()) };
         let text: Result<String, Error> = lines
@@ -37,9 +41,9 @@ pub fn logs(global: &Global, args: &Logs) -> Result<Code, Error> {
 }
 
 fn log_text(line: &LogLine) -> String {
-    let from = line.instance.as_ref().map_or_else(|| "mcpdeck".to_owned(), ToString::to_string);
+    let from = &line.target;
     let source = match line.source {
-        LogSource::Stderr => "",
+        LogSource::Stdout | LogSource::Stderr => "",
         LogSource::Garbage => "stdout: ",
         LogSource::Deck => "deck: ",
     };

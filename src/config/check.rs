@@ -204,6 +204,7 @@ fn named_secrets<'s>(run: &'s Run, change: Option<&'s ServerOverride>) -> BTreeS
         Run::Process(process) => Some(&process.env),
         Run::Builtin { env, .. } => Some(env),
         Run::Remote { headers, .. } | Run::PerTenant { headers } => Some(headers),
+        Run::Container(container) => Some(&container.env),
         Run::Simulated(_) => None,
     };
     let changed = change.into_iter().flat_map(|change| [&change.env, &change.headers]);

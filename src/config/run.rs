@@ -57,7 +57,10 @@ pub(super) fn origin(from: &mut Reader<'_>) -> Option<Origin> {
         return Some(Origin { run: Run::PerTenant { headers }, preset: None });
     };
     let restart_command = restart.as_ref().and_then(Field::command);
-    Some(Origin { run: Run::Remote { url: field.url_template()?, headers, restart_command }, preset: None })
+    Some(Origin {
+        run: Run::Remote { url: field.url_template()?, headers, restart_command, adopt: None },
+        preset: None,
+    })
 }
 
 /// Keys beside the form that make sense for some forms alone.

@@ -7,6 +7,7 @@ use super::reader::{Field, Reader};
 use super::run::{self, Origin};
 use super::settings;
 use crate::model::ServerId;
+use crate::model::container::Speaks;
 use crate::model::server::{EnvValue, Price, PricePer, ProcessRun, Run, Scope, ServerDef, Settings};
 use crate::model::template::{Hole, Template};
 use std::collections::BTreeMap;
@@ -156,6 +157,13 @@ pub(super) fn start_texts(run: &Run) -> Vec<(&'static [&'static str], &Template)
             std::iter::once((&["url"] as &'static [_], url)).chain(of(&["headers"], headers)).collect()
         }
         Run::PerTenant { headers } => of(&["headers"], headers).collect(),
+        Run::Container(container) => {
+            let lists = [&container.entrypoint, &container.command].into_iter().flatten().flatten();
+            let mounts = container.mounts.iter().map(|mount| (&["run", "mounts"] as &'static [_], &mount.source));
+            let image = std::iter::once((&["run", "image"] as &'static [_], &container.image));
+            let command = lists.map(|part| (&["run", "command"] as &'static [_], part));
+            image.chain(command).chain(mounts).chain(of(&["run", "env"], &container.env)).collect()
+        }
         Run::Simulated(_) => Vec::new(),
     }
 }
@@ -175,7 +183,8 @@ fn of<'r>(
 fn check_inject(draft: &Draft<'_, ServerDef>) {
     let headers = match &draft.def.run {
         Run::Remote { headers, .. } | Run::PerTenant { headers } => headers,
-        Run::Process(_) | Run::Builtin { .. } | Run::Simulated(_) => {
+        Run::Container(container) if matches!(container.speaks, Speaks::Http { .. }) => return,
+        Run::Process(_) | Run::Builtin { .. } | Run::Container(_) | Run::Simulated(_) => {
             if !draft.def.inject.headers.is_empty() {
                 let help = "a program on stdin and stdout has no headers: use meta = true, or arguments";
                 draft.warning(&["inject", "headers"], "these headers reach nobody", help);

@@ -9,11 +9,11 @@ use super::fleet::Fleet;
 use super::jobs::{Jobs, verdict};
 use super::lifecycle::Event;
 use super::plan::Plan;
-use super::snapshot::{Builder, Dirty, Inputs};
+use super::snapshot::{Builder, Dirty, Inputs, Yard};
 use super::worker::Report;
 use crate::backend::Orphan;
 use crate::model::instance::{LastCall, Mark, ProbeFacts};
-use crate::model::message::{EventKind, JobOutcome, Level, LogSource};
+use crate::model::message::{EventKind, JobOutcome, Level, LogSource, LogTarget};
 use crate::model::snapshot::PlatformInfo;
 use crate::model::usage::{HostUsage, InstanceUsage};
 use crate::model::{
@@ -114,6 +114,7 @@ pub struct Actor {
     figures: AllFigures,
     tools: HashMap<ServerId, u32>,
     host: Arc<HostUsage>,
+    yard: Yard,
     rate_history: Vec<f32>,
     rate_pushed: Stamp,
     replan: bool,
@@ -149,6 +150,7 @@ impl Actor {
             figures: AllFigures::default(),
             tools: HashMap::new(),
             host: Arc::default(),
+            yard: Yard::default(),
             rate_history: Vec::new(),
             rate_pushed: Stamp::default(),
             replan: true,
@@ -246,6 +248,7 @@ impl Actor {
                 secrets: secrets.into_iter().map(keep).collect(),
                 consoles: self.deck.consoles.rows(),
                 host: &self.host,
+                yard: &self.yard,
                 rate_history: &self.rate_history,
                 store_error: trouble,
                 conditions: &self.conditions,
@@ -416,7 +419,12 @@ impl Actor {
     fn note(&mut self, note: Note) {
         match note {
             Note::Garbage { instance, line } => {
-                self.deck.logs.push(&Some(instance.clone()), LogSource::Garbage, None, super::logs::clean_line(&line));
+                self.deck.logs.push(
+                    &LogTarget::Instance(instance.clone()),
+                    LogSource::Garbage,
+                    None,
+                    super::logs::clean_line(&line),
+                );
                 if let Some(row) = self.fleet.rows.get_mut(&instance) {
                     row.garbage += 1;
                     self.fleet.dirty.insert(instance);
@@ -424,7 +432,12 @@ impl Actor {
             }
             Note::Log { instance, level, text } => {
                 let level = super::logs::level_of(&level);
-                self.deck.logs.push(&Some(instance), LogSource::Deck, level, super::logs::clean_line(&text));
+                self.deck.logs.push(
+                    &LogTarget::Instance(instance),
+                    LogSource::Deck,
+                    level,
+                    super::logs::clean_line(&text),
+                );
             }
             Note::Closed { instance, reason } => self.closed(instance, reason),
             Note::Listed { instance, tools } => drop(self.tools.insert(instance.server, tools)),

@@ -106,10 +106,11 @@ impl Actor {
             }
             Command::ReloadSecrets => self.reload_secrets(job),
             Command::ReapOrphans => self.reap_orphans(job),
-            _ => {
+            Command::Shutdown => {
                 self.finish(job, JobOutcome::Ok, "shutting down".to_owned());
                 self.deck.asked.cancel();
             }
+            _ => self.finish(job, JobOutcome::Failed, "no container engine".to_owned()),
         }
     }
 

@@ -36,6 +36,7 @@ fn snapshot(tenants: usize, secrets: Vec<SecretRow>, change: impl Fn(&mut Instan
         secrets: secrets.into_iter().map(Arc::new).collect(),
         consoles: Vec::new(),
         host: &Arc::default(),
+        yard: &Default::default(),
         rate_history: &[],
         store_error: None,
         conditions: &Conditions::default(),

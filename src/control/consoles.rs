@@ -1,6 +1,7 @@
 //! Who is attached: the registry that the socket server writes and the snapshot builder reads.
 
 use super::handle::Interest;
+use crate::model::container::ContainerKey;
 use crate::model::message::{Face, Operator};
 use crate::model::snapshot::ConsoleRow;
 use crate::model::{InstanceKey, Stamp};
@@ -85,7 +86,15 @@ impl Consoles {
         let watching = entries.list.iter().any(|e| e.interest.watching);
         let instances: BTreeSet<InstanceKey> =
             entries.list.iter().flat_map(|e| e.interest.instances.iter().cloned()).collect();
-        Interest { watching, instances: instances.into_iter().collect() }
+        let containers: BTreeSet<ContainerKey> =
+            entries.list.iter().flat_map(|e| e.interest.containers.iter().cloned()).collect();
+        let gpus = entries.list.iter().any(|e| e.interest.gpus);
+        Interest {
+            watching,
+            instances: instances.into_iter().collect(),
+            containers: containers.into_iter().collect(),
+            gpus,
+        }
     }
 
     /// Changes whenever rows or interest do.
@@ -137,7 +146,7 @@ mod tests {
     }
 
     fn looks_at(key: &str) -> Interest {
-        Interest { watching: true, instances: vec![key.parse().unwrap()] }
+        Interest { watching: true, instances: vec![key.parse().unwrap()], ..Interest::default() }
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! What changed between two snapshots, found by pointer: a row that is the same `Arc` is not sent again.
 
 use crate::model::call::PendingCall;
+use crate::model::container::{ContainerRow, EngineRow, OrphanRow};
+use crate::model::gpu::Gpus;
 use crate::model::instance::InstanceRow;
 use crate::model::message::{FindingRow, JobRow};
 use crate::model::secret::SecretRow;
 use crate::model::snapshot::{ConsoleRow, PlatformInfo, ServerRow, TenantRow, Totals};
+use crate::model::stack::StackRow;
 use crate::model::usage::HostUsage;
 use crate::model::{Snapshot, Stamp};
 use serde::{Deserialize, Serialize};
@@ -27,6 +30,11 @@ pub struct Delta {
     consoles: Patch<ConsoleRow>,
     totals: Option<Arc<Totals>>,
     host: Option<Arc<HostUsage>>,
+    engines: Patch<EngineRow>,
+    containers: Patch<ContainerRow>,
+    stacks: Patch<StackRow>,
+    orphans: Patch<OrphanRow>,
+    gpus: Option<Arc<Gpus>>,
 }
 
 /// A new table, built from runs of the old one and new rows; what is not named is gone.
@@ -78,6 +86,11 @@ impl Delta {
             consoles: table!(consoles),
             totals: one!(totals),
             host: one!(host),
+            engines: table!(engines),
+            containers: table!(containers),
+            stacks: table!(stacks),
+            orphans: table!(orphans),
+            gpus: one!(gpus),
         }
     }
 
@@ -107,6 +120,11 @@ impl Delta {
             consoles: table!(consoles),
             totals: one!(totals),
             host: one!(host),
+            engines: table!(engines),
+            containers: table!(containers),
+            stacks: table!(stacks),
+            orphans: table!(orphans),
+            gpus: one!(gpus),
         })
     }
 }

@@ -35,6 +35,8 @@ pub fn config(fill: impl FnOnce(&mut Config)) -> Config {
         },
         servers: Vec::new(),
         tenants: Vec::new(),
+        engines: Vec::new(),
+        stacks: Vec::new(),
         example_traffic: None,
         ui: UiConfig::default(),
         log: "info".into(),

@@ -302,8 +302,11 @@ impl Fleet {
     pub fn report(&mut self, plan: &Plan, key: &InstanceKey, run: u32, report: Report) {
         let Some(slot) = self.slots.get_mut(key).filter(|slot| slot.run == run) else { return };
         let event = match report {
-            Report::Attached { pid, notes, used } => {
+            Report::Attached { pid, container, notes, used } => {
                 slot.used = used;
+                if let Some(row) = self.rows.get_mut(key) {
+                    row.container = container;
+                }
                 return self.attached(key, pid, notes);
             }
             Report::Opened(opened) => {

@@ -1,5 +1,6 @@
 //! The one door to a platform, local (same process) or remote (a Unix socket); faces cannot tell which.
 
+use crate::model::message::{Exec, ExecIn, ExecOut};
 use crate::model::{Act, Answer, Chunk, Feed, JobId, Query, Refusal, Snapshot, Stamp};
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
@@ -36,6 +37,8 @@ pub trait Port: Send + Sync {
     fn follow(&self, feed: Feed) -> mpsc::Receiver<Chunk>;
     /// What is on screen; fast-changing fields are kept fresh for it.
     fn interest(&self, interest: Interest);
+    /// Runs a command inside a container: bytes both ways until it ends.
+    fn pipe(&self, exec: Exec) -> Pipe;
     /// The registry of attached consoles; `None` where the platform is not in this process.
     fn consoles(&self) -> Option<Arc<super::consoles::Consoles>> {
         None
@@ -44,12 +47,22 @@ pub trait Port: Send + Sync {
 
 pub type Fut<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// The two ends of a command inside a container. Dropping it ends the command's terminal; the last message out is
+/// `Exited` or `Failed`.
+pub struct Pipe {
+    pub input: mpsc::Sender<ExecIn>,
+    pub output: mpsc::Receiver<ExecOut>,
+}
+
 /// What a face looks at.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Interest {
     /// False while nobody looks (hidden, detached): usage is then sampled slowly.
     pub watching: bool,
     pub instances: Vec<crate::model::InstanceKey>,
+    pub containers: Vec<crate::model::container::ContainerKey>,
+    /// GPUs are on screen.
+    pub gpus: bool,
 }
 
 impl Handle {
@@ -89,6 +102,11 @@ impl Handle {
     /// A bounded stream; its last chunk is `Chunk::End`. Dropping the receiver ends it (and cancels a call).
     pub fn follow(&self, feed: Feed) -> mpsc::Receiver<Chunk> {
         self.inner.follow(feed)
+    }
+
+    /// Runs a command inside a container.
+    pub fn pipe(&self, exec: Exec) -> Pipe {
+        self.inner.pipe(exec)
     }
 
     pub fn interest(&self, interest: Interest) {

@@ -248,7 +248,10 @@ fn follows<'a>(
         | Command::ExampleTraffic(_)
         | Command::CancelCall(_)
         | Command::CancelJob(_)
-        | Command::ReapOrphans => {}
+        | Command::ReapOrphans
+        | Command::Container { .. }
+        | Command::Deploy(_)
+        | Command::Undeploy(_) => {}
     }
     out
 }

@@ -25,6 +25,8 @@ fn snapshot(read_only: bool, fill: impl FnOnce(&mut Config)) -> Arc<Snapshot> {
         secrets: Vec::new(),
         consoles: Vec::new(),
         host: &Arc::default(),
+
+        yard: &Default::default(),
         rate_history: &[],
         store_error: None,
         conditions: &attention::Conditions::default(),

@@ -2,7 +2,7 @@
 //! Must never print a secret.
 
 use super::secrets::{Resolved, Used, Vault, named};
-use crate::backend::{Plain, StartSpec, What};
+use crate::backend::{Plain, Progress, StartSpec, What};
 use crate::config::Config;
 use crate::model::secret::{Hidden, Secret, SecretRef};
 use crate::model::server::{EnvValue, ProcessRun};
@@ -108,7 +108,7 @@ impl Work<'_> {
         if let Some(url) = b.own_url() {
             let headers = match &b.def.run {
                 Run::Remote { headers, .. } | Run::PerTenant { headers } => headers.clone(),
-                Run::Process(_) | Run::Builtin { .. } | Run::Simulated(_) => BTreeMap::new(),
+                Run::Process(_) | Run::Builtin { .. } | Run::Container(_) | Run::Simulated(_) => BTreeMap::new(),
             };
             return self.remote(url.clone(), headers).await;
         }
@@ -124,6 +124,7 @@ impl Work<'_> {
                 let env = self.all_named().await?;
                 Ok(self.local(What::Simulated(run.clone(), env)))
             }
+            Run::Container(_) => Err(format!("{} needs a container engine", b.key)),
             Run::PerTenant { .. } => Err(format!("{} gives no url for {}", b.key, b.def.id)),
         }
     }
@@ -131,7 +132,13 @@ impl Work<'_> {
     fn local(&self, what: What) -> Launch {
         let b = self.blueprint;
         let limits = b.def.settings.limits.clone();
-        Launch::Local(Box::new(StartSpec { key: b.key.clone(), what, data: b.data.clone(), limits }))
+        Launch::Local(Box::new(StartSpec {
+            key: b.key.clone(),
+            what,
+            data: b.data.clone(),
+            limits,
+            progress: Progress::default(),
+        }))
     }
 
     async fn process(&mut self, run: &ProcessRun) -> Result<Launch, String> {

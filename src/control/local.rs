@@ -5,11 +5,11 @@ use super::console_call;
 use super::consoles::{Consoles, Seat};
 use super::deck::Deck;
 use super::explain;
-use super::handle::{Fut, Interest, Link, Port};
+use super::handle::{Fut, Interest, Link, Pipe, Port};
 use super::impact;
 use crate::model::call::CallDetail;
 use crate::model::filter::Filter;
-use crate::model::message::{Face, Operator};
+use crate::model::message::{Exec, ExecOut, Face, Operator};
 use crate::model::{Act, Answer, CallId, CallRecord, Chunk, Feed, JobId, Query, Refusal, Snapshot};
 use crate::store::{Store, StoreError};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -66,6 +66,9 @@ impl Local {
             }
             Query::Preview(call) => Answer::Preview(console_call::preview(deck, &call)),
             Query::Metrics { since } => Answer::Metrics(self.store().await?.metrics(since).await.map_err(told)?),
+            Query::Inspect(_) | Query::Usage(_) | Query::GpuHeld { .. } | Query::StackPlan { .. } => {
+                return Err(Refusal::NotFound("no container engine".to_owned()));
+            }
         })
     }
 
@@ -86,7 +89,7 @@ impl Local {
     /// The stream itself; its end, with a reason if it is not the normal one.
     async fn stream(deck: Arc<Deck>, feed: Feed, to: mpsc::Sender<Chunk>) {
         let end = match feed {
-            Feed::Logs { targets, tail, follow } => {
+            Feed::Logs { targets, tail, follow, since: _ } => {
                 deck.logs.clone().follow(targets, tail as usize, follow, to.clone()).await;
                 None
             }
@@ -150,6 +153,13 @@ impl Port for Local {
             }
         });
         from
+    }
+
+    fn pipe(&self, _exec: Exec) -> Pipe {
+        let (input, _) = mpsc::channel(1);
+        let (to, output) = mpsc::channel(1);
+        let _ = to.try_send(ExecOut::Failed("no container engine".to_owned()));
+        Pipe { input, output }
     }
 
     /// The owner's screen takes a seat with its first look and gives it up when it looks at nothing.

@@ -9,7 +9,7 @@ mod text;
 pub use layer::LogLayer;
 pub use text::{clean_line, level_of, pump};
 
-use crate::model::message::{Chunk, Level, LogLine, LogSource};
+use crate::model::message::{Chunk, Level, LogLine, LogSource, LogTarget};
 use crate::model::secret::Hidden;
 use crate::model::{InstanceKey, Stamp};
 use std::collections::{BTreeMap, VecDeque};
@@ -29,9 +29,6 @@ const BATCH: usize = 512;
 /// A follower is told at most this often.
 const PACE: Duration = Duration::from_millis(50);
 
-/// Whose log: an instance's, or (`None`) mcpdeck's own.
-pub type Target = Option<InstanceKey>;
-
 /// All logs of a platform.
 pub struct Logs {
     rings: Mutex<Rings>,
@@ -41,7 +38,7 @@ pub struct Logs {
 
 #[derive(Default)]
 struct Rings {
-    by_target: BTreeMap<Target, Ring>,
+    by_target: BTreeMap<LogTarget, Ring>,
     /// Number of the newest line, over all rings.
     newest: u64,
 }
@@ -80,7 +77,7 @@ impl Logs {
     }
 
     /// Adds a line that is clean already (see `logs::text`); the instance's secrets in it are masked.
-    pub fn push(&self, target: &Target, source: LogSource, level: Option<Level>, text: String) {
+    pub fn push(&self, target: &LogTarget, source: LogSource, level: Option<Level>, text: String) {
         let text = self.masked(target, text);
         let line = {
             let mut rings = self.lock();
@@ -88,7 +85,7 @@ impl Logs {
             let number = rings.newest;
             let share = RING_BYTES.min(ALL_BYTES / rings.by_target.len().max(1));
             let ring = rings.by_target.entry(target.clone()).or_default();
-            let line = LogLine { at: Stamp::now(), instance: target.clone(), source, level, text, run: ring.run };
+            let line = LogLine { at: Stamp::now(), target: target.clone(), source, level, text, run: ring.run };
             ring.push(number, line.clone(), share);
             line
         };
@@ -98,19 +95,19 @@ impl Logs {
 
     /// mcpdeck's own word about an instance.
     pub fn say(&self, key: &InstanceKey, level: Level, text: impl Into<String>) {
-        self.push(&Some(key.clone()), LogSource::Deck, Some(level), text.into());
+        self.push(&LogTarget::Instance(key.clone()), LogSource::Deck, Some(level), text.into());
     }
 
     /// A start of an instance with these secrets: lines belong to the next run from here.
     pub fn begin_run(&self, key: &InstanceKey, hidden: Hidden) {
         let mut rings = self.lock();
-        let ring = rings.by_target.entry(Some(key.clone())).or_default();
+        let ring = rings.by_target.entry(LogTarget::Instance(key.clone())).or_default();
         ring.run += 1;
         ring.hidden = hidden;
     }
 
     /// `text` without the secrets of the target's newest run.
-    pub fn masked(&self, target: &Target, text: String) -> String {
+    pub fn masked(&self, target: &LogTarget, text: String) -> String {
         let hidden = self.lock().by_target.get(target).map(|ring| ring.hidden.clone());
         match hidden.unwrap_or_default().mask(&text) {
             (_, 0) => text,
@@ -121,13 +118,13 @@ impl Logs {
     /// The newest line that the instance itself wrote on stderr.
     pub fn last_stderr(&self, key: &InstanceKey) -> Option<LogLine> {
         let rings = self.lock();
-        let lines = &rings.by_target.get(&Some(key.clone()))?.lines;
+        let lines = &rings.by_target.get(&LogTarget::Instance(key.clone()))?.lines;
         lines.iter().rev().map(|(_, line)| line).find(|line| line.source == LogSource::Stderr).cloned()
     }
 
     /// Sends the newest `tail` lines of everything that `targets` cover, and (with `follow`) what comes after, until
     /// `to` is dropped.
-    pub async fn follow(self: Arc<Self>, targets: Vec<Target>, tail: usize, follow: bool, to: mpsc::Sender<Chunk>) {
+    pub async fn follow(self: Arc<Self>, targets: Vec<LogTarget>, tail: usize, follow: bool, to: mpsc::Sender<Chunk>) {
         let mut changed = self.changed.subscribe();
         let (mut cursor, lines) = self.lock().tail(&targets, tail);
         for part in lines.chunks(BATCH) {
@@ -164,21 +161,20 @@ fn chunks(lines: Vec<LogLine>, lost: u64) -> Vec<Chunk> {
 }
 
 /// Where a follower stands in each ring: lines it has seen or missed.
-type Cursor = BTreeMap<Target, u64>;
+type Cursor = BTreeMap<LogTarget, u64>;
 
 impl Rings {
-    fn covered(&self, targets: &[Target]) -> impl Iterator<Item = (&Target, &Ring)> {
-        let covers = |target: &Target| {
+    fn covered(&self, targets: &[LogTarget]) -> impl Iterator<Item = (&LogTarget, &Ring)> {
+        let covers = |target: &LogTarget| {
             targets.iter().any(|wanted| match (wanted, target) {
-                (Some(wanted), Some(key)) => wanted.covers(key),
-                (None, None) => true,
-                _ => false,
+                (LogTarget::Instance(wanted), LogTarget::Instance(key)) => wanted.covers(key),
+                (wanted, target) => wanted == target,
             })
         };
         self.by_target.iter().filter(move |(target, _)| covers(target))
     }
 
-    fn tail(&self, targets: &[Target], tail: usize) -> (Cursor, Vec<LogLine>) {
+    fn tail(&self, targets: &[LogTarget], tail: usize) -> (Cursor, Vec<LogLine>) {
         let cursor = self.covered(targets).map(|(t, ring)| (t.clone(), ring.end())).collect();
         let newest = self.covered(targets).flat_map(|(_, ring)| ring.lines.iter().rev().take(tail));
         let mut lines: Vec<&(u64, LogLine)> = newest.collect();
@@ -187,7 +183,7 @@ impl Rings {
         (cursor, lines[from..].iter().map(|(_, line)| line.clone()).collect())
     }
 
-    fn after(&self, targets: &[Target], cursor: &mut Cursor) -> (Vec<LogLine>, u64) {
+    fn after(&self, targets: &[LogTarget], cursor: &mut Cursor) -> (Vec<LogLine>, u64) {
         let mut lines: Vec<&(u64, LogLine)> = Vec::new();
         let mut lost = 0;
         for (target, ring) in self.covered(targets) {
@@ -247,7 +243,7 @@ mod tests {
             logs.say(&key(["graf@a", "graf@b"][n % 2]), Level::Info, n.to_string());
         }
         let (to, mut from) = mpsc::channel(4);
-        tokio::spawn(logs.clone().follow(vec![Some(key("graf"))], 3, true, to));
+        tokio::spawn(logs.clone().follow(vec![LogTarget::Instance(key("graf"))], 3, true, to));
         assert_eq!(texts(from.recv().await), ["1", "2", "3"]);
         logs.say(&key("etim"), Level::Info, "other");
         logs.say(&key("graf@c"), Level::Info, "new");
@@ -257,7 +253,7 @@ mod tests {
     #[test]
     fn rings_are_bounded_and_the_loss_is_counted() {
         let logs = Logs::new();
-        let target = Some(key("etim"));
+        let target = LogTarget::Instance(key("etim"));
         let (mut cursor, _) = logs.lock().tail(std::slice::from_ref(&target), 0);
         let line = "x".repeat(1000);
         for _ in 0..2000 {
@@ -272,7 +268,7 @@ mod tests {
     fn secrets_of_the_run_are_masked() {
         let logs = Logs::new();
         logs.begin_run(&key("etim"), Hidden::new(&[Secret::new("hunter-22".to_owned())]));
-        logs.push(&Some(key("etim")), LogSource::Stderr, None, "bad key hunter-22!".into());
+        logs.push(&LogTarget::Instance(key("etim")), LogSource::Stderr, None, "bad key hunter-22!".into());
         assert_eq!(logs.last_stderr(&key("etim")).unwrap().text, "bad key •••!");
     }
 
@@ -281,7 +277,7 @@ mod tests {
         let logs = Logs::new();
         for _ in 0..2 {
             logs.begin_run(&key("etim"), Hidden::default());
-            logs.push(&Some(key("etim")), LogSource::Stderr, None, "hello".into());
+            logs.push(&LogTarget::Instance(key("etim")), LogSource::Stderr, None, "hello".into());
         }
         assert_eq!(logs.last_stderr(&key("etim")).unwrap().run, 2);
         assert_eq!(logs.last_stderr(&key("graf")), None);

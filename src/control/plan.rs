@@ -2,6 +2,7 @@
 //! Pure; must never import a backend or a clock.
 
 use crate::config::Config;
+use crate::model::container::Speaks;
 use crate::model::instance::{BackendKind, Mark, ProbeFacts, Transport};
 use crate::model::usage::InstanceUsage;
 use crate::model::{
@@ -106,6 +107,10 @@ impl Plan {
             _ if own_url => (BackendKind::Remote, Transport::Http),
             Run::Process(_) | Run::Builtin { .. } => (BackendKind::Process, Transport::Stdio),
             Run::Simulated(_) => (BackendKind::Simulated, Transport::Stdio),
+            Run::Container(ref run) => match run.speaks {
+                Speaks::Http { .. } => (BackendKind::Docker, Transport::Http),
+                Speaks::Stdio | Speaks::Nothing => (BackendKind::Docker, Transport::Stdio),
+            },
             Run::Remote { .. } | Run::PerTenant { .. } => (BackendKind::Remote, Transport::Http),
         };
         let environment = match tenant {
@@ -217,6 +222,7 @@ impl InstanceRow {
             restarts: 0,
             started_at: None,
             pid: None,
+            container: None,
             garbage: 0,
             notes: Vec::new(),
             secrets: Vec::new(),

@@ -217,6 +217,7 @@ fn first_snapshot(config: &Config, plan: &Plan, clock: &Clock) -> Builder {
         secrets: Vec::new(),
         consoles: Vec::new(),
         host: &Arc::default(),
+        yard: &Default::default(),
         rate_history: &[],
         store_error: None,
         conditions: &Default::default(),

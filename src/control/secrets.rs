@@ -157,6 +157,7 @@ fn add_server(places: &mut BTreeMap<Place, SecretRef>, def: &ServerDef) {
         Run::Process(run) => Some(&run.env),
         Run::Builtin { env, .. } => Some(env),
         Run::Remote { headers, .. } | Run::PerTenant { headers } => Some(headers),
+        Run::Container(run) => Some(&run.env),
         Run::Simulated(_) => None,
     };
     for (name, source) in values.into_iter().flat_map(unnamed) {

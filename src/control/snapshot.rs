@@ -3,10 +3,13 @@
 
 use super::attention;
 use super::plan::Plan;
+use crate::model::container::{ContainerRow, EngineRow, OrphanRow};
+use crate::model::gpu::Gpus;
 use crate::model::instance::{InstanceRow, State};
 use crate::model::message::{FindingRow, JobRow};
 use crate::model::secret::SecretRow;
 use crate::model::snapshot::{Cell, ConsoleRow, PlatformInfo, ServerRow, TenantRow, Totals};
+use crate::model::stack::StackRow;
 use crate::model::usage::{HostUsage, InstanceUsage};
 use crate::model::{InstanceKey, PendingCall, ServerId, Snapshot, Stamp, TenantId};
 use crate::router::{AllFigures, Figures};
@@ -31,10 +34,22 @@ pub struct Inputs<'a> {
     pub secrets: Vec<Arc<SecretRow>>,
     pub consoles: Vec<Arc<ConsoleRow>>,
     pub host: &'a Arc<HostUsage>,
+    pub yard: &'a Yard,
     /// Per 5 s, newest last.
     pub rate_history: &'a [f32],
     pub store_error: Option<&'a str>,
     pub conditions: &'a attention::Conditions,
+}
+
+/// What stands on the engines and GPUs: made by whoever follows them, shown as it is. A row that did not change is the
+/// same `Arc`.
+#[derive(Clone, Default)]
+pub struct Yard {
+    pub engines: Vec<Arc<EngineRow>>,
+    pub containers: Vec<Arc<ContainerRow>>,
+    pub stacks: Vec<Arc<StackRow>>,
+    pub orphans: Vec<Arc<OrphanRow>>,
+    pub gpus: Arc<Gpus>,
 }
 
 /// What may have changed since the last snapshot, apart from traffic, which is compared.
@@ -114,6 +129,11 @@ impl Builder {
             consoles: Vec::new(),
             totals: Arc::new(Totals::default()),
             host: Arc::new(HostUsage::default()),
+            engines: Vec::new(),
+            containers: Vec::new(),
+            stacks: Vec::new(),
+            orphans: Vec::new(),
+            gpus: Arc::default(),
         };
         Self { last: Arc::new(last), loads: Loads::default(), pending: HashMap::new() }
     }
@@ -148,6 +168,11 @@ impl Builder {
             consoles: inputs.consoles,
             totals,
             host: inputs.host.clone(),
+            engines: inputs.yard.engines.clone(),
+            containers: inputs.yard.containers.clone(),
+            stacks: inputs.yard.stacks.clone(),
+            orphans: inputs.yard.orphans.clone(),
+            gpus: inputs.yard.gpus.clone(),
         };
         next.findings = keep_findings(&self.last.findings, attention::findings(&next, inputs.conditions, inputs.now));
         self.loads = loads;
@@ -269,7 +294,7 @@ impl Work<'_> {
         let cells: Vec<Cell> = plan.decided(id).into_iter().map(|s| self.cell(id, s, instances)).collect();
         let own = || {
             let servers = cells.iter().filter(|c| c.enabled);
-            servers.flat_map(|c| of_server(instances, &c.server)).filter(|row| row.key.tenant.as_ref() == Some(id))
+            servers.flat_map(|c| of_tenant(instances, &c.server, id))
         };
         let load = self.loads.tenants.get(id).copied().unwrap_or_default();
         let figures = self.inputs.figures.by_tenant.get(id);
@@ -297,14 +322,13 @@ impl Work<'_> {
         let key = def.instance_for(&plan.tenants[tenant], None);
         let enabled = plan.enabled(tenant, &server);
         let sessions = InstanceKey { session: None, ..key.clone() };
-        let serving = of_server(instances, &server).filter(|row| row.key == key || sessions.covers(&row.key));
         let place = (tenant.clone(), server.clone());
         let load = self.loads.cells.get(&place).copied().unwrap_or_default();
         let figures = self.inputs.figures.by_cell.get(&place);
         // The shared row covers every tenant's own instance too, so it counts alone.
-        let state = match sessions.tenant {
+        let state = match &sessions.tenant {
             None => instances.binary_search_by(|row| row.key.cmp(&key)).ok().map(|at| instances[at].state),
-            Some(_) => serving.map(|row| row.state).max_by_key(|s| s.severity()),
+            Some(own) => of_tenant(instances, &server, own).map(|row| row.state).max_by_key(|s| s.severity()),
         };
         Cell {
             changed: plan.change_of(tenant, &server).map(|(_, mark)| mark.clone()),
@@ -361,6 +385,19 @@ impl Work<'_> {
 fn of_server<'a>(rows: &'a [Arc<InstanceRow>], server: &ServerId) -> impl Iterator<Item = &'a InstanceRow> + use<'a> {
     let from = rows.partition_point(|row| row.key.server < *server);
     let length = rows[from..].partition_point(|row| row.key.server == *server);
+    rows[from..from + length].iter().map(Arc::as_ref)
+}
+
+/// The rows of one tenant at one server, sessions included; within a server instances are sorted by tenant.
+fn of_tenant<'a>(
+    rows: &'a [Arc<InstanceRow>],
+    server: &ServerId,
+    tenant: &TenantId,
+) -> impl Iterator<Item = &'a InstanceRow> + use<'a> {
+    let place =
+        |row: &Arc<InstanceRow>| row.key.server.cmp(server).then_with(|| row.key.tenant.as_ref().cmp(&Some(tenant)));
+    let from = rows.partition_point(|row| place(row).is_lt());
+    let length = rows[from..].partition_point(|row| place(row).is_eq());
     rows[from..from + length].iter().map(Arc::as_ref)
 }
 
@@ -435,6 +472,11 @@ fn same(a: &Snapshot, b: &Snapshot) -> bool {
         && same_rows(&a.consoles, &b.consoles)
         && Arc::ptr_eq(&a.totals, &b.totals)
         && Arc::ptr_eq(&a.host, &b.host)
+        && same_rows(&a.engines, &b.engines)
+        && same_rows(&a.containers, &b.containers)
+        && same_rows(&a.stacks, &b.stacks)
+        && same_rows(&a.orphans, &b.orphans)
+        && Arc::ptr_eq(&a.gpus, &b.gpus)
         && Arc::ptr_eq(&a.platform, &b.platform)
 }
 

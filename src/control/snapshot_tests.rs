@@ -39,6 +39,7 @@ impl World {
     fn build(&self, builder: &mut Builder, dirty: &[&str]) -> Arc<Snapshot> {
         let instances = dirty.iter().map(|k| k.parse().unwrap()).collect();
         let inputs = Inputs {
+            yard: &Default::default(),
             now: Stamp(1000),
             plan: &self.plan,
             instances: &self.instances,

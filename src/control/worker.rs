@@ -7,8 +7,9 @@ use super::launch::{Blueprint, Launch};
 use super::logs;
 use super::secrets::Used;
 use crate::backend::{Attached, Exit, StartSpec, Started};
+use crate::model::container::ContainerKey;
 use crate::model::instance::BackendKind;
-use crate::model::message::Level;
+use crate::model::message::{Level, LogTarget};
 use crate::model::secret::Hidden;
 use crate::model::server::EraChoice;
 use crate::model::{Era, InstanceKey, Stamp};
@@ -32,6 +33,7 @@ pub enum Report {
     /// A process is there, its connection not yet.
     Attached {
         pid: Option<u32>,
+        container: Option<ContainerKey>,
         notes: Vec<String>,
         used: Vec<Used>,
     },
@@ -119,7 +121,7 @@ impl Worker {
                 made = worker.make(creating) => Some(match made {
                     Ok(opened) => Report::Opened(Box::new(opened)),
                     // It may have said its own secret as its last word.
-                    Err(why) => Report::StartFailed(worker.deck.logs.masked(&Some(worker.key().clone()), why)),
+                    Err(why) => Report::StartFailed(worker.deck.logs.masked(&LogTarget::Instance(worker.key().clone()), why)),
                 }),
                 () = creation.cancel.cancelled() => None,
             }
@@ -186,7 +188,8 @@ impl Worker {
         let options = self.open_options(era, hint);
         match prepared.launch {
             Launch::Remote { url, headers } => {
-                self.report(Report::Attached { pid: None, notes: Vec::new(), used: prepared.used }).await;
+                self.report(Report::Attached { pid: None, container: None, notes: Vec::new(), used: prepared.used })
+                    .await;
                 let opened = self.deck.router.open(self.key(), Connect::Http { url, headers }, options).await;
                 opened.map_err(|e| Attempt::Failed(e.to_string()))
             }
@@ -202,8 +205,9 @@ impl Worker {
         options: OpenOptions,
     ) -> Result<Opened, Attempt> {
         let backend = self.deck.backends.of(self.kind).ok_or_else(|| format!("no backend runs {}", self.key()))?;
-        let Started { attached, pid, notes, mut exit } = backend.start(spec).await.map_err(|e| e.to_string())?;
-        self.report(Report::Attached { pid, notes, used }).await;
+        let Started { attached, pid, container, notes, mut exit } =
+            backend.start(spec).await.map_err(|e| e.to_string())?;
+        self.report(Report::Attached { pid, container, notes, used }).await;
         let connect = self.attach(attached, hidden);
         match self.deck.router.open(self.key(), connect, options).await {
             Ok(opened) => {

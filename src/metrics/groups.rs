@@ -114,6 +114,7 @@ impl Group {
             memory: Some(self.pages * units.page_bytes),
             memory_limit: None,
             pids: u32::try_from(self.pids.len()).ok(),
+            ..InstanceUsage::default()
         }
     }
 }

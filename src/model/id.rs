@@ -53,6 +53,11 @@ name_type! {
     ServerId
 }
 
+name_type! {
+    /// A stack's id: lower-case letters, digits, `-` and `_`.
+    StackId
+}
+
 /// The id an imported display name gets: lower case, with `-` for whatever is not a letter or digit
 /// (`Vattenfall DE` is `vattenfall-de`). Runs of other characters become one `-`; none at the ends.
 pub fn slug(name: &str) -> String {

@@ -244,6 +244,8 @@ pub struct InstanceRow {
     pub restarts: u32,
     pub started_at: Option<Stamp>,
     pub pid: Option<u32>,
+    /// The container it runs in.
+    pub container: Option<super::container::ContainerKey>,
     /// Lines on its stdout that were no JSON-RPC.
     pub garbage: u64,
     /// What could not be honoured: `memory unlimited: no cgroup`.

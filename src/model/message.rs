@@ -1,9 +1,13 @@
 //! What passes between the faces and control: commands in, events, answers and streams out.
 
 use super::call::{CallDetail, CallId, CallRecord, Era, Origin, Outcome};
+use super::container::{ContainerAct, ContainerKey};
+use super::gpu::GpuHeld;
 use super::instance::State;
 use super::server::Environment;
-use super::{InstanceKey, ServerId, Stamp, TenantId};
+use super::stack::StackStep;
+use super::usage::{Subject, UsageHistory};
+use super::{InstanceKey, ServerId, StackId, Stamp, TenantId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
@@ -73,8 +77,17 @@ pub enum Command {
     ReloadSecrets,
     CancelCall(CallId),
     CancelJob(JobId),
-    /// Remove what an earlier owner left behind.
+    /// Remove what is ours and wanted by nobody.
     ReapOrphans,
+    /// Do something to one container, ours or adopted.
+    Container {
+        container: ContainerKey,
+        act: ContainerAct,
+    },
+    /// Start every part of a stack, in order of `needs`.
+    Deploy(StackId),
+    /// Stop every part of a stack, and remove what is ours.
+    Undeploy(StackId),
     /// Stop everything and end the owner.
     Shutdown,
 }
@@ -99,6 +112,9 @@ impl Command {
             Self::CancelCall(_) => "cancel-call",
             Self::CancelJob(_) => "cancel-job",
             Self::ReapOrphans => "reap",
+            Self::Container { act, .. } => act.verb(),
+            Self::Deploy(_) => "deploy",
+            Self::Undeploy(_) => "undeploy",
             Self::Shutdown => "shutdown",
         }
     }
@@ -133,6 +149,8 @@ impl Command {
             Self::ExampleTraffic(on) => if *on { "on" } else { "off" }.to_owned(),
             Self::CancelCall(id) => id.to_string(),
             Self::CancelJob(id) => id.to_string(),
+            Self::Container { container, .. } => container.to_string(),
+            Self::Deploy(stack) | Self::Undeploy(stack) => stack.to_string(),
             other => other.target().map(InstanceKey::to_string).unwrap_or_default(),
         }
     }
@@ -334,6 +352,19 @@ pub enum Query {
     Metrics {
         since: Stamp,
     },
+    /// Everything the engine knows of a container, as JSON text, secrets masked.
+    Inspect(ContainerKey),
+    /// Usage over time.
+    Usage(Subject),
+    /// Who held GPU memory since `since`, oldest first.
+    GpuHeld {
+        since: Stamp,
+    },
+    /// What a deployment (or its end) would do.
+    StackPlan {
+        stack: StackId,
+        undeploy: bool,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -358,6 +389,11 @@ pub enum Answer {
     History(Vec<HistoryEntry>),
     Preview(Preview),
     Metrics(Vec<MetricRow>),
+    /// JSON text.
+    Inspect(String),
+    Usage(UsageHistory),
+    GpuHeld(Vec<GpuHeld>),
+    StackPlan(Vec<StackStep>),
 }
 
 /// What a server offers one tenant, each list as the JSON text of its array (`[]` if it has none).
@@ -467,11 +503,12 @@ pub struct MetricRow {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Feed {
-    /// Log lines of every instance the key covers; `None` is mcpdeck's own log.
+    /// Log lines of every instance that a key covers, of containers, of mcpdeck itself.
     Logs {
-        targets: Vec<Option<InstanceKey>>,
+        targets: Vec<LogTarget>,
         tail: u32,
         follow: bool,
+        since: Option<Stamp>,
     },
     /// Finished calls as they finish, after the newest `backlog` ones.
     Traffic {
@@ -498,12 +535,72 @@ pub enum Chunk {
     End(Option<String>),
 }
 
+/// Whose log.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogTarget {
+    /// mcpdeck's own.
+    Deck,
+    Instance(InstanceKey),
+    /// With the name it is shown by.
+    Container(ContainerKey, String),
+}
+
+impl LogTarget {
+    pub fn instance(&self) -> Option<&InstanceKey> {
+        match self {
+            Self::Instance(key) => Some(key),
+            Self::Deck | Self::Container(..) => None,
+        }
+    }
+}
+
+impl fmt::Display for LogTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Deck => f.pad("mcpdeck"),
+            Self::Instance(key) => f.pad(&key.to_string()),
+            Self::Container(_, name) => f.pad(name),
+        }
+    }
+}
+
+/// A command to run inside a container, with a terminal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exec {
+    pub container: ContainerKey,
+    /// Empty: the first shell that is there.
+    pub command: Vec<String>,
+    pub columns: u16,
+    pub rows: u16,
+    pub operator: Operator,
+    pub confirm: Option<String>,
+}
+
+/// What goes to a command inside a container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExecIn {
+    Bytes(Vec<u8>),
+    Resize { columns: u16, rows: u16 },
+}
+
+/// What comes from it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExecOut {
+    Bytes(Vec<u8>),
+    /// It ended, with this exit code if it is known.
+    Exited(Option<i64>),
+    /// It could not be run, or the way to it broke.
+    Failed(String),
+}
+
 /// One line of a log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LogLine {
     pub at: Stamp,
-    /// `None`: mcpdeck's own log.
-    pub instance: Option<InstanceKey>,
+    pub target: LogTarget,
     pub source: LogSource,
     /// Known for mcpdeck's own log; guessed from the text otherwise.
     pub level: Option<Level>,
@@ -516,6 +613,8 @@ pub struct LogLine {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogSource {
+    /// What a container without MCP on it writes to its stdout.
+    Stdout,
     Stderr,
     /// A line on stdout that was no JSON-RPC.
     Garbage,

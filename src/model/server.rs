@@ -1,5 +1,6 @@
 //! A server: the definition of one MCP service in the registry.
 
+use super::container::{Adopt, ContainerRun};
 use super::secret::SecretRef;
 use super::template::Template;
 use super::{InstanceKey, ServerId, TenantDef};
@@ -99,7 +100,11 @@ pub enum Run {
         url: Template,
         headers: BTreeMap<String, EnvValue>,
         restart_command: Option<Vec<String>>,
+        /// Containers that exist already and stand behind the url: started, stopped and restarted with it.
+        adopt: Option<Adopt>,
     },
+    /// A container of an engine.
+    Container(Box<ContainerRun>),
     Simulated(SimulatedRun),
     /// Every tenant gives its own url.
     PerTenant {

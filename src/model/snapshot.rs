@@ -2,10 +2,13 @@
 //! snapshot, so that readers and the socket find what changed by pointer.
 
 use super::call::{Outcome, PendingCall};
+use super::container::{ContainerKey, ContainerRow, EngineRow, OrphanRow};
+use super::gpu::Gpus;
 use super::instance::{InstanceRow, State};
 use super::message::{FindingRow, JobRow};
 use super::secret::SecretRow;
 use super::server::{Environment, ServerDef};
+use super::stack::StackRow;
 use super::tenant::TenantDef;
 use super::usage::{HostUsage, InstanceUsage};
 use super::{InstanceKey, ServerId, Stamp, TenantId};
@@ -32,6 +35,14 @@ pub struct Snapshot {
     pub consoles: Vec<Arc<ConsoleRow>>,
     pub totals: Arc<Totals>,
     pub host: Arc<HostUsage>,
+    /// By id.
+    pub engines: Vec<Arc<EngineRow>>,
+    /// Every container of every engine, ours and others, by key.
+    pub containers: Vec<Arc<ContainerRow>>,
+    /// By id.
+    pub stacks: Vec<Arc<StackRow>>,
+    pub orphans: Vec<Arc<OrphanRow>>,
+    pub gpus: Arc<Gpus>,
 }
 
 /// What the platform is.
@@ -167,6 +178,14 @@ impl Snapshot {
 
     pub fn instance(&self, key: &InstanceKey) -> Option<&Arc<InstanceRow>> {
         self.instances.binary_search_by(|i| i.key.cmp(key)).ok().map(|at| &self.instances[at])
+    }
+
+    pub fn container(&self, key: &ContainerKey) -> Option<&Arc<ContainerRow>> {
+        self.containers.binary_search_by(|c| c.key.cmp(key)).ok().map(|at| &self.containers[at])
+    }
+
+    pub fn stack(&self, id: &str) -> Option<&Arc<StackRow>> {
+        self.stacks.binary_search_by(|s| s.id.as_str().cmp(id)).ok().map(|at| &self.stacks[at])
     }
 
     /// Tenants that have `server` enabled.

@@ -11,6 +11,32 @@ pub struct InstanceUsage {
     pub memory: Option<u64>,
     pub memory_limit: Option<u64>,
     pub pids: Option<u32>,
+    /// Bytes per second received and sent.
+    pub net_in: Option<u64>,
+    pub net_out: Option<u64>,
+    /// Bytes per second read from and written to block devices.
+    pub disk_read: Option<u64>,
+    pub disk_write: Option<u64>,
+    /// Bytes of GPU memory held by its processes, over all devices.
+    pub gpu_memory: Option<u64>,
+}
+
+/// Whose usage is kept.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Subject {
+    Instance(super::InstanceKey),
+    Container(super::container::ContainerKey),
+    Tenant(super::TenantId),
+    Server(super::ServerId),
+}
+
+/// Usage over time, oldest first; each value is the mean of its step.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct UsageHistory {
+    pub points: Vec<(super::Stamp, InstanceUsage)>,
+    /// How far back it reaches and how fine it is, for people: `15 min by 1 s`.
+    pub reach: String,
 }
 
 impl InstanceUsage {
@@ -27,6 +53,11 @@ impl InstanceUsage {
             memory: add(self.memory, other.memory),
             memory_limit: add(self.memory_limit, other.memory_limit),
             pids: add(self.pids, other.pids),
+            net_in: add(self.net_in, other.net_in),
+            net_out: add(self.net_out, other.net_out),
+            disk_read: add(self.disk_read, other.disk_read),
+            disk_write: add(self.disk_write, other.disk_write),
+            gpu_memory: add(self.gpu_memory, other.gpu_memory),
         }
     }
 }

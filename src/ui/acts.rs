@@ -4,7 +4,7 @@ use super::action::Action;
 use super::app::{Cx, Target};
 use super::layer::explain::Explain;
 use super::page::Page;
-use crate::model::message::{ExplainWhat, Level};
+use crate::model::message::{ExplainWhat, Level, LogTarget};
 use crate::model::{Command, InstanceKey, ServerId, Snapshot, State, TenantId};
 
 /// What is selected: as much of tenant, server and instance as the row knows.
@@ -111,13 +111,13 @@ fn switch(action: Action, subjects: &[Subject], cx: &mut Cx) {
 }
 
 fn logs(subjects: &[Subject], cx: &mut Cx) {
-    let mut sources: Vec<Option<InstanceKey>> = Vec::new();
+    let mut sources: Vec<LogTarget> = Vec::new();
     for subject in subjects {
         match (&subject.key, &subject.tenant) {
-            (Some(key), _) => sources.push(Some(key.clone())),
+            (Some(key), _) => sources.push(LogTarget::Instance(key.clone())),
             (None, Some(tenant)) => {
                 let own = cx.snap.instances.iter().filter(|i| i.key.tenant.as_ref() == Some(tenant));
-                sources.extend(own.map(|i| Some(i.key.clone())));
+                sources.extend(own.map(|i| LogTarget::Instance(i.key.clone())));
             }
             (None, None) => {}
         }

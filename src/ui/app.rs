@@ -8,7 +8,7 @@ use super::page::{Page, Views};
 use super::theme::{ColorMode, Theme};
 use super::widget::line::LineEdit;
 use crate::control::handle::{Interest, Link};
-use crate::model::message::{Face, Level};
+use crate::model::message::{Face, Level, LogTarget};
 use crate::model::{
     Answer, CallId, Chunk, Command, Feed, InstanceKey, JobId, Operator, Query, Refusal, ServerId, Snapshot, Stamp,
     TenantId,
@@ -91,7 +91,7 @@ pub enum Target {
     Cell(TenantId, ServerId),
     Call(CallId),
     /// Log sources; `None` is mcpdeck's own.
-    Logs(Vec<Option<InstanceKey>>),
+    Logs(Vec<LogTarget>),
     /// A request for the console, filled in as far as known; `params` as JSON text.
     Request {
         tenant: Option<TenantId>,

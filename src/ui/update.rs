@@ -406,7 +406,7 @@ impl Turn<'_> {
     fn tell_interest(&mut self) {
         // Customers share instances: each is wanted once.
         let wanted: BTreeSet<_> = self.app.views.get(self.app.page).interest().into_iter().collect();
-        let interest = Interest { watching: true, instances: wanted.into_iter().collect() };
+        let interest = Interest { watching: true, instances: wanted.into_iter().collect(), ..Interest::default() };
         if interest != self.app.sent_interest {
             self.app.sent_interest = interest.clone();
             self.effects.push(Effect::Interest(interest));

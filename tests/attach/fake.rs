@@ -174,6 +174,10 @@ fn event(seq: u64) -> Event {
 }
 
 impl Port for Fake {
+    fn pipe(&self, _: mcpdeck::model::message::Exec) -> mcpdeck::control::handle::Pipe {
+        unimplemented!("nothing here has a terminal")
+    }
+
     fn state(&self) -> Arc<Snapshot> {
         self.state.lock().unwrap().clone()
     }

@@ -55,7 +55,7 @@ pub fn shell(dir: &Path, name: &str, script: &str) -> StartSpec {
 
 fn spec(dir: &Path, name: &str, what: What) -> StartSpec {
     let limits = Limits { memory: Some(256 << 20), cpus: Some(4.0), pids: Some(64), explicit: false };
-    StartSpec { key: key(name), what, data: dir.join("data").join(name), limits }
+    StartSpec { key: key(name), what, data: dir.join("data").join(name), limits, progress: Default::default() }
 }
 
 impl Rig {

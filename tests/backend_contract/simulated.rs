@@ -27,7 +27,13 @@ impl Bench {
 
     fn spec(&self, name: &str) -> StartSpec {
         let what = What::Simulated(self.run.clone(), self.env.clone());
-        StartSpec { key: key(name), what, data: "/nonexistent".into(), limits: Limits::default() }
+        StartSpec {
+            key: key(name),
+            what,
+            data: "/nonexistent".into(),
+            limits: Limits::default(),
+            progress: Default::default(),
+        }
     }
 
     async fn start(&self, name: &str) -> Pipes {

@@ -195,6 +195,6 @@ fn whose_log_is_chosen_from_a_list_and_others_are_merged_in() {
     let mut deck = Deck::open(Page::Logs, (80, 24));
     deck.keys("l").types("genesys@vatt").keys("<enter> +").types("catalog").keys("<enter>");
     let Some((_, Feed::Logs { targets, .. })) = &deck.stream else { panic!("no log is followed") };
-    let names: Vec<_> = targets.iter().flatten().map(ToString::to_string).collect();
+    let names: Vec<_> = targets.iter().map(ToString::to_string).collect();
     assert_eq!(names, ["genesys@vattenfall-de", "catalog"]);
 }

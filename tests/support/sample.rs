@@ -108,13 +108,20 @@ pub fn instance(key: &str, state: State) -> InstanceRow {
         p95_ms: live.then_some(43.2),
         error_rate: 0.0,
         usage: if live {
-            InstanceUsage { cpu: Some(3.2), memory: Some(84 << 20), memory_limit: Some(512 << 20), pids: Some(4) }
+            InstanceUsage {
+                cpu: Some(3.2),
+                memory: Some(84 << 20),
+                memory_limit: Some(512 << 20),
+                pids: Some(4),
+                ..InstanceUsage::default()
+            }
         } else {
             InstanceUsage::default()
         },
         restarts: u32::from(state == State::Failed) * 5,
         started_at: live.then(|| ago(7300)),
         pid: live.then_some(4242),
+        container: None,
         garbage: 0,
         notes: Vec::new(),
         secrets: Vec::new(),
@@ -191,6 +198,11 @@ pub fn empty() -> Snapshot {
         consoles: Vec::new(),
         totals: Arc::new(Totals::default()),
         host: Arc::new(HostUsage::default()),
+        engines: Vec::new(),
+        containers: Vec::new(),
+        stacks: Vec::new(),
+        orphans: Vec::new(),
+        gpus: Arc::default(),
     }
 }
 
@@ -267,7 +279,13 @@ pub fn rich() -> Snapshot {
                 def: Arc::new(tenant_def(id, name, *environment)),
                 p95_ms: Some(43.0),
                 errors: u32::from(*id == "vattenfall-de") * 7,
-                usage: InstanceUsage { cpu: Some(6.4), memory: Some(168 << 20), memory_limit: None, pids: Some(8) },
+                usage: InstanceUsage {
+                    cpu: Some(6.4),
+                    memory: Some(168 << 20),
+                    memory_limit: None,
+                    pids: Some(8),
+                    ..InstanceUsage::default()
+                },
                 last_call: Some(ago(40)),
             })
         })
@@ -288,6 +306,11 @@ pub fn rich() -> Snapshot {
         ],
         totals: Arc::new(totals(&instances)),
         host: Arc::new(host()),
+        engines: Vec::new(),
+        containers: Vec::new(),
+        stacks: Vec::new(),
+        orphans: Vec::new(),
+        gpus: Arc::default(),
         tenants: tenant_rows,
         servers: server_rows,
         instances: instances.into_iter().map(Arc::new).collect(),

@@ -1,7 +1,7 @@
 //! Log files: one a target below the log folder, rotated by size, written by one task in batches.
 
-use super::{Logs, Target};
-use crate::model::message::{Level, LogLine, LogSource};
+use super::Logs;
+use crate::model::message::{Level, LogLine, LogSource, LogTarget};
 use crate::store::rotate::RotatedFile;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -60,7 +60,7 @@ pub(super) async fn write(logs: Arc<Logs>, dir: PathBuf, stopped: CancellationTo
         let Ok((back, problems)) = written.await else { return };
         files = back;
         for problem in problems {
-            logs.push(&None, LogSource::Deck, Some(Level::Error), problem);
+            logs.push(&LogTarget::Deck, LogSource::Deck, Some(Level::Error), problem);
         }
         if !stopped.is_cancelled() {
             tokio::time::sleep(PACE).await;
@@ -70,9 +70,9 @@ pub(super) async fn write(logs: Arc<Logs>, dir: PathBuf, stopped: CancellationTo
 
 struct Files {
     dir: PathBuf,
-    open: HashMap<Target, RotatedFile>,
+    open: HashMap<LogTarget, RotatedFile>,
     /// Targets whose trouble was said; it is said once until they work again.
-    broken: HashSet<Target>,
+    broken: HashSet<LogTarget>,
 }
 
 impl Files {
@@ -83,7 +83,7 @@ impl Files {
         }
         let mut touched = HashSet::new();
         for line in batch {
-            let target = line.instance.clone();
+            let target = line.target.clone();
             let outcome = self.file(&target).and_then(|file| file.write_line(render(&line).as_bytes()));
             self.note(&target, outcome, &mut problems);
             touched.insert(target);
@@ -95,7 +95,7 @@ impl Files {
         problems
     }
 
-    fn file(&mut self, target: &Target) -> std::io::Result<&mut RotatedFile> {
+    fn file(&mut self, target: &LogTarget) -> std::io::Result<&mut RotatedFile> {
         if self.open.len() >= OPEN && !self.open.contains_key(target) {
             // A dropped file is flushed by the batch before; which ones are reopened does not matter.
             self.open.clear();
@@ -108,7 +108,7 @@ impl Files {
         }
     }
 
-    fn note(&mut self, target: &Target, outcome: std::io::Result<()>, problems: &mut Vec<String>) {
+    fn note(&mut self, target: &LogTarget, outcome: std::io::Result<()>, problems: &mut Vec<String>) {
         match outcome {
             Ok(()) => drop(self.broken.remove(target)),
             Err(error) if self.broken.insert(target.clone()) => problems.push(format!("log file: {error}")),
@@ -117,10 +117,11 @@ impl Files {
     }
 }
 
-fn path(dir: &Path, target: &Target) -> PathBuf {
+fn path(dir: &Path, target: &LogTarget) -> PathBuf {
     match target {
-        None => dir.join("mcpdeck.log"),
-        Some(key) => dir.join("instances").join(format!("{key}.log")),
+        LogTarget::Deck => dir.join("mcpdeck.log"),
+        LogTarget::Instance(key) => dir.join("instances").join(format!("{key}.log")),
+        LogTarget::Container(_, name) => dir.join("containers").join(format!("{name}.log")),
     }
 }
 
@@ -135,6 +136,7 @@ fn render(line: &LogLine) -> String {
         None => "-",
     };
     let source = match line.source {
+        LogSource::Stdout => "stdout",
         LogSource::Stderr => "stderr",
         LogSource::Garbage => "garbage",
         LogSource::Deck => "deck",
@@ -152,8 +154,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let logs = Logs::new();
         let key: InstanceKey = "etim@eaton".parse().unwrap();
-        logs.push(&Some(key.clone()), LogSource::Stderr, None, "hello".into());
-        logs.push(&None, LogSource::Deck, Some(Level::Info), "own".into());
+        logs.push(&LogTarget::Instance(key.clone()), LogSource::Stderr, None, "hello".into());
+        logs.push(&LogTarget::Deck, LogSource::Deck, Some(Level::Info), "own".into());
         let stopped = CancellationToken::new();
         stopped.cancel();
         write(logs, dir.path().to_owned(), stopped).await;

@@ -2,7 +2,7 @@
 
 use super::Logs;
 use super::text::clean;
-use crate::model::message::{Level, LogSource};
+use crate::model::message::{Level, LogSource, LogTarget};
 use std::fmt::Write;
 use std::sync::Arc;
 use tracing::field::{Field, Visit};
@@ -26,7 +26,7 @@ impl<S: Subscriber> Layer<S> for LogLayer {
         event.record(&mut line);
         let meta = event.metadata();
         let text = format!("{}: {}{}", short(meta.target()), line.message, line.fields);
-        self.logs.push(&None, LogSource::Deck, Some(level(*meta.level())), clean(text.as_bytes(), false));
+        self.logs.push(&LogTarget::Deck, LogSource::Deck, Some(level(*meta.level())), clean(text.as_bytes(), false));
     }
 }
 
@@ -73,7 +73,7 @@ mod tests {
         let logs = Logs::new();
         let subscriber = tracing_subscriber::registry().with(logs.layer());
         tracing::subscriber::with_default(subscriber, || tracing::warn!(port = 7, "no answer"));
-        let (_, lines) = logs.lock().tail(&[None], 1);
+        let (_, lines) = logs.lock().tail(&[LogTarget::Deck], 1);
         assert_eq!(lines[0].level, Some(Level::Warn));
         assert!(lines[0].text.ends_with("no answer port=7"), "{}", lines[0].text);
     }

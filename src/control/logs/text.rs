@@ -2,7 +2,7 @@
 
 use super::Logs;
 use crate::model::InstanceKey;
-use crate::model::message::{Level, LogSource};
+use crate::model::message::{Level, LogSource, LogTarget};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -21,7 +21,7 @@ pub async fn pump(mut reader: impl AsyncRead + Unpin, logs: Arc<Logs>, key: Inst
     let mut lines = Lines::default();
     let mut flood = Flood::new(Instant::now());
     let mut buffer = vec![0; 16 << 10];
-    let target = Some(key.clone());
+    let target = LogTarget::Instance(key.clone());
     loop {
         let read = reader.read(&mut buffer).await.unwrap_or(0);
         let now = Instant::now();
@@ -185,7 +185,6 @@ pub fn guess_level(text: &str) -> Option<Level> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::logs::Target;
 
     fn split(parts: &[&[u8]]) -> Vec<(String, bool)> {
         let mut lines = Lines::default();
@@ -241,7 +240,7 @@ mod tests {
         let key: InstanceKey = "etim".parse().unwrap();
         let flood = b"noise\n".repeat(10_000);
         pump(&flood[..], logs.clone(), key.clone()).await;
-        let target: Target = Some(key);
+        let target = LogTarget::Instance(key);
         let (_, lines) = logs.lock().tail(&[target], usize::MAX);
         let last = lines.last().unwrap();
         assert_eq!((lines.len(), last.source), (BURST as usize + 1, LogSource::Deck));

@@ -109,6 +109,7 @@ impl Run {
         match self {
             Self::Process(_) | Self::Builtin { .. } => "process",
             Self::Remote { .. } | Self::PerTenant { .. } => "remote",
+            Self::Container(_) => "docker",
             Self::Simulated(_) => "simulated",
         }
     }
@@ -513,10 +514,11 @@ impl Fields for LogLine {
 
     fn field(&self, name: &str, now: Stamp) -> Option<Value<'_>> {
         match name {
-            "instance" => key_text(self.instance.as_ref()?),
-            "server" => text(self.instance.as_ref()?.server.as_str()),
-            "tenant" => text(self.instance.as_ref()?.tenant.as_ref()?.as_str()),
+            "instance" => key_text(self.target.instance()?),
+            "server" => text(self.target.instance()?.server.as_str()),
+            "tenant" => text(self.target.instance()?.tenant.as_ref()?.as_str()),
             "source" => text(match self.source {
+                LogSource::Stdout => "stdout",
                 LogSource::Stderr => "stderr",
                 LogSource::Garbage => "garbage",
                 LogSource::Deck => "deck",

@@ -1,6 +1,7 @@
 //! The dialog before a harmful act: what it hits, who, and what will follow. Cancel is chosen.
 
 use super::{Next, same};
+use crate::model::container::ContainerAct;
 use crate::model::message::{Impact, Level};
 use crate::model::{Answer, Command, Environment, Query, Refusal, Snapshot};
 use crate::ui::app::{Cx, Effect, Look, Token};
@@ -86,12 +87,15 @@ fn is_harmful(command: &Command, snap: &Snapshot) -> bool {
         | Command::Fence(_)
         | Command::Disable { .. }
         | Command::ReapOrphans
+        | Command::Undeploy(_)
         | Command::Shutdown => true,
+        Command::Container { act, .. } => !matches!(act, ContainerAct::Start | ContainerAct::Unpause),
         // Going back to the file may disable it.
         Command::Revert { server, tenant } => {
             snap.tenant(tenant.as_str()).and_then(|t| t.cell(server)).is_some_and(|c| c.enabled && !c.in_file)
         }
         Command::Start(_)
+        | Command::Deploy(_)
         | Command::Unfence(_)
         | Command::Probe(_)
         | Command::Enable { .. }

@@ -4,7 +4,7 @@ mod view;
 
 use super::View;
 use crate::model::filter::Filter;
-use crate::model::message::{Level, LogLine};
+use crate::model::message::{Level, LogLine, LogTarget};
 use crate::model::{Answer, Chunk, Feed, InstanceKey, Refusal, Stamp};
 use crate::ui::action::Action;
 use crate::ui::app::{Cx, Look, Target, Token};
@@ -57,7 +57,7 @@ enum Asked {
 /// State of the view.
 pub struct Logs {
     /// Whose lines; `None` is mcpdeck itself.
-    sources: Vec<Option<InstanceKey>>,
+    sources: Vec<LogTarget>,
     feed: Option<Token>,
     ended: Option<String>,
     lines: Ring<Entry>,
@@ -67,7 +67,7 @@ pub struct Logs {
     least: Option<Level>,
     runs: Runs,
     /// The newest run of each source.
-    newest: HashMap<Option<InstanceKey>, u32>,
+    newest: HashMap<LogTarget, u32>,
     /// The selected line; `None` follows the newest.
     cursor: Option<u64>,
     /// Where a range of lines began.
@@ -87,7 +87,7 @@ pub struct Logs {
 impl Default for Logs {
     fn default() -> Self {
         Self {
-            sources: vec![None],
+            sources: vec![LogTarget::Deck],
             feed: None,
             ended: None,
             lines: Ring::new(MAX_LINES, MAX_BYTES),
@@ -112,13 +112,14 @@ impl Default for Logs {
 
 impl Logs {
     /// Follows other sources; what was shown goes.
-    fn open(&mut self, sources: Vec<Option<InstanceKey>>, cx: &mut Cx) {
+    fn open(&mut self, sources: Vec<LogTarget>, cx: &mut Cx) {
         self.stop(cx);
-        self.sources = if sources.is_empty() { vec![None] } else { sources };
+        self.sources = if sources.is_empty() { vec![LogTarget::Deck] } else { sources };
         self.lines.clear();
         self.newest.clear();
         (self.lost, self.ended, self.cursor, self.anchor, self.json) = (0, None, None, None, None);
-        self.feed = Some(cx.follow(Feed::Logs { targets: self.sources.clone(), tail: TAIL, follow: true }));
+        self.feed =
+            Some(cx.follow(Feed::Logs { targets: self.sources.clone(), tail: TAIL, follow: true, since: None }));
     }
 
     fn stop(&mut self, cx: &mut Cx) {
@@ -138,7 +139,7 @@ impl Logs {
             if line.text.chars().any(|c| !json_tree::is_harmless(c)) {
                 line.text = json_tree::clean(&line.text.replace('\t', "    "));
             }
-            let newest = self.newest.entry(line.instance.clone()).or_insert(line.run);
+            let newest = self.newest.entry(line.target.clone()).or_insert(line.run);
             let new_run = line.run > *newest;
             grown |= new_run;
             *newest = line.run.max(*newest);
@@ -152,7 +153,7 @@ impl Logs {
     }
 
     fn shows(&self, line: &LogLine, now: Stamp) -> bool {
-        let newest = self.newest.get(&line.instance).copied().unwrap_or(line.run);
+        let newest = self.newest.get(&line.target).copied().unwrap_or(line.run);
         let run = match self.runs {
             Runs::All => true,
             Runs::Newest => line.run == newest,
@@ -229,9 +230,7 @@ impl Logs {
     }
 
     fn save(&self, cx: &mut Cx) {
-        let name = self.sources[0]
-            .as_ref()
-            .map_or_else(|| "mcpdeck".to_owned(), |key| key.to_string().replace(['@', '#'], "-"));
+        let name = self.sources[0].to_string().replace(['@', '#'], "-");
         let text: String = self.lines.iter().map(|entry| saved(&entry.line)).collect();
         cx.save(&format!("{name}.log"), text);
     }
@@ -267,7 +266,7 @@ impl Logs {
         self.asked = Some((cx.pick(title, items), what));
     }
 
-    fn merge(&mut self, source: Option<InstanceKey>, cx: &mut Cx) {
+    fn merge(&mut self, source: LogTarget, cx: &mut Cx) {
         let mut sources = self.sources.clone();
         match sources.iter().position(|s| *s == source) {
             Some(at) if sources.len() > 1 => drop(sources.remove(at)),
@@ -329,8 +328,7 @@ impl Logs {
     }
 
     fn title(&self, look: &Look) -> String {
-        let name =
-            |source: &Option<InstanceKey>| source.as_ref().map_or_else(|| "mcpdeck".to_owned(), ToString::to_string);
+        let name = |source: &LogTarget| source.to_string();
         let mut parts = vec![self.sources.iter().map(name).collect::<Vec<_>>().join(" + ")];
         let mut add = |text: String| parts.push(text);
         add(if self.cursor.is_none() { "following".to_owned() } else { format!("line {}", self.position() + 1) });
@@ -361,15 +359,15 @@ impl Logs {
     }
 }
 
-fn source_of(value: &str) -> Option<InstanceKey> {
-    value.parse().ok()
+fn source_of(value: &str) -> LogTarget {
+    value.parse().map_or(LogTarget::Deck, LogTarget::Instance)
 }
 
 /// A line of a saved file.
 fn saved(line: &LogLine) -> String {
     let at = i64::try_from(line.at.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
     let at = at.map(|t| format!("{t:.3}")).unwrap_or_default();
-    let who = line.instance.as_ref().map_or_else(|| "mcpdeck".to_owned(), ToString::to_string);
+    let who = line.target.to_string();
     let level = line.level.map_or("-", Level::name);
     format!("{at} {who} {level} {}\n", line.text)
 }
@@ -410,8 +408,8 @@ impl View for Logs {
     fn arrive(&mut self, target: &Target, cx: &mut Cx) {
         match target {
             Target::Logs(sources) if *sources != self.sources => self.open(sources.clone(), cx),
-            Target::Instance(key) => self.open(vec![Some(key.clone())], cx),
-            Target::Server(server) => self.open(vec![Some(InstanceKey::shared(server.clone()))], cx),
+            Target::Instance(key) => self.open(vec![LogTarget::Instance(key.clone())], cx),
+            Target::Server(server) => self.open(vec![LogTarget::Instance(InstanceKey::shared(server.clone()))], cx),
             Target::Filter(text) => self.set_keep(text, cx),
             _ => {}
         }
@@ -542,7 +540,7 @@ impl View for Logs {
     }
 
     fn crumb(&self) -> Option<String> {
-        self.sources.first().and_then(Option::as_ref).map(ToString::to_string)
+        self.sources.first().filter(|source| **source != LogTarget::Deck).map(ToString::to_string)
     }
 
     fn draw(&self, look: &Look, frame: &mut Frame, area: Rect) {

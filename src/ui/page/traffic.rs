@@ -5,6 +5,7 @@ mod row;
 
 use super::{Page, View};
 use crate::model::call::{CallDetail, CallId, CallRecord};
+use crate::model::message::LogTarget;
 use crate::model::message::{ExplainWhat, Level};
 use crate::model::{Answer, Chunk, Command, Feed, InstanceKey, Outcome, Query, Refusal, TenantId};
 use crate::ui::action::Action;
@@ -302,7 +303,7 @@ impl View for Traffic {
                 }
             }
             Action::Logs => match self.current().and_then(|row| row.instance().cloned()) {
-                Some(key) => cx.go(Page::Logs, Target::Logs(vec![Some(key)])),
+                Some(key) => cx.go(Page::Logs, Target::Logs(vec![LogTarget::Instance(key)])),
                 None => cx.notice(Level::Info, "no instance was chosen for this call, so there is no log"),
             },
             Action::Escape => return self.detail.take().is_some(),

@@ -98,7 +98,7 @@ impl Logs {
         let text = &entry.line.text;
         let pieces = if self.wrap { pieces(text, room) } else { vec![text.graphemes(true).skip(self.skip).collect()] };
         let rule = entry.new_run.then(|| {
-            let who = entry.line.instance.as_ref().map_or_else(|| "mcpdeck".to_owned(), ToString::to_string);
+            let who = entry.line.target.to_string();
             let rule = if look.ascii { "--" } else { "──" };
             format!("{rule} {who}: run {} {rule}", entry.line.run)
         });
@@ -119,7 +119,7 @@ impl Logs {
             None => "  ",
         });
         if self.is_merged() {
-            let who = entry.line.instance.as_ref().map_or_else(|| "mcpdeck".to_owned(), ToString::to_string);
+            let who = entry.line.target.to_string();
             out.push_str(&format!("{:<16} ", fmt::fit(&who, 16, look.ascii)));
         }
         if entry.line.source == LogSource::Garbage {

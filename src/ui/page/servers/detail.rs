@@ -331,6 +331,7 @@ fn run(run: &Run) -> String {
         Run::Process(p) => p.command.iter().map(|t| t.source()).collect::<Vec<_>>().join(" "),
         Run::Builtin { name, .. } => format!("mcpdeck mcp {name} (built in)"),
         Run::Remote { url, .. } => format!("{} (somebody else runs it)", url.source()),
+        Run::Container(c) => format!("container of {}", c.image.source()),
         Run::Simulated(_) => "simulated".to_owned(),
         Run::PerTenant { .. } => "each customer's own url".to_owned(),
     }

@@ -1,0 +1,377 @@
+//! Containers: how one is to run, what an engine has, and whose it is.
+
+use super::server::EnvValue;
+use super::template::Template;
+use super::usage::InstanceUsage;
+use super::{InstanceKey, ServerId, StackId, Stamp, TenantId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// Name of a container engine: `local`, or as `[[engine]]` names it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EngineId(Arc<str>);
+
+impl EngineId {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for EngineId {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Display for EngineId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for EngineId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*self.0, f)
+    }
+}
+
+/// A container engine as configured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineDef {
+    pub id: EngineId,
+    /// `unix:///path`, `tcp://host:port`, `https://host:port` or `simulated`; `None`: `DOCKER_HOST`, else the local
+    /// Docker or Podman socket that is found.
+    pub url: Option<String>,
+    /// Containers a simulated engine makes up.
+    pub simulated: Option<SimulatedEngine>,
+}
+
+/// A made-up engine for tests, benches and screens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SimulatedEngine {
+    pub containers: u32,
+    pub gpus: u32,
+    pub seed: u64,
+}
+
+/// How a server, or a part of a stack, runs in a container.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ContainerRun {
+    /// `None`: the first engine.
+    pub engine: Option<EngineId>,
+    pub image: Template,
+    pub pull: Pull,
+    /// Replaces the image's own.
+    pub entrypoint: Option<Vec<Template>>,
+    pub command: Option<Vec<Template>>,
+    pub env: BTreeMap<String, EnvValue>,
+    pub speaks: Speaks,
+    /// `user` or `uid:gid`; `None`: 65534:65534, nobody.
+    pub user: Option<String>,
+    /// The root file system can be written; false unless asked for.
+    pub writable_root: bool,
+    /// Paths that get a small tmpfs besides `/tmp`.
+    pub tmpfs: Vec<String>,
+    /// Writable folders kept on the host between starts: name -> path inside.
+    pub data: BTreeMap<String, String>,
+    pub mounts: Vec<Mount>,
+    pub gpu: Option<GpuNeed>,
+    /// Bytes of `/dev/shm`.
+    pub shm: Option<u64>,
+    /// Ports published besides the one that `speaks` needs.
+    pub ports: Vec<Port>,
+    /// Networks that exist already and are joined besides our own.
+    pub networks: Vec<String>,
+    /// Capabilities given back after all are dropped.
+    pub capabilities: Vec<String>,
+}
+
+impl ContainerRun {
+    /// A container of `image` with everything else as by default.
+    pub fn of(image: Template, speaks: Speaks) -> Self {
+        Self {
+            engine: None,
+            image,
+            pull: Pull::Missing,
+            entrypoint: None,
+            command: None,
+            env: BTreeMap::new(),
+            speaks,
+            user: None,
+            writable_root: false,
+            tmpfs: Vec::new(),
+            data: BTreeMap::new(),
+            mounts: Vec::new(),
+            gpu: None,
+            shm: None,
+            ports: Vec::new(),
+            networks: Vec::new(),
+            capabilities: Vec::new(),
+        }
+    }
+}
+
+/// When an image is pulled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pull {
+    #[default]
+    Missing,
+    Always,
+    Never,
+}
+
+/// What a container says, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Speaks {
+    /// MCP on stdin and stdout.
+    Stdio,
+    /// MCP over HTTP on this port inside.
+    Http { port: u16, path: String, reach: Reach },
+    /// No MCP: a part of a stack.
+    Nothing,
+}
+
+/// How we get at a port of a container.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reach {
+    /// Published on a loopback port that the engine picks.
+    #[default]
+    Published,
+    /// By the container's own address.
+    Address,
+}
+
+/// A folder or file of the host inside a container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mount {
+    /// Absolute path on the host, or the name of a volume.
+    pub source: Template,
+    pub target: String,
+    pub read_only: bool,
+}
+
+/// A published port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Port {
+    /// `127.0.0.1` unless asked for.
+    pub address: String,
+    /// `None`: the engine picks one.
+    pub host: Option<u16>,
+    pub container: u16,
+}
+
+/// What a container wants of the GPUs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GpuNeed {
+    pub device: GpuChoice,
+    /// Bytes of GPU memory it will take (per device); checked before a start.
+    pub memory: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GpuChoice {
+    All,
+    /// So many, whichever the engine gives.
+    Count(u32),
+    /// Indexes or UUIDs.
+    Devices(Vec<String>),
+}
+
+/// What exists already and is taken over by config for start, stop, restart and logs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Adopt {
+    ComposeProject(String),
+    Container(String),
+}
+
+/// One container of one engine. The id is the engine's own, whole.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ContainerKey {
+    pub engine: EngineId,
+    pub id: Arc<str>,
+}
+
+impl fmt::Display for ContainerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let short = self.id.get(..12).unwrap_or(&self.id);
+        f.pad(&format!("{}/{short}", self.engine))
+    }
+}
+
+/// What an engine says of a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ContainerState {
+    Created,
+    Running,
+    Paused,
+    Restarting,
+    Removing,
+    Exited,
+    Dead,
+}
+
+impl ContainerState {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Restarting => "restarting",
+            Self::Removing => "removing",
+            Self::Exited => "exited",
+            Self::Dead => "dead",
+        }
+    }
+
+    /// True if processes of it exist.
+    pub fn is_live(self) -> bool {
+        matches!(self, Self::Running | Self::Paused | Self::Restarting)
+    }
+}
+
+/// What the image's own health check says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ContainerHealth {
+    Starting,
+    Healthy,
+    Unhealthy,
+}
+
+/// Why a container is ours, or that it is not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Claim {
+    /// Somebody else's: shown, never touched.
+    #[default]
+    Other,
+    /// Taken over by config: started, stopped and restarted, never removed.
+    Adopted,
+    /// Made by us and wanted.
+    Ours,
+    /// Made by us and wanted by nobody any more.
+    Orphan,
+}
+
+impl Claim {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Other => "other",
+            Self::Adopted => "adopted",
+            Self::Ours => "ours",
+            Self::Orphan => "orphan",
+        }
+    }
+}
+
+/// Whose a container or a GPU process is. Everything unknown is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    pub claim: Claim,
+    pub tenant: Option<TenantId>,
+    pub server: Option<ServerId>,
+    pub instance: Option<InstanceKey>,
+    pub stack: Option<StackId>,
+    /// Name of the stack's part.
+    pub part: Option<String>,
+}
+
+/// One row of the Containers table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ContainerRow {
+    pub key: ContainerKey,
+    pub name: String,
+    pub image: String,
+    pub state: ContainerState,
+    /// Since when it runs, or when it ended, or was created.
+    pub since: Stamp,
+    pub exit_code: Option<i64>,
+    /// The kernel killed it for memory.
+    pub oom: bool,
+    pub restarts: u32,
+    pub health: Option<ContainerHealth>,
+    pub owner: Owner,
+    pub compose_project: Option<String>,
+    pub compose_service: Option<String>,
+    /// `127.0.0.1:9300->8000/tcp`
+    pub ports: Vec<String>,
+    pub networks: Vec<String>,
+    pub usage: InstanceUsage,
+}
+
+/// An engine and whether it answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EngineRow {
+    pub id: EngineId,
+    /// Where it was found; never holds credentials.
+    pub url: String,
+    /// `Docker 20.10.24`, once known.
+    pub version: Option<String>,
+    /// Its containers' files are on this machine.
+    pub local: bool,
+    pub state: EngineState,
+    pub containers: u32,
+    pub running: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EngineState {
+    Connecting,
+    Up,
+    /// It does not answer; what is shown of it is as old as `since`.
+    Silent {
+        since: Stamp,
+        reason: String,
+    },
+    /// There is none: no socket was found. Nobody is told unless a config asks for one.
+    Absent {
+        reason: String,
+    },
+}
+
+/// What may be done to one container, if it is ours or adopted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ContainerAct {
+    Start,
+    Stop,
+    Restart,
+    Kill,
+    Pause,
+    Unpause,
+}
+
+impl ContainerAct {
+    pub fn verb(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+            Self::Kill => "kill",
+            Self::Pause => "pause",
+            Self::Unpause => "unpause",
+        }
+    }
+}
+
+/// What is ours and wanted by nobody: a process group or a container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrphanRow {
+    pub owner: Owner,
+    pub container: Option<ContainerKey>,
+    pub pid: Option<u32>,
+    /// `container mcpdeck-eaton-vllm`, `process group 4711`
+    pub what: String,
+    /// Why it counts as one: `a stdio server of an earlier owner`, `its server is gone from the config`.
+    pub why: String,
+}

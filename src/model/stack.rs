@@ -1,0 +1,142 @@
+//! Stacks: the containers that stand behind a tenant or a shared server.
+
+use super::container::{Adopt, ContainerKey, ContainerRun, EngineId};
+use super::server::{Environment, Limits};
+use super::{ServerId, Stamp, TenantId};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// A stack as configured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StackDef {
+    pub id: super::StackId,
+    pub owner: StackOwner,
+    pub engine: Option<EngineId>,
+    /// In the order written; `needs` decides the order of a deployment.
+    pub parts: Vec<PartDef>,
+    /// What exists already and is taken over instead of being deployed; then there are no parts.
+    pub adopt: Option<Adopt>,
+    /// The compose file that the parts come from.
+    pub compose: Option<String>,
+    /// `None`: that of its owner.
+    pub environment: Option<Environment>,
+    /// Deployed with the platform.
+    pub autostart: bool,
+    /// File and line, for messages.
+    pub defined_at: String,
+}
+
+/// Whom a stack stands behind.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StackOwner {
+    Tenant(TenantId),
+    Server(ServerId),
+}
+
+/// One container of a stack.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PartDef {
+    pub name: String,
+    pub run: ContainerRun,
+    /// Other parts that must be ready before.
+    pub needs: Vec<String>,
+    pub limits: Limits,
+    pub ready: Readiness,
+    /// Texts in its log that ask for attention: `CUDA out of memory`.
+    pub watch: Vec<String>,
+    /// Command lines of `stop_grace`: how long a stop may take before it is killed.
+    pub stop_grace: Duration,
+}
+
+/// How a part shows that it is ready.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Readiness {
+    pub by: ReadyBy,
+    /// How long it usually takes; shown beside what passed.
+    pub expected: Option<Duration>,
+    /// Then the deployment fails.
+    pub timeout: Duration,
+    /// Log patterns in order, each with the percentage that it stands for.
+    pub progress: Vec<(String, u8)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReadyBy {
+    /// Running is ready.
+    Running,
+    /// A `GET` answers 2xx: port inside and path (`/v1/models`).
+    Http { port: u16, path: String },
+    /// A text in its log.
+    Log(String),
+    /// The image's own health check.
+    Health,
+}
+
+/// What a stack or a part of one is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StackState {
+    /// Every part is ready.
+    Ready,
+    Starting,
+    /// Some part runs and does not serve, or some do not run.
+    Degraded,
+    Stopping,
+    /// Nothing of it runs.
+    Stopped,
+    Failed,
+    /// Its engine is silent.
+    Unknown,
+}
+
+impl StackState {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Starting => "starting",
+            Self::Degraded => "degraded",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// A stack with what its parts do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StackRow {
+    pub id: super::StackId,
+    pub owner: StackOwner,
+    pub environment: Environment,
+    pub adopted: bool,
+    pub compose: Option<String>,
+    pub state: StackState,
+    pub reason: String,
+    pub parts: Vec<PartRow>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PartRow {
+    pub name: String,
+    pub image: String,
+    pub container: Option<ContainerKey>,
+    pub state: StackState,
+    /// `loading weights 40 %, 70 s of about 180 s`
+    pub message: String,
+    /// When a start that goes on began, and its progress in percent.
+    pub started: Option<Stamp>,
+    pub percent: Option<u8>,
+}
+
+/// One step of a deployment, as a dry run tells it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StackStep {
+    pub part: String,
+    /// `create`, `start`, `recreate (image changed)`, `nothing: it runs`, `stop`, `remove`
+    pub does: String,
+    /// Why it cannot be done, if it cannot.
+    pub refused: Option<String>,
+}
