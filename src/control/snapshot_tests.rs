@@ -11,6 +11,7 @@ struct World {
     conditions: attention::Conditions,
     platform: Arc<PlatformInfo>,
     host: Arc<HostUsage>,
+    yard: Yard,
 }
 
 impl World {
@@ -33,13 +34,14 @@ impl World {
             conditions: attention::Conditions::default(),
             platform: Arc::new(fixture::platform()),
             host: Arc::default(),
+            yard: Yard::default(),
         }
     }
 
     fn build(&self, builder: &mut Builder, dirty: &[&str]) -> Arc<Snapshot> {
         let instances = dirty.iter().map(|k| k.parse().unwrap()).collect();
         let inputs = Inputs {
-            yard: &Default::default(),
+            yard: &self.yard,
             now: Stamp(1000),
             plan: &self.plan,
             instances: &self.instances,
