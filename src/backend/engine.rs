@@ -40,7 +40,7 @@ pub trait Engine: Send + Sync {
     /// Everything the engine knows of a container, as JSON text; secrets are not masked yet.
     fn inspect(&self, id: &str) -> Fut<'_, Result<String, BackendError>>;
 
-    /// Runs a command inside, with a terminal.
+    /// Runs a command inside. `Err` only if it could not be begun.
     fn exec(&self, id: &str, exec: ExecSpec) -> Fut<'_, Result<ExecPipe, BackendError>>;
 
     /// Usage as only the engine can tell it (one whose files are not on this machine).
@@ -108,11 +108,14 @@ pub struct RawLine {
 pub struct ExecSpec {
     /// Empty: the first shell that is there.
     pub command: Vec<String>,
+    /// It gets a terminal of this size; false: plain pipes, with stderr apart and an end of input.
+    pub terminal: bool,
     pub columns: u16,
     pub rows: u16,
 }
 
-/// A running command: bytes both ways. Dropping it ends the command's terminal.
+/// A running command: bytes both ways. Dropping `output` ends the command's terminal (or its pipes); a dropped `input`
+/// means that nothing more is typed.
 pub struct ExecPipe {
     pub input: mpsc::Sender<ExecIn>,
     pub output: mpsc::Receiver<ExecOut>,

@@ -47,8 +47,8 @@ pub trait Port: Send + Sync {
 
 pub type Fut<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// The two ends of a command inside a container. Dropping it ends the command's terminal; the last message out is
-/// `Exited` or `Failed`.
+/// The two ends of a command inside a container. Dropping `output` ends the command's terminal (or its pipes); a dropped
+/// `input` means that nothing more is typed. The last message out is `Exited`, `Refused` or `Failed`.
 pub struct Pipe {
     pub input: mpsc::Sender<ExecIn>,
     pub output: mpsc::Receiver<ExecOut>,

@@ -565,12 +565,14 @@ impl fmt::Display for LogTarget {
     }
 }
 
-/// A command to run inside a container, with a terminal.
+/// A command to run inside a container.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exec {
     pub container: ContainerKey,
     /// Empty: the first shell that is there.
     pub command: Vec<String>,
+    /// It gets a terminal; false: plain pipes, bytes as they are.
+    pub terminal: bool,
     pub columns: u16,
     pub rows: u16,
     pub operator: Operator,
@@ -582,16 +584,25 @@ pub struct Exec {
 #[serde(rename_all = "lowercase")]
 pub enum ExecIn {
     Bytes(Vec<u8>),
-    Resize { columns: u16, rows: u16 },
+    Resize {
+        columns: u16,
+        rows: u16,
+    },
+    /// The end of what it reads; without a terminal alone.
+    End,
 }
 
-/// What comes from it.
+/// What comes from it; the last is `Exited`, `Refused` or `Failed`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ExecOut {
     Bytes(Vec<u8>),
+    /// What it wrote on stderr; a terminal mixes both.
+    Errors(Vec<u8>),
     /// It ended, with this exit code if it is known.
     Exited(Option<i64>),
+    /// It may not be run.
+    Refused(Refusal),
     /// It could not be run, or the way to it broke.
     Failed(String),
 }
