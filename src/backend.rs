@@ -5,7 +5,7 @@ pub mod process;
 pub mod reaper;
 pub mod simulated;
 
-use crate::model::container::{GpuNeed, Port, Pull, Speaks};
+use crate::model::container::{GpuNeed, HealthCheck, Port, Pull, Speaks};
 use crate::model::instance::BackendKind;
 use crate::model::secret::Secret;
 use crate::model::server::{Limits, SimulatedRun};
@@ -86,7 +86,8 @@ pub struct ContainerSpec {
     pub command: Option<Vec<String>>,
     pub env: Vec<(String, Plain)>,
     pub speaks: Speaks,
-    /// `None`: 65534:65534.
+    pub workdir: Option<String>,
+    /// `None`: 65534:65534; empty: the image's own.
     pub user: Option<String>,
     pub writable_root: bool,
     pub tmpfs: Vec<String>,
@@ -99,7 +100,12 @@ pub struct ContainerSpec {
     /// Our own network for it, made if missing; then those that exist already.
     pub network: String,
     pub networks: Vec<String>,
+    /// Names that it answers to in our own network besides the container's: a part of a stack by its own.
+    pub aliases: Vec<String>,
+    /// `NAME:ADDRESS` lines of its hosts file.
+    pub hosts: Vec<String>,
     pub capabilities: Vec<String>,
+    pub health: Option<HealthCheck>,
     /// Besides `io.mcpdeck.*`, which the backend writes for instances and `control` gives for stacks.
     pub labels: Vec<(String, String)>,
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Name of a container engine: `local`, or as `[[engine]]` names it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -69,7 +70,9 @@ pub struct ContainerRun {
     pub command: Option<Vec<Template>>,
     pub env: BTreeMap<String, EnvValue>,
     pub speaks: Speaks,
-    /// `user` or `uid:gid`; `None`: 65534:65534, nobody.
+    /// Folder inside that it starts in; `None`: the image's own.
+    pub workdir: Option<String>,
+    /// `user` or `uid:gid`; `None`: 65534:65534, nobody; empty: the image's own.
     pub user: Option<String>,
     /// The root file system can be written; false unless asked for.
     pub writable_root: bool,
@@ -85,8 +88,14 @@ pub struct ContainerRun {
     pub ports: Vec<Port>,
     /// Networks that exist already and are joined besides our own.
     pub networks: Vec<String>,
+    /// Further names that it answers to in our own network.
+    pub aliases: Vec<String>,
+    /// Names that it knows by an address, `NAME:ADDRESS`, where `host-gateway` is the host.
+    pub hosts: Vec<String>,
     /// Capabilities given back after all are dropped.
     pub capabilities: Vec<String>,
+    /// Replaces the image's own health check.
+    pub health: Option<HealthCheck>,
 }
 
 impl ContainerRun {
@@ -100,6 +109,7 @@ impl ContainerRun {
             command: None,
             env: BTreeMap::new(),
             speaks,
+            workdir: None,
             user: None,
             writable_root: false,
             tmpfs: Vec::new(),
@@ -109,9 +119,24 @@ impl ContainerRun {
             shm: None,
             ports: Vec::new(),
             networks: Vec::new(),
+            aliases: Vec::new(),
+            hosts: Vec::new(),
             capabilities: Vec::new(),
+            health: None,
         }
     }
+}
+
+/// A command that the engine runs inside now and then to see whether the container is well.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthCheck {
+    /// As engines have it: `CMD` and a program with arguments, `CMD-SHELL` and a line, or `NONE`.
+    pub test: Vec<String>,
+    pub every: Duration,
+    pub timeout: Duration,
+    pub retries: u32,
+    /// Failures within this time after the start do not count.
+    pub start: Duration,
 }
 
 /// When an image is pulled.

@@ -45,7 +45,7 @@ pub struct PartDef {
     pub ready: Readiness,
     /// Texts in its log that ask for attention: `CUDA out of memory`.
     pub watch: Vec<String>,
-    /// Command lines of `stop_grace`: how long a stop may take before it is killed.
+    /// How long a stop may take before it is killed.
     pub stop_grace: Duration,
 }
 
@@ -70,8 +70,10 @@ pub enum ReadyBy {
     Http { port: u16, path: String },
     /// A text in its log.
     Log(String),
-    /// The image's own health check.
+    /// The image's own health check, or the one it was given.
     Health,
+    /// It has ended with exit code 0: a migration, a download. Then it stays ended.
+    Done,
 }
 
 /// What a stack or a part of one is doing.
