@@ -13,6 +13,7 @@ mod deck;
 pub mod delta;
 pub mod door;
 mod durable;
+pub mod engines;
 pub mod events;
 mod example;
 mod explain;
@@ -36,6 +37,7 @@ pub mod server;
 pub mod snapshot;
 pub mod wire;
 mod worker;
+mod yard;
 
 #[cfg(test)]
 mod fixture;

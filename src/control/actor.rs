@@ -11,7 +11,7 @@ use super::lifecycle::Event;
 use super::plan::Plan;
 use super::snapshot::{Builder, Dirty, Inputs, Yard};
 use super::worker::Report;
-use crate::backend::Orphan;
+use super::yard::Seen;
 use crate::model::instance::{LastCall, Mark, ProbeFacts};
 use crate::model::message::{EventKind, JobOutcome, Level, LogSource, LogTarget};
 use crate::model::snapshot::PlatformInfo;
@@ -70,7 +70,8 @@ pub enum Msg {
         job: JobId,
         result: Result<String, String>,
     },
-    Orphans(Vec<Orphan>),
+    /// What stands on the engines, or a part of it.
+    Seen(Seen),
     Finished(Vec<Arc<CallRecord>>),
     /// The connection of this run ended a while ago; if it still counts as live, it is lost.
     Lost {
@@ -278,7 +279,7 @@ impl Actor {
                 };
                 self.finish(job, outcome, message);
             }
-            Msg::Orphans(orphans) => self.orphans(&orphans),
+            Msg::Seen(seen) => self.seen(seen),
             Msg::Finished(records) => self.finished(&records),
             Msg::Lost { key, run, reason } => {
                 if self.fleet.slot(&key).is_some_and(|slot| slot.run == run) {
@@ -391,10 +392,17 @@ impl Actor {
         }
     }
 
-    fn orphans(&mut self, orphans: &[Orphan]) {
-        let name = |o: &Orphan| o.pid.map_or_else(|| o.what.clone(), |pid| format!("{} (pid {pid})", o.key));
-        self.conditions.orphans = orphans.iter().map(name).collect();
-        self.conditions.orphans_since = Stamp::now();
+    fn seen(&mut self, seen: Seen) {
+        match seen {
+            Seen::Containers { engines, containers, orphans } => {
+                if self.yard.orphans.is_empty() {
+                    self.conditions.orphans_since = Stamp::now();
+                }
+                (self.yard.engines, self.yard.containers, self.yard.orphans) = (engines, containers, orphans);
+            }
+            Seen::Stacks(stacks) => self.yard.stacks = stacks,
+            Seen::Gpus(gpus) => self.yard.gpus = gpus,
+        }
     }
 
     fn finished(&mut self, records: &[Arc<CallRecord>]) {

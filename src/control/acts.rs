@@ -201,7 +201,7 @@ impl Actor {
                     Err(error) => result = Err(error.to_string()),
                 }
             }
-            super::sampling::find_orphans(&deck).await;
+            super::yard::look_for_orphans(&deck).await;
             deck.tell(Msg::Ended { job, result: result.map(|()| format!("{reaped} removed")) }).await;
         });
     }

@@ -10,6 +10,8 @@ use std::time::Duration;
 const GROUP_ABOVE: usize = 3;
 /// The word of an instance with calls in flight and none finishing.
 pub const HANGING: &str = "HANGING";
+/// Orphans that are named in one line.
+const ORPHANS_NAMED: usize = 3;
 /// How long a call that was refused for its credentials counts.
 pub const AUTH_WINDOW: Duration = Duration::from_secs(300);
 
@@ -20,8 +22,7 @@ pub struct Conditions {
     pub auth: BTreeMap<InstanceKey, AuthTrouble>,
     /// The newest failed write (or the failed opening) of the store, and since when.
     pub store: Option<(String, Stamp)>,
-    /// What an earlier owner left behind.
-    pub orphans: Vec<String>,
+    /// Since when there are orphans.
     pub orphans_since: Stamp,
     pub dropped_since: Stamp,
 }
@@ -283,11 +284,13 @@ fn stopped(view: &View<'_>) -> Vec<Hit> {
 }
 
 fn orphans(view: &View<'_>) -> Vec<Hit> {
-    let list = &view.conditions.orphans;
+    let list = &view.snapshot.orphans;
     if list.is_empty() {
         return Vec::new();
     }
-    let text = format!("{} left behind by an earlier owner: {}", list.len(), list.join(", "));
+    let mut names: Vec<_> = list.iter().take(ORPHANS_NAMED).map(|row| row.what.as_str()).collect();
+    names.extend((list.len() > ORPHANS_NAMED).then_some("..."));
+    let text = format!("{} ours and wanted by nobody: {}", list.len(), names.join(", "));
     let since = view.conditions.orphans_since;
     vec![Hit { object: "orphans".to_owned(), target: None, text, tenants: Vec::new(), since }]
 }

@@ -4,11 +4,12 @@
 use super::actor::Msg;
 use super::calls::Calls;
 use super::consoles::Consoles;
+use super::engines::{ContainerUsage, Engines};
 use super::events::Events;
 use super::logs::Logs;
 use super::platform::StartOptions;
 use super::secrets::Vault;
-use crate::backend::Backend;
+use crate::backend::{Backend, Orphan};
 use crate::config::Config;
 use crate::model::instance::BackendKind;
 use crate::model::message::Level;
@@ -33,6 +34,11 @@ pub struct Deck {
     pub vault: Vault,
     pub store: StoreCell,
     pub backends: Backends,
+    pub engines: Engines,
+    /// What containers use, replaced whole by whoever measures; the yard shows it.
+    pub container_usage: watch::Sender<Arc<ContainerUsage>>,
+    /// Processes that an earlier owner left behind, as last looked for.
+    pub left_behind: watch::Sender<Vec<Orphan>>,
     pub consoles: Arc<Consoles>,
     pub calls: Calls,
     pub actor: mpsc::Sender<Msg>,
@@ -58,6 +64,8 @@ pub struct Deck {
 pub struct Backends {
     pub process: Arc<dyn Backend>,
     pub simulated: Arc<dyn Backend>,
+    /// `None` until there is an engine to run it in.
+    pub docker: Option<Arc<dyn Backend>>,
 }
 
 impl Backends {
@@ -66,12 +74,13 @@ impl Backends {
         match kind {
             BackendKind::Process => Some(&self.process),
             BackendKind::Simulated => Some(&self.simulated),
-            BackendKind::Docker | BackendKind::Kubernetes | BackendKind::Remote => None,
+            BackendKind::Docker => self.docker.as_ref(),
+            BackendKind::Kubernetes | BackendKind::Remote => None,
         }
     }
 
-    pub fn all(&self) -> [&Arc<dyn Backend>; 2] {
-        [&self.process, &self.simulated]
+    pub fn all(&self) -> impl Iterator<Item = &Arc<dyn Backend>> {
+        [&self.process, &self.simulated].into_iter().chain(&self.docker)
     }
 }
 

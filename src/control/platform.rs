@@ -6,6 +6,7 @@ use super::calls::{self, Calls};
 use super::consoles::{Change, Consoles};
 use super::deck::{Backends, Clock, Deck, Picture, StoreCell};
 use super::durable;
+use super::engines::Engines;
 use super::events::{self, Events};
 use super::example;
 use super::handle::Handle;
@@ -15,6 +16,7 @@ use super::plan::Plan;
 use super::sampling;
 use super::secrets::Vault;
 use super::snapshot::{Builder, Dirty, Inputs};
+use super::yard;
 use crate::backend::process::{ProcessBackend, ProcessOptions};
 use crate::backend::simulated::{SimulatedBackend, SimulatedOptions};
 use crate::config::{Config, OnHangup};
@@ -85,6 +87,9 @@ pub fn start(config: Arc<Config>, options: StartOptions) -> Result<Platform, Sta
     let example = config.example_traffic.as_ref().is_some_and(|t| t.on) && !options.momentary;
     let deck = Arc::new(Deck {
         backends: backends(&config, &options),
+        engines: Engines::open(&config),
+        container_usage: watch::Sender::default(),
+        left_behind: watch::Sender::default(),
         vault: Vault::new(&config),
         logs: options.logs.clone(),
         picture: Picture::new(builder.last().clone()),
@@ -112,6 +117,7 @@ pub fn start(config: Arc<Config>, options: StartOptions) -> Result<Platform, Sta
     deck.spawn("records", calls::record(deck.clone(), records));
     deck.spawn("attached consoles", until_stopped(&deck, tell_consoles(deck.clone(), changes)));
     deck.spawn("loading", load(deck.clone(), events_queue));
+    deck.spawn("yard", until_stopped(&deck, yard::follow(deck.clone())));
     if !deck.options.momentary {
         deck.spawn("usage", sampling::sample(deck.clone()));
         if let Some(traffic) = deck.config.example_traffic.clone() {
@@ -179,7 +185,7 @@ fn backends(config: &Config, options: &StartOptions) -> Backends {
     let state_dir = config.paths.state.clone();
     let process = ProcessOptions { state_dir, helper: options.program.clone(), cgroups: true };
     let simulated = SimulatedBackend::new(SimulatedOptions::default());
-    Backends { process: Arc::new(ProcessBackend::new(process)), simulated: Arc::new(simulated) }
+    Backends { process: Arc::new(ProcessBackend::new(process)), simulated: Arc::new(simulated), docker: None }
 }
 
 /// What can be shown before anything is known but the config.
@@ -247,7 +253,7 @@ async fn load(deck: Arc<Deck>, events: mpsc::Receiver<crate::model::Event>) {
     deck.tell(Msg::Loaded(Box::new(loaded))).await;
     if !deck.options.momentary {
         deck.vault.load_all().await;
-        sampling::find_orphans(&deck).await;
+        yard::look_for_orphans(&deck).await;
     }
     let failed = |error: &StoreError| deck.store.failed(error);
     events::write(deck.events.clone(), events, store, deck.stop.clone(), failed).await;

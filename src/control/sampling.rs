@@ -5,7 +5,6 @@ use super::deck::Deck;
 use crate::metrics::{Groups, Host};
 use crate::model::InstanceKey;
 use crate::model::instance::{BackendKind, InstanceRow};
-use crate::model::message::Level;
 use crate::model::usage::InstanceUsage;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -101,17 +100,4 @@ fn by_backend(keys: impl Iterator<Item = (BackendKind, InstanceKey)>) -> BTreeMa
         groups.entry(backend).or_default().push(key);
     }
     groups
-}
-
-/// Looks for what an earlier owner left behind and says so.
-pub async fn find_orphans(deck: &Deck) {
-    let mut orphans = Vec::new();
-    for backend in deck.backends.all() {
-        orphans.extend(backend.orphans().await);
-    }
-    if !orphans.is_empty() {
-        let text = format!("{} left behind by an earlier owner; `mcpdeck` can reap them", orphans.len());
-        deck.events.notice(Level::Warn, text);
-    }
-    deck.tell(Msg::Orphans(orphans)).await;
 }
