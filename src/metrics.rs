@@ -1,9 +1,13 @@
-//! Usage of the host and of process groups, read from the kernel's files. What is unknown is `None`, never 0.
-//! Imports `model` and `config` only.
+//! Usage of the host, of process groups and of containers, read from the kernel's files. What is unknown is `None`,
+//! never 0. Imports `model` and `config` only.
 
+mod cgroup;
+mod containers;
 mod groups;
 mod host;
+mod places;
 mod proc;
 
+pub use containers::{Containers, Target};
 pub use groups::Groups;
 pub use host::Host;

@@ -1,5 +1,6 @@
 //! Usage of the machine, and of mcpdeck itself.
 
+use super::cgroup::{self, Tells, Tree};
 use super::proc::{Reader, Stat, Units};
 use crate::model::usage::HostUsage;
 use std::collections::VecDeque;
@@ -106,23 +107,14 @@ fn percent_busy(before: CpuTicks, now: CpuTicks) -> Option<f32> {
 
 /// (used, total) bytes of the machine.
 fn machine_memory(text: &str) -> Option<(u64, u64)> {
-    let (total, available) = (line_value(text, "MemTotal:")?, line_value(text, "MemAvailable:")?);
+    let (total, available) = (cgroup::field(text, "MemTotal:")?, cgroup::field(text, "MemAvailable:")?);
     Some((total.saturating_sub(available) * 1024, total * 1024))
 }
 
-fn line_value(text: &str, name: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-    line.split_ascii_whitespace().next()?.parse().ok()
-}
-
-/// The memory files of one cgroup.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A control group that has less memory than the machine.
 struct MemoryCap {
-    usage: PathBuf,
-    limit: PathBuf,
-    stat: PathBuf,
-    /// The line of `stat` that counts cache which the kernel can drop.
-    cache: &'static str,
+    tree: Tree,
+    group: String,
 }
 
 impl MemoryCap {
@@ -132,37 +124,25 @@ impl MemoryCap {
             let mut fields = l.splitn(3, ':').skip(1);
             (fields.next()?.split(',').any(|c| c == "memory")).then(|| fields.next())?
         });
-        let (mount, path) = match v1 {
-            Some(path) => (root.join("memory"), path),
-            None => (root.to_owned(), own.lines().find_map(|l| l.strip_prefix("0::"))?),
-        };
-        let below = mount.join(path.trim_start_matches('/'));
-        let dirs = below.ancestors().take_while(|dir| dir.starts_with(&mount));
-        let caps = dirs.map(|dir| Self::of(dir, v1.is_some()));
-        let limited = caps.filter_map(|cap| Some((read_number(&mut Reader::new(), &cap.limit)?, cap)));
+        let path = v1.or_else(|| own.lines().find_map(|l| l.strip_prefix("0::")))?;
+        let tree = Tree::at(root);
+        let groups = Path::new(path.trim_start_matches('/')).ancestors().filter_map(Path::to_str);
+        let caps = groups.map(|group| Self { tree: tree.clone(), group: group.to_owned() });
+        let limited = caps.filter_map(|cap| Some((cap.limit(&mut Reader::new())?, cap)));
         limited.min_by_key(|(limit, _)| *limit).map(|(_, cap)| cap)
     }
 
-    fn of(dir: &Path, v1: bool) -> Self {
-        let [usage, limit, cache] = match v1 {
-            true => ["memory.usage_in_bytes", "memory.limit_in_bytes", "total_inactive_file "],
-            false => ["memory.current", "memory.max", "inactive_file "],
-        };
-        Self { usage: dir.join(usage), limit: dir.join(limit), stat: dir.join("memory.stat"), cache }
+    fn limit(&self, reader: &mut Reader) -> Option<u64> {
+        reader.read(self.tree.file(&self.group, Tells::MemoryLimit)?).and_then(cgroup::limit)
     }
 
     /// (used without droppable cache, limit) bytes.
     fn read(&self, reader: &mut Reader) -> Option<(u64, u64)> {
-        let limit = read_number(reader, &self.limit)?;
-        let usage = read_number(reader, &self.usage)?;
-        let cache = reader.read(&self.stat).and_then(|text| line_value(text, self.cache)).unwrap_or(0);
-        Some((usage.saturating_sub(cache), limit))
+        let limit = self.limit(reader)?;
+        let usage: u64 = reader.read(self.tree.file(&self.group, Tells::Memory)?)?.trim().parse().ok()?;
+        let stat = reader.read(self.tree.file(&self.group, Tells::Cache)?);
+        Some((usage.saturating_sub(stat.and_then(|text| self.tree.cache(text)).unwrap_or(0)), limit))
     }
-}
-
-/// `None` for `max`.
-fn read_number(reader: &mut Reader, path: &Path) -> Option<u64> {
-    reader.read(path)?.trim().parse().ok()
 }
 
 /// Averages over steps of 5 s, newest last.
@@ -249,22 +229,28 @@ mod tests {
 
     #[test]
     fn the_smallest_limit_on_the_way_up_counts() {
-        let root = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir().unwrap();
         let put = |file: &str, text: &str| {
-            let path = root.path().join(file);
+            let path = dir.path().join(file);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         };
-        put("a/b/memory.max", "max\n");
-        put("a/memory.max", "1000\n");
-        put("a/memory.current", "700\n");
-        put("a/memory.stat", "anon 5\ninactive_file 300\n");
-        put("memory/j/memory.limit_in_bytes", "9000\n");
-        put("memory/memory.limit_in_bytes", "9223372036854771712\n");
-        put("memory/j/memory.usage_in_bytes", "500\n");
-        let cases = [("0::/a/b", Some((400, 1000))), ("0::/", None), ("4:memory:/j\n0::/a", Some((500, 9000)))];
-        for (own, expected) in cases {
-            let found = MemoryCap::find(root.path(), own).and_then(|cap| cap.read(&mut Reader::new()));
+        put("2/cgroup.controllers", "");
+        put("2/a/b/memory.max", "max\n");
+        put("2/a/memory.max", "1000\n");
+        put("2/a/memory.current", "700\n");
+        put("2/a/memory.stat", "anon 5\ninactive_file 300\n");
+        put("1/memory/j/memory.limit_in_bytes", "9000\n");
+        put("1/memory/memory.limit_in_bytes", "9223372036854771712\n");
+        put("1/memory/j/memory.usage_in_bytes", "500\n");
+        let cases = [
+            ("2", "0::/a/b", Some((400, 1000))),
+            ("2", "0::/", None),
+            ("1", "4:memory:/j\n0::/a", Some((500, 9000))),
+            ("1", "4:memory:/\n0::/a", None),
+        ];
+        for (version, own, expected) in cases {
+            let found = MemoryCap::find(&dir.path().join(version), own).and_then(|cap| cap.read(&mut Reader::new()));
             assert_eq!(found, expected, "{own}");
         }
     }

@@ -1,7 +1,8 @@
-//! Reading the kernel's small files cheaply: one buffer, one read, no allocation per file.
+//! Reading the kernel's small files cheaply: one buffer, one read, no allocation.
 
 use std::fs::{self, File};
 use std::io::Read;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// Large enough for every `/proc/PID/stat`, and for the lines that we need of the longer files.
@@ -9,17 +10,27 @@ const ROOM: usize = 4096;
 
 /// Reads files into one buffer.
 pub struct Reader {
-    buffer: Box<[u8; ROOM]>,
+    buffer: Box<[u8]>,
 }
 
 impl Reader {
     pub fn new() -> Self {
-        Self { buffer: Box::new([0; ROOM]) }
+        Self::with_room(ROOM)
     }
 
-    /// The first 4 KiB as text; `None` if the file (or the process it speaks of) is not there.
+    pub fn with_room(bytes: usize) -> Self {
+        Self { buffer: vec![0; bytes].into() }
+    }
+
+    /// As much as there is room for, as text; `None` if the file (or the process it speaks of) is not there.
     pub fn read(&mut self, path: impl AsRef<Path>) -> Option<&str> {
-        let n = File::open(path).ok()?.read(&mut self.buffer[..]).ok()?;
+        let n = File::open(path).ok()?.read(&mut self.buffer).ok()?;
+        std::str::from_utf8(&self.buffer[..n]).ok()
+    }
+
+    /// Likewise of a file that is open already, from its beginning; `None` if what it speaks of is gone.
+    pub fn read_held(&mut self, file: &File) -> Option<&str> {
+        let n = file.read_at(&mut self.buffer, 0).ok()?;
         std::str::from_utf8(&self.buffer[..n]).ok()
     }
 }

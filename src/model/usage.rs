@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 pub struct InstanceUsage {
     /// Percent of one core.
     pub cpu: Option<f32>,
+    /// Percent of one core that it may use at most.
+    pub cpu_limit: Option<f32>,
     /// Resident bytes (without page cache).
     pub memory: Option<u64>,
     pub memory_limit: Option<u64>,
@@ -50,6 +52,7 @@ impl InstanceUsage {
         }
         Self {
             cpu: add(self.cpu, other.cpu),
+            cpu_limit: add(self.cpu_limit, other.cpu_limit),
             memory: add(self.memory, other.memory),
             memory_limit: add(self.memory_limit, other.memory_limit),
             pids: add(self.pids, other.pids),
