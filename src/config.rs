@@ -6,7 +6,9 @@
 //! `MCPDECK_SERVER__ETIM__IDLE_STOP=1m`.
 
 mod check;
+mod container;
 mod draft;
+mod engine;
 mod include;
 mod inject;
 mod layers;
@@ -159,7 +161,8 @@ fn read(options: &LoadOptions, pass: &Pass<'_>) -> Option<Config> {
     let ui = platform::ui(root.get("ui").as_ref());
     let log = root.text("log").unwrap_or_else(|| "info".to_owned());
     let defaults = root.or("defaults", Settings::default(), defaults);
-    let mut servers = server::servers(&mut root, &defaults);
+    let engines = engine::engines(&mut root);
+    let mut servers = server::servers(&mut root, &defaults, &engines);
     let mut tenants = tenant::tenants(&mut root, platform.environment);
     if let Some((more_servers, more_tenants)) = root.opt("simulate", |f| simulate::expand(f, &defaults)) {
         servers.extend(more_servers);
@@ -178,7 +181,7 @@ fn read(options: &LoadOptions, pass: &Pass<'_>) -> Option<Config> {
         paths,
         servers: servers.into_iter().map(|draft| Arc::new(draft.def)).collect(),
         tenants: tenants.into_iter().map(|draft| Arc::new(draft.def)).collect(),
-        engines: vec![Arc::new(EngineDef { id: "local".into(), url: None, simulated: None })],
+        engines: engines.0,
         stacks: Vec::new(),
         example_traffic,
         ui,

@@ -1,4 +1,4 @@
-//! A file with all that it includes, as one tree. Servers and tenants add up; anything else is given once.
+//! A file with all that it includes, as one tree. What comes as a list of tables adds up; anything else is given once.
 
 use super::pass::{Pass, Report};
 use super::tree::{self, Entry, Node, Place, Source, Table, Value};
@@ -8,7 +8,7 @@ use std::rc::Rc;
 /// A larger file is no configuration.
 const MAX_BYTES: u64 = 64 << 20;
 /// Tables that come as lists and add up over files.
-const LISTS: [&str; 2] = ["server", "tenant"];
+const LISTS: [&str; 4] = ["server", "tenant", "engine", "stack"];
 
 struct Includes<'p, 'e> {
     pass: &'p Pass<'e>,

@@ -105,7 +105,7 @@ fn apply(path: &[&str], value: Node, source: &Rc<Source>, root: &mut Table, pass
     if path.iter().any(|part| part.is_empty()) {
         return pass.problem(Report::new(&at, &key, "no key").help("write TABLE.KEY, for example platform.read_only"));
     }
-    if let [list @ ("server" | "tenant"), id, ..] = path
+    if let [list @ ("server" | "tenant" | "engine" | "stack"), id, ..] = path
         && !root.contains_key(*list)
     {
         return pass.problem(no_item(&at, &key, list, id));

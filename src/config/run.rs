@@ -1,5 +1,7 @@
 //! Where a server's instances come from: `run`, `url`, `preset`, `builtin`, or each tenant's own url.
 
+use super::container;
+use super::engine::Engines;
 use super::inject;
 use super::pass::Report;
 use super::preset::{self, Preset};
@@ -22,7 +24,7 @@ pub(super) struct Origin {
 }
 
 /// Reads the form that is given. `None` if it cannot be used (that was reported).
-pub(super) fn origin(from: &mut Reader<'_>) -> Option<Origin> {
+pub(super) fn origin(from: &mut Reader<'_>, engines: &Engines) -> Option<Origin> {
     let given: Vec<_> = FORMS.into_iter().filter(|form| from.has(form)).collect();
     if let [first, second, ..] = given[..] {
         let message = format!("both {first} and {second} say where it runs");
@@ -35,9 +37,17 @@ pub(super) fn origin(from: &mut Reader<'_>) -> Option<Origin> {
     let url = from.get("url");
     let preset = from.get("preset");
     let builtin = from.get("builtin");
+    let adopt = from.get("adopt");
     let extra = Extra { env: &env, headers: &headers, restart: &restart };
+    if url.is_none() {
+        extra.refuse(
+            &adopt,
+            "what is adopted serves at a url",
+            "give url = \"...\" beside adopt, or a [[stack]] that adopts",
+        );
+    }
     if let Some(field) = run {
-        return running(&field, &extra).map(|run| Origin { run, preset: None });
+        return running(&field, &extra, engines).map(|run| Origin { run, preset: None });
     }
     if let Some(field) = preset {
         extra.only_env("a preset");
@@ -57,10 +67,11 @@ pub(super) fn origin(from: &mut Reader<'_>) -> Option<Origin> {
         return Some(Origin { run: Run::PerTenant { headers }, preset: None });
     };
     let restart_command = restart.as_ref().and_then(Field::command);
-    Some(Origin {
-        run: Run::Remote { url: field.url_template()?, headers, restart_command, adopt: None },
-        preset: None,
-    })
+    let adopt = adopt.as_ref().and_then(container::adopt);
+    if adopt.is_some() {
+        extra.refuse(&restart, "what is adopted is restarted by its engine", "remove restart_command, or adopt");
+    }
+    Some(Origin { run: Run::Remote { url: field.url_template()?, headers, restart_command, adopt }, preset: None })
 }
 
 /// Keys beside the form that make sense for some forms alone.
@@ -83,26 +94,38 @@ impl Extra<'_, '_> {
 
     fn only_env(&self, what: &str) {
         let why = format!("{what} runs here and speaks over stdin and stdout");
-        self.refuse(self.headers, &why, "use env, or inject = { meta = true }");
+        self.runs_here(&why, "use env, or inject = { meta = true }");
+    }
+
+    fn runs_here(&self, why: &str, help: &str) {
+        self.refuse(self.headers, why, help);
         self.refuse(self.restart, &why, "remove it: mcpdeck restarts what it runs");
     }
 }
 
-fn running(field: &Field<'_>, extra: &Extra<'_, '_>) -> Option<Run> {
+fn running(field: &Field<'_>, extra: &Extra<'_, '_>, engines: &Engines) -> Option<Run> {
     #[derive(Clone, Copy)]
     enum Kind {
         Process,
+        Container,
         Simulated,
     }
-    extra.only_env("a server with `run`");
     let mut from = field.table()?;
-    let kinds = [("process", Kind::Process), ("simulated", Kind::Simulated)];
+    let kinds = [("process", Kind::Process), ("docker", Kind::Container), ("simulated", Kind::Simulated)];
     let kind = match from.get("backend") {
         // Which other keys there may be depends on it, so a wrong one ends the reading of this table.
         Some(field) => field.choice(&kinds)?,
         None => Kind::Process,
     };
+    match kind {
+        Kind::Container => extra.runs_here("a server with `run` runs here", "use env, or inject = { headers = { } }"),
+        _ => extra.only_env("a server with `run`"),
+    }
     let run = match kind {
+        Kind::Container => container::server(&mut from, engines).map(|mut container| {
+            container.env.extend(extra.env_values());
+            Run::Container(Box::new(container))
+        }),
         Kind::Process => process(&mut from).map(|mut process| {
             process.env.extend(extra.env_values());
             Run::Process(process)

@@ -1,6 +1,7 @@
 //! `[[server]]`: one definition, checked for itself; what concerns others is checked in `config::check`.
 
 use super::draft::{self, Draft};
+use super::engine::Engines;
 use super::inject;
 use super::platform::{ENVIRONMENTS, required};
 use super::reader::{Field, Reader};
@@ -17,14 +18,14 @@ pub(super) const SCOPES: [(&str, Scope); 3] =
     [("shared", Scope::Shared), ("tenant", Scope::Tenant), ("session", Scope::Session)];
 
 /// Every `[[server]]` that can be used so far.
-pub(super) fn servers<'t>(root: &mut Reader<'t>, defaults: &Settings) -> Vec<Draft<'t, ServerDef>> {
-    draft::tables(root, "server").into_iter().filter_map(|field| server(field, defaults)).collect()
+pub(super) fn servers<'t>(root: &mut Reader<'t>, defaults: &Settings, engines: &Engines) -> Vec<Draft<'t, ServerDef>> {
+    draft::tables(root, "server").into_iter().filter_map(|field| server(field, defaults, engines)).collect()
 }
 
-fn server<'t>(field: Field<'t>, defaults: &Settings) -> Option<Draft<'t, ServerDef>> {
+fn server<'t>(field: Field<'t>, defaults: &Settings, engines: &Engines) -> Option<Draft<'t, ServerDef>> {
     let mut from = field.table()?;
     let identity = draft::identity(&mut from);
-    let origin = run::origin(&mut from);
+    let origin = run::origin(&mut from, engines);
     let preset = origin.as_ref().and_then(|origin| origin.preset.clone()).unwrap_or_default();
     let given_scope = from.opt("scope", |f| f.choice(&SCOPES));
     let environment = from.opt("environment", |f| f.choice(&ENVIRONMENTS));
@@ -130,9 +131,9 @@ fn check_settings(draft: &Draft<'_, ServerDef>, [autostart, limits, doze]: [bool
     if limits && matches!(def.run, Run::Remote { .. } | Run::PerTenant { .. }) {
         draft.problem(&["limits"], "what somebody else runs cannot be limited from here", "remove limits");
     }
-    if doze && def.settings.idle_doze.is_some() && !matches!(def.run, Run::Simulated(_)) {
+    if doze && def.settings.idle_doze.is_some() && !matches!(def.run, Run::Container(_) | Run::Simulated(_)) {
         let help = "use idle_stop: the next call starts it again";
-        draft.problem(&["idle_doze"], "only simulated servers can be paused", help);
+        draft.problem(&["idle_doze"], "only containers and simulated servers can be paused", help);
     }
 }
 

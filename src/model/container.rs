@@ -139,6 +139,14 @@ pub struct HealthCheck {
     pub start: Duration,
 }
 
+impl Default for HealthCheck {
+    /// What engines take where nothing is said; without a test.
+    fn default() -> Self {
+        let s = Duration::from_secs;
+        Self { test: Vec::new(), every: s(30), timeout: s(30), retries: 3, start: Duration::ZERO }
+    }
+}
+
 /// When an image is pulled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
