@@ -1,9 +1,11 @@
 //! A console's end of the socket: a [`Port`] whose platform is in another process. It keeps the last state while the
 //! owner is gone and comes back by itself.
 
+mod pipes;
+
 use super::handle::{Fut, Handle, Interest, Link, Pipe, Port};
 use super::wire::{self, QUESTIONS, STREAMS, ToConsole, ToOwner, WINDOW, WireError};
-use crate::model::message::{Exec, ExecOut, Face};
+use crate::model::message::{Exec, Face};
 use crate::model::{Act, Answer, Chunk, Feed, JobId, Query, Refusal, Snapshot, Stamp};
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
@@ -119,6 +121,7 @@ struct Line {
     questions: Arc<Semaphore>,
     waiting: Mutex<HashMap<u64, Waiter>>,
     streams: Mutex<HashMap<u64, mpsc::Sender<Chunk>>>,
+    pipes: Mutex<HashMap<u64, pipes::End>>,
 }
 
 /// Who waits for an answer, and the place it takes: an answer that nobody waits for any more still comes.
@@ -180,11 +183,8 @@ impl Port for Remote {
         reader
     }
 
-    fn pipe(&self, _exec: Exec) -> Pipe {
-        let (input, _) = mpsc::channel(1);
-        let (to, output) = mpsc::channel(1);
-        let _ = to.try_send(ExecOut::Failed("no container engine".to_owned()));
-        Pipe { input, output }
+    fn pipe(&self, exec: Exec) -> Pipe {
+        pipes::open(self.shared.line(), exec, &self.runtime)
     }
 
     fn interest(&self, interest: Interest) {
@@ -225,8 +225,14 @@ impl Shared {
 
 impl Line {
     fn new(out: mpsc::Sender<Vec<u8>>) -> Self {
-        let (waiting, streams) = (Mutex::default(), Mutex::default());
-        Self { out, next: AtomicU64::new(1), questions: Arc::new(Semaphore::new(QUESTIONS)), waiting, streams }
+        Self {
+            out,
+            next: AtomicU64::new(1),
+            questions: Arc::new(Semaphore::new(QUESTIONS)),
+            waiting: Mutex::default(),
+            streams: Mutex::default(),
+            pipes: Mutex::default(),
+        }
     }
 
     fn next_id(&self) -> u64 {
@@ -275,6 +281,7 @@ impl Line {
     fn hang_up(&self) {
         lock(&self.waiting).clear();
         lock(&self.streams).clear();
+        lock(&self.pipes).clear();
     }
 }
 
@@ -406,6 +413,8 @@ async fn take(shared: &Shared, line: &Line, message: ToConsole) -> Result<(), Wi
             _ => return Err(WireError::Breach("an answer nobody asked for")),
         },
         ToConsole::Chunk { id, chunk } => deliver(line, id, chunk)?,
+        ToConsole::Output { id, output } => pipes::deliver(line, id, output)?,
+        ToConsole::Taken { id, pieces } => pipes::taken(line, id, pieces)?,
         ToConsole::Welcome(_) | ToConsole::Alive => {}
         ToConsole::Full(_) | ToConsole::Denied(_) => return Err(WireError::Closed),
     }

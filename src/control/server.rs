@@ -1,6 +1,8 @@
 //! The owner's end of the socket: serves a local [`Handle`] to consoles. A slow, dead or hostile console costs itself
 //! its connection and the owner nothing: every queue is bounded, every write has a deadline.
 
+mod pipes;
+
 use super::consoles::{Consoles, Seat};
 use super::delta::Delta;
 use super::door::{Door, Mark};
@@ -8,8 +10,9 @@ use super::handle::Handle;
 use super::peer::{self, Access, Peer};
 use super::wire::{self, ToConsole, ToOwner, WINDOW, WireError};
 use crate::model::call::Origin;
-use crate::model::message::{ConsoleCall, Face, Operator};
+use crate::model::message::{ConsoleCall, Exec, Face, Operator};
 use crate::model::{Act, Chunk, Feed, Query, Refusal};
+use pipes::Pipes;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -109,6 +112,7 @@ async fn serve(
         questions: Arc::new(Semaphore::new(QUESTIONS)),
         work: JoinSet::new(),
         streams: HashMap::new(),
+        pipes: Pipes::default(),
     };
     tokio::select! {
         ended = write_frames(write, queue) => ended,
@@ -206,9 +210,10 @@ struct Session {
     out: mpsc::Sender<Vec<u8>>,
     acks: watch::Sender<u64>,
     questions: Arc<Semaphore>,
-    /// Questions and streams; they end with the session.
+    /// Questions, streams and pipes; they end with the session.
     work: JoinSet<()>,
     streams: HashMap<u64, Stream>,
+    pipes: Pipes,
 }
 
 struct Stream {
@@ -235,12 +240,13 @@ impl Session {
             ToOwner::Run { id, act } => self.run(id, act)?,
             ToOwner::Ask { id, query } => self.ask(id, query)?,
             ToOwner::Follow { id, feed } => self.follow(id, feed)?,
+            ToOwner::Pipe { id, exec } => self.pipe(id, exec)?,
+            ToOwner::Input { id, input } => self.pipes.input(id, input)?,
             ToOwner::Credit { id, chunks } => self.credit(id, chunks)?,
-            ToOwner::Drop { id } => {
-                if let Some(stream) = self.streams.remove(&id) {
-                    stream.task.abort();
-                }
-            }
+            ToOwner::Drop { id } => match self.streams.remove(&id) {
+                Some(stream) => stream.task.abort(),
+                None => self.pipes.close(id),
+            },
             ToOwner::Interest(interest) => self.seat.set_interest(interest),
         }
         Ok(())
@@ -280,7 +286,7 @@ impl Session {
     fn follow(&mut self, id: u64, feed: Feed) -> Result<(), WireError> {
         while self.work.try_join_next().is_some() {}
         self.streams.retain(|_, stream| !stream.task.is_finished());
-        if self.streams.contains_key(&id) || self.streams.len() >= STREAMS {
+        if self.is_taken(id) || self.streams.len() >= STREAMS {
             return Err(WireError::Breach("too many streams, or one twice"));
         }
         let feed = match feed {
@@ -293,13 +299,25 @@ impl Session {
         Ok(())
     }
 
-    fn credit(&mut self, id: u64, chunks: u32) -> Result<(), WireError> {
-        let Some(stream) = self.streams.get(&id) else { return Ok(()) };
-        if stream.credit.available_permits() + chunks as usize > WINDOW as usize {
-            return Err(WireError::Breach("more credit than the window holds"));
+    fn pipe(&mut self, id: u64, exec: Exec) -> Result<(), WireError> {
+        while self.work.try_join_next().is_some() {}
+        if self.is_taken(id) || self.pipes.are_full() {
+            return Err(WireError::Breach("too many commands, or one twice"));
         }
-        stream.credit.add_permits(chunks as usize);
+        let pipe = self.handle.pipe(Exec { operator: self.operator.clone(), ..exec });
+        self.pipes.open(id, pipe, self.out.clone(), &mut self.work);
         Ok(())
+    }
+
+    fn is_taken(&self, id: u64) -> bool {
+        self.streams.contains_key(&id) || self.pipes.have(id)
+    }
+
+    fn credit(&mut self, id: u64, chunks: u32) -> Result<(), WireError> {
+        match self.streams.get(&id).map(|stream| &stream.credit).or_else(|| self.pipes.credit(id)) {
+            Some(credit) => wire::add_credit(credit, chunks),
+            None => Ok(()),
+        }
     }
 
     /// The call as this console's own: who calls is not the caller's to say.

@@ -2,21 +2,26 @@
 
 use super::delta::{Delta, Misfit};
 use super::handle::Interest;
-use crate::model::message::{Face, Operator};
+use crate::model::message::{Exec, ExecIn, ExecOut, Face, Operator};
 use crate::model::{Act, Answer, Chunk, Feed, JobId, Query, Refusal};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::Semaphore;
 
 /// Grows with every change of a type that crosses the socket.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 /// The largest frame, in bytes without its length.
 pub const MAX_FRAME: u32 = 16 << 20;
-/// Chunks of one stream that may be under way to a console that has not taken them.
+/// Chunks of one stream that may be under way to a console that has not taken them; likewise pieces of a pipe, each way.
 pub const WINDOW: u32 = 16;
+/// Bytes in one piece of a pipe; with the window, what one pipe may hold up on the way.
+pub const PIECE: usize = 32 << 10;
 /// Per console: questions and acts that wait for an answer, and open streams.
 pub const QUESTIONS: usize = 32;
 pub const STREAMS: usize = 32;
+/// Per console: commands inside containers at once.
+pub const PIPES: usize = 4;
 
 const MAGIC: &[u8; 8] = b"mcpdeck\n";
 const MAX_HELLO: u32 = 128;
@@ -40,12 +45,22 @@ pub enum ToOwner {
         id: u64,
         feed: Feed,
     },
-    /// So many more chunks of a stream may be sent.
+    /// Run a command inside a container.
+    Pipe {
+        id: u64,
+        exec: Exec,
+    },
+    /// A piece of what the command reads.
+    Input {
+        id: u64,
+        input: ExecIn,
+    },
+    /// So many more chunks of a stream, or pieces of a pipe, may be sent.
     Credit {
         id: u64,
         chunks: u32,
     },
-    /// Nobody reads the stream any more.
+    /// Nobody reads the stream, or the pipe, any more.
     Drop {
         id: u64,
     },
@@ -77,6 +92,16 @@ pub enum ToConsole {
     Chunk {
         id: u64,
         chunk: Chunk,
+    },
+    /// A piece of what a command wrote, or its end.
+    Output {
+        id: u64,
+        output: ExecOut,
+    },
+    /// So many pieces of input were taken: as many more may be sent.
+    Taken {
+        id: u64,
+        pieces: u32,
     },
     /// Nothing to say, but alive.
     Alive,
@@ -177,6 +202,23 @@ async fn read_bytes(stream: &mut (impl AsyncRead + Unpin), limit: u32) -> Result
     if frame.len() < length as usize { Err(WireError::Closed) } else { Ok(frame) }
 }
 
+/// Lets the other side send so many more; what was never under way cannot be given back.
+pub fn add_credit(credit: &Semaphore, more: u32) -> Result<(), WireError> {
+    if credit.available_permits() as u64 + u64::from(more) > u64::from(WINDOW) {
+        return Err(WireError::Breach("more credit than the window holds"));
+    }
+    credit.add_permits(more as usize);
+    Ok(())
+}
+
+/// `bytes` in pieces that a pipe carries.
+pub fn pieces(bytes: Vec<u8>) -> Vec<Vec<u8>> {
+    match bytes.len() {
+        0..=PIECE => vec![bytes],
+        _ => bytes.chunks(PIECE).map(<[u8]>::to_vec).collect(),
+    }
+}
+
 fn closed(error: io::Error) -> WireError {
     match error.kind() {
         io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => WireError::Closed,
@@ -196,7 +238,7 @@ mod tests {
         bytes.clear();
         send_hello(&mut bytes, "9.9.9\x1b[2J").await.unwrap();
         let error = read_hello(&mut &bytes[..]).await.unwrap_err().to_string();
-        assert_eq!(error, "the owner runs mcpdeck 9.9.9[2J (protocol 1), this is 0.1.0 (protocol 1)");
+        assert_eq!(error, "the owner runs mcpdeck 9.9.9[2J (protocol 2), this is 0.1.0 (protocol 2)");
     }
 
     #[tokio::test]

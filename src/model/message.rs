@@ -607,6 +607,13 @@ pub enum ExecOut {
     Failed(String),
 }
 
+impl ExecOut {
+    /// Nothing follows it.
+    pub fn is_last(&self) -> bool {
+        matches!(self, Self::Exited(_) | Self::Refused(_) | Self::Failed(_))
+    }
+}
+
 /// One line of a log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LogLine {
