@@ -79,13 +79,13 @@ async fn a_lost_owner_leaves_its_last_state_and_a_new_one_is_found() {
     let end = within("the stream's end", async {
         loop {
             match stream.recv().await {
-                Some(Chunk::End(reason)) => return reason,
+                Some(Chunk::End(reason)) => return reason.map(|why| why.to_string()),
                 Some(_) => {}
                 None => return None,
             }
         }
     });
-    assert_eq!(end.await.as_deref(), Some("the owner went away"));
+    assert_eq!(end.await.as_deref(), Some("no owner: it went away"));
     let mut after = console.follow(Feed::Events { backlog: 1 });
     assert!(matches!(after.recv().await, Some(Chunk::End(Some(_)))));
 

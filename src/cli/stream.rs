@@ -52,7 +52,7 @@ pub fn each_chunk(
             };
             match chunk {
                 None | Some(Chunk::End(None)) => return Ok(()),
-                Some(Chunk::End(Some(reason))) => return Err(Error::failed(reason)),
+                Some(Chunk::End(Some(refusal))) => return Err(refusal.into()),
                 Some(Chunk::Lost(count)) => remark(session.output, &format!("{count} lost: this reader was too slow")),
                 Some(chunk) => take(chunk)?,
             }

@@ -178,7 +178,7 @@ impl Port for Remote {
         let opened = self.shared.line().and_then(|line| Ok((line.open_stream(feed)?, line)));
         match opened {
             Ok(((id, arrived), line)) => drop(self.runtime.spawn(hand_over(id, arrived, chunks, line))),
-            Err(refusal) => drop(chunks.try_send(Chunk::End(Some(refusal.to_string())))),
+            Err(refusal) => drop(chunks.try_send(Chunk::End(Some(refusal)))),
         }
         reader
     }
@@ -293,7 +293,7 @@ async fn hand_over(id: u64, mut arrived: mpsc::Receiver<Chunk>, chunks: mpsc::Se
             () = chunks.closed() => break,
             chunk = arrived.recv() => chunk,
         };
-        let chunk = chunk.unwrap_or_else(|| Chunk::End(Some("the owner went away".into())));
+        let chunk = chunk.unwrap_or_else(|| Chunk::End(Some(Refusal::NoOwner("it went away".into()))));
         let last = matches!(chunk, Chunk::End(_));
         if chunks.send(chunk).await.is_err() || last {
             break;

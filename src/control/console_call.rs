@@ -2,7 +2,7 @@
 
 use super::deck::Deck;
 use crate::model::message::{CallEvent, Chunk, ConsoleCall, HistoryEntry, Preview};
-use crate::model::{CallRecord, Environment, Operator, Snapshot};
+use crate::model::{CallRecord, Environment, Operator, Refusal, Snapshot};
 use crate::router::{CallBody, CallReply, CallRequest};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -46,16 +46,16 @@ fn confirmation(snapshot: &Snapshot, call: &ConsoleCall) -> Option<String> {
 }
 
 /// What keeps the call from being sent at all; everything else the router refuses itself, with a record.
-fn guard(deck: &Deck, call: &ConsoleCall) -> Option<String> {
+fn guard(deck: &Deck, call: &ConsoleCall) -> Option<Refusal> {
     if !is_tool_call(call) || deck.router.preview(call).read_only_tool {
         return None;
     }
     let snapshot = deck.picture.get();
     if let Some(why) = read_only(&snapshot, call) {
-        return Some(format!("refused: {why}"));
+        return Some(Refusal::ReadOnly(why));
     }
     let name = confirmation(&snapshot, call).filter(|name| call.confirm.as_ref() != Some(name))?;
-    Some(format!("refused: a tool that is not marked read-only needs --confirm {name} in production"))
+    Some(Refusal::NeedsConfirm { what: "a tool that is not marked read-only".to_owned(), name })
 }
 
 /// True if it may change something: a tool call, or a raw message that is not plainly something else.
@@ -71,7 +71,7 @@ fn is_tool_call(call: &ConsoleCall) -> bool {
 }
 
 /// Carries the call to its end; dropping the far end of `to` cancels it.
-pub async fn carry(deck: Arc<Deck>, call: ConsoleCall, to: mpsc::Sender<Chunk>) -> Option<String> {
+pub async fn carry(deck: Arc<Deck>, call: ConsoleCall, to: mpsc::Sender<Chunk>) -> Option<Refusal> {
     if let Some(why) = guard(&deck, &call) {
         return Some(why);
     }

@@ -98,13 +98,15 @@ impl Local {
                     deck.calls.follow(filter, backlog as usize, &to).await;
                     None
                 }
-                Err(error) => Some(error.to_string()),
+                Err(error) => Some(Refusal::Refused(error.to_string())),
             },
             Feed::Events { backlog } => {
                 deck.events.clone().follow(backlog as usize, to.clone()).await;
                 None
             }
-            Feed::Call(_) if deck.closing.is_cancelled() => Some("refused: the platform is shutting down".to_owned()),
+            Feed::Call(_) if deck.closing.is_cancelled() => {
+                Some(Refusal::Refused("the platform is shutting down".to_owned()))
+            }
             Feed::Call(call) => console_call::carry(deck, *call, to.clone()).await,
         };
         // A reader that is gone needs no end.
@@ -149,7 +151,7 @@ impl Port for Local {
         self.deck.spawn("stream", async move {
             tokio::select! {
                 () = Self::stream(deck.clone(), feed, to.clone()) => {}
-                () = deck.stop.cancelled() => drop(to.try_send(Chunk::End(Some("the platform has ended".to_owned())))),
+                () = deck.stop.cancelled() => drop(to.try_send(Chunk::End(Some(Refusal::Failed("the platform has ended".to_owned()))))),
             }
         });
         from

@@ -350,7 +350,9 @@ async fn reply(out: &mpsc::Sender<Vec<u8>>, message: &ToConsole) -> bool {
         let reason = format!("the answer cannot be sent: {error}; ask for less");
         wire::encode(&match message {
             ToConsole::Answered { id, .. } => ToConsole::Answered { id: *id, result: Err(Refusal::Failed(reason)) },
-            ToConsole::Chunk { id, .. } => ToConsole::Chunk { id: *id, chunk: Chunk::End(Some(reason)) },
+            ToConsole::Chunk { id, .. } => {
+                ToConsole::Chunk { id: *id, chunk: Chunk::End(Some(Refusal::Failed(reason))) }
+            }
             _ => ToConsole::Denied(reason),
         })
     });

@@ -531,8 +531,8 @@ pub enum Chunk {
     Call(CallEvent),
     /// So many were dropped because the reader was slow.
     Lost(u64),
-    /// The stream is over; the reason if it is not the normal end.
-    End(Option<String>),
+    /// The stream is over; why, if it is not the normal end.
+    End(Option<Refusal>),
 }
 
 /// Whose log.

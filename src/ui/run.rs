@@ -10,7 +10,7 @@ use super::{draw, update::update};
 use crate::control::Handle;
 use crate::control::handle::Interest;
 use crate::model::message::Level;
-use crate::model::{Act, Chunk, Snapshot, Stamp};
+use crate::model::{Act, Chunk, Refusal, Snapshot, Stamp};
 use ratatui::Terminal;
 use ratatui::backend::Backend;
 use ratatui::layout::Rect;
@@ -351,7 +351,9 @@ impl<H: Host> Screen<H> {
                     return;
                 }
             }
-            let _ = results.send(Msg::Chunk(token, Chunk::End(Some("the owner is gone".to_owned())))).await;
+            let _ = results
+                .send(Msg::Chunk(token, Chunk::End(Some(Refusal::Failed("the owner is gone".to_owned())))))
+                .await;
         });
         // Streams that ended by themselves leave their handle behind; it is small, and goes here.
         self.streams.retain(|_, stream| !stream.is_finished());

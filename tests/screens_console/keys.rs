@@ -3,7 +3,7 @@
 use super::deck::{Deck, answered, record};
 use super::{backlog, log_line};
 use mcpdeck::model::message::Level;
-use mcpdeck::model::{CallId, Chunk, Command, Feed, Outcome};
+use mcpdeck::model::{CallId, Chunk, Command, Feed, Outcome, Refusal};
 use mcpdeck::ui::Page;
 use mcpdeck::ui::app::{Effect, Msg};
 use std::sync::Arc;
@@ -75,7 +75,7 @@ fn esc_cancels_a_running_call_and_never_quits() {
     assert!(deck.picture().contains("running 0s"));
     deck.keys("<esc>");
     assert_eq!(deck.ran(), [&Command::CancelCall(CallId(1017))]);
-    deck.chunk(Chunk::End(Some("cancelled".to_owned())));
+    deck.chunk(Chunk::End(Some(Refusal::Failed("cancelled".to_owned()))));
     assert!(deck.picture().contains("no answer"), "{}", deck.picture());
     deck.keys("<esc> <esc> <esc> <esc>");
     assert!(deck.effects.iter().all(|e| !matches!(e, Effect::Quit { .. } | Effect::Detach)));

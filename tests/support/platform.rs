@@ -63,7 +63,7 @@ pub async fn call(
         match tokio::time::timeout(PATIENCE, chunks.recv()).await.expect("the call ends").expect("an end") {
             Chunk::Call(CallEvent::Done(done)) => record = Some(*done),
             Chunk::End(None) => return Ok(record.expect("a record")),
-            Chunk::End(Some(why)) => return Err(why),
+            Chunk::End(Some(why)) => return Err(why.to_string()),
             _ => {}
         }
     }

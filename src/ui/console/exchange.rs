@@ -116,7 +116,8 @@ impl Exchange {
             Chunk::Lost(n) => self.line(now, Wire::Deck, format!("{n} messages were dropped: the screen was slow")),
             Chunk::End(_) if self.end.is_some() => {}
             Chunk::End(reason) => {
-                let reason = reason.unwrap_or_else(|| "the call ended without an answer".to_owned());
+                let reason =
+                    reason.map_or_else(|| "the call ended without an answer".to_owned(), |why| why.to_string());
                 self.line(now, Wire::Deck, reason.clone());
                 self.finish(End::Broken(reason));
             }
@@ -193,6 +194,7 @@ impl Exchange {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Refusal;
 
     fn call(event: CallEvent) -> Chunk {
         Chunk::Call(event)
@@ -218,7 +220,7 @@ mod tests {
             (exchange.received(), exchange.wire_summary(" · ").as_str()),
             (7, "1 sent · 1 received · 1 progress")
         );
-        exchange.take(Chunk::End(Some("the owner went".to_owned())), Stamp(3));
+        exchange.take(Chunk::End(Some(Refusal::Failed("the owner went".to_owned()))), Stamp(3));
         assert_eq!(exchange.end, Some(End::Broken("the owner went".to_owned())));
         assert_eq!(&**exchange.answer.text(), "{\"a\":1}");
     }

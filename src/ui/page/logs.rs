@@ -490,7 +490,8 @@ impl View for Logs {
             Chunk::Lost(n) => self.lost += n,
             Chunk::End(reason) => {
                 self.feed = None;
-                self.ended = Some(reason.unwrap_or_else(|| "no more lines; ctrl-r asks again".to_owned()));
+                self.ended =
+                    Some(reason.map_or_else(|| "no more lines; ctrl-r asks again".to_owned(), |why| why.to_string()));
             }
             Chunk::Calls(_) | Chunk::Events(_) | Chunk::Call(_) => {}
         }

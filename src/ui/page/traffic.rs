@@ -362,7 +362,7 @@ impl View for Traffic {
             Chunk::Lost(n) => self.lost += n,
             Chunk::End(reason) => {
                 self.feed = None;
-                self.ended = Some(reason.unwrap_or_else(|| "the owner went".to_owned()));
+                self.ended = Some(reason.map_or_else(|| "the owner went".to_owned(), |why| why.to_string()));
             }
             Chunk::Logs(_) | Chunk::Events(_) | Chunk::Call(_) => {}
         }

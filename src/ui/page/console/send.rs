@@ -3,7 +3,7 @@
 use super::{Asked, Baseline, Console, Pane, Shown};
 use crate::model::message::{ConsoleCall, Level, Preview};
 use crate::model::server::Run;
-use crate::model::{Chunk, Command, Feed, Query, Stamp, TenantId};
+use crate::model::{Chunk, Command, Feed, Query, Refusal, Stamp, TenantId};
 use crate::ui::app::{Cx, Effect};
 use crate::ui::console::diff::{Change, diff};
 use crate::ui::console::exchange::{End, Exchange, Wire};
@@ -92,7 +92,7 @@ impl Console {
             // Ending the stream cancels the call as well, but then its end is not told.
             None => {
                 cx.unfollow(token);
-                self.take_chunk(Chunk::End(Some("cancelled".to_owned())), cx);
+                self.take_chunk(Chunk::End(Some(Refusal::Failed("cancelled".to_owned()))), cx);
             }
         }
     }
