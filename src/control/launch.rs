@@ -1,13 +1,17 @@
 //! From definitions to what a backend starts or the router connects to: placeholders filled in, secrets loaded.
 //! Must never print a secret.
 
-use super::secrets::{Resolved, Used, Vault, named};
+pub mod container;
+mod fill;
+
+use super::secrets::{Used, Vault, named};
 use crate::backend::{Plain, Progress, StartSpec, What};
 use crate::config::Config;
-use crate::model::secret::{Hidden, Secret, SecretRef};
+use crate::model::container::{Adopt, ContainerRun};
+use crate::model::secret::{Hidden, Secret};
 use crate::model::server::{EnvValue, ProcessRun};
-use crate::model::template::{Hole, Template};
-use crate::model::{Environment, InstanceKey, Run, ServerDef, TenantDef};
+use crate::model::{InstanceKey, Run, ServerDef, TenantDef};
+use fill::Filler;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,6 +26,8 @@ pub struct Blueprint {
     pub def: Arc<ServerDef>,
     pub tenant: Option<Arc<TenantDef>>,
     pub data: PathBuf,
+    /// Name of the platform.
+    platform: String,
 }
 
 /// What to start, and with which secrets.
@@ -46,14 +52,24 @@ impl Blueprint {
         if let Some(session) = key.session {
             data.push(session.to_string());
         }
-        Self { key, def, tenant, data }
+        Self { key, def, tenant, data, platform: config.platform.name.clone() }
     }
 
     /// Fills everything in. `program` is our own, for the servers we ship.
     pub async fn prepare(&self, vault: &Vault, program: &Path) -> Result<Prepared, String> {
-        let mut work = Work { blueprint: self, vault, used: Vec::new(), secrets: Vec::new() };
+        let (whom, tenant) = (self.key.to_string(), self.tenant.as_deref());
+        let mut work = Work { blueprint: self, filler: Filler::new(whom, Some(&self.def), tenant, &self.data, vault) };
         let launch = work.launch(program).await?;
-        Ok(Prepared { launch, used: work.used, hidden: Hidden::new(&work.secrets) })
+        let hidden = work.filler.hidden();
+        Ok(Prepared { launch, used: work.filler.used, hidden })
+    }
+
+    /// The containers that exist already and stand behind its url.
+    pub fn adopted(&self) -> Option<&Adopt> {
+        match &self.def.run {
+            Run::Remote { adopt, .. } if self.own_url().is_none() => adopt.as_ref(),
+            _ => None,
+        }
     }
 
     fn own_url(&self) -> Option<&String> {
@@ -67,39 +83,12 @@ impl Blueprint {
         let change = self.tenant.as_ref().and_then(|t| t.servers.get(&self.def.id));
         change.map(|c| of(c).clone()).unwrap_or_default()
     }
-
-    fn render(&self, template: &Template) -> Result<String, String> {
-        template.render(&self.key.to_string(), |hole| self.fill(hole)).map_err(|e| e.to_string())
-    }
-
-    fn fill(&self, hole: &Hole) -> Option<String> {
-        let tenant = self.tenant.as_ref();
-        match hole {
-            Hole::TenantId => tenant.map(|t| t.id.to_string()),
-            Hole::TenantName => tenant.map(|t| t.name.clone()),
-            Hole::TenantEnvironment => tenant.map(|t| environment(t.environment).to_owned()),
-            Hole::Context(name) => tenant?.context.get(name).cloned(),
-            Hole::Config(name) => tenant?.servers.get(&self.def.id)?.config.get(name).cloned(),
-            Hole::ServerId => Some(self.def.id.to_string()),
-            Hole::Data => Some(self.data.to_string_lossy().into_owned()),
-        }
-    }
-}
-
-fn environment(environment: Environment) -> &'static str {
-    match environment {
-        Environment::Lab => "lab",
-        Environment::Staging => "staging",
-        Environment::Production => "production",
-    }
 }
 
 /// One preparation under way.
 struct Work<'a> {
     blueprint: &'a Blueprint,
-    vault: &'a Vault,
-    used: Vec<Used>,
-    secrets: Vec<Secret>,
+    filler: Filler<'a>,
 }
 
 impl Work<'_> {
@@ -119,12 +108,12 @@ impl Work<'_> {
                 let env = self.environment(env, &[]).await?;
                 Ok(self.local(What::Process { command, env, cwd: None }))
             }
-            Run::Remote { url, headers, .. } => self.remote(b.render(url)?, headers.clone()).await,
+            Run::Remote { url, headers, .. } => self.remote(self.filler.render(url)?, headers.clone()).await,
             Run::Simulated(run) => {
                 let env = self.all_named().await?;
                 Ok(self.local(What::Simulated(run.clone(), env)))
             }
-            Run::Container(_) => Err(format!("{} needs a container engine", b.key)),
+            Run::Container(run) => self.container(run).await,
             Run::PerTenant { .. } => Err(format!("{} gives no url for {}", b.key, b.def.id)),
         }
     }
@@ -142,18 +131,25 @@ impl Work<'_> {
     }
 
     async fn process(&mut self, run: &ProcessRun) -> Result<Launch, String> {
-        let b = self.blueprint;
-        let command = run.command.iter().map(|t| b.render(t)).collect::<Result<_, _>>()?;
-        let cwd = run.cwd.as_ref().map(|t| b.render(t)).transpose()?.map(PathBuf::from);
+        let command = run.command.iter().map(|t| self.filler.render(t)).collect::<Result<_, _>>()?;
+        let cwd = run.cwd.as_ref().map(|t| self.filler.render(t)).transpose()?.map(PathBuf::from);
         let env = self.environment(&run.env, &run.pass_env).await?;
         Ok(self.local(What::Process { command, env, cwd }))
+    }
+
+    async fn container(&mut self, run: &ContainerRun) -> Result<Launch, String> {
+        let b = self.blueprint;
+        let network = container::network(&b.platform, b.key.tenant.as_ref(), Some(&b.key.server));
+        let own = b.own_values(|change| &change.env);
+        let spec = container::fill(&mut self.filler, run, None, &own, network).await?;
+        Ok(self.local(What::Container(Box::new(spec))))
     }
 
     async fn remote(&mut self, url: String, mut headers: BTreeMap<String, EnvValue>) -> Result<Launch, String> {
         headers.extend(self.blueprint.own_values(|change| &change.headers));
         let mut filled = Vec::with_capacity(headers.len());
         for (name, value) in &headers {
-            let value = match self.value(name, value).await? {
+            let value = match self.filler.value(name, value).await? {
                 Plain::Text(text) => Secret::new(text),
                 Plain::Secret(secret) => secret,
             };
@@ -176,43 +172,17 @@ impl Work<'_> {
             }
         }
         env.insert("MCPDECK_DATA".to_owned(), Plain::Text(b.data.to_string_lossy().into_owned()));
-        for (name, value) in own.iter().chain(&b.own_values(|change| &change.env)) {
-            let value = self.value(name, value).await?;
-            env.insert(name.clone(), value);
-        }
+        let changed = b.own_values(|change| &change.env);
+        env.extend(self.filler.fill_all([own, &changed]).await?);
         Ok(env.into_iter().collect())
-    }
-
-    async fn value(&mut self, name: &str, value: &EnvValue) -> Result<Plain, String> {
-        match value {
-            EnvValue::Text(template) => Ok(Plain::Text(self.blueprint.render(template)?)),
-            EnvValue::Secret(source) => self.secret(name, source).await,
-            EnvValue::Named(secret) => {
-                let b = self.blueprint;
-                let known = named(&b.def, b.tenant.as_deref());
-                let source = known.get(secret.as_str());
-                let source =
-                    source.ok_or_else(|| format!("{name} wants the secret {secret}, which {} has not", b.key))?;
-                self.secret(secret, source).await
-            }
-        }
-    }
-
-    async fn secret(&mut self, name: &str, source: &SecretRef) -> Result<Plain, String> {
-        let Resolved { value, used } = self.vault.resolve(name, source).await?;
-        if !self.used.contains(&used) {
-            self.used.push(used);
-        }
-        self.secrets.push(value.clone());
-        Ok(Plain::Secret(value))
     }
 
     /// A simulated server gets every secret that it could name.
     async fn all_named(&mut self) -> Result<Vec<(String, Plain)>, String> {
         let b = self.blueprint;
         let mut env = Vec::new();
-        for (name, source) in named(&b.def, b.tenant.as_deref()) {
-            env.push((name.to_owned(), self.secret(name, source).await?));
+        for (name, source) in named(Some(&b.def), b.tenant.as_deref()) {
+            env.push((name.to_owned(), self.filler.secret(name, source).await?));
         }
         Ok(env)
     }
@@ -222,6 +192,8 @@ impl Work<'_> {
 mod tests {
     use super::super::fixture;
     use super::*;
+    use crate::model::secret::SecretRef;
+    use crate::model::template::Template;
     use crate::model::tenant::ServerOverride;
 
     fn text(value: &str) -> EnvValue {

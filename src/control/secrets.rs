@@ -142,11 +142,11 @@ fn of_place(keys: &[InstanceKey], place: &Place) -> Vec<InstanceKey> {
     keys
 }
 
-/// The named secrets that an instance may use: the override's before the tenant's before the server's.
-pub fn named<'a>(server: &'a ServerDef, tenant: Option<&'a TenantDef>) -> BTreeMap<&'a str, &'a SecretRef> {
+/// The named secrets that an instance, or a part of a stack, may use: the override's before the tenant's before the server's.
+pub fn named<'a>(server: Option<&'a ServerDef>, tenant: Option<&'a TenantDef>) -> BTreeMap<&'a str, &'a SecretRef> {
     let own = tenant.map(|t| &t.secrets);
-    let changed = tenant.and_then(|t| t.servers.get(&server.id)).map(|o| &o.secrets);
-    let layers = [Some(&server.secrets), own, changed];
+    let changed = tenant.and_then(|t| t.servers.get(&server?.id)).map(|o| &o.secrets);
+    let layers = [server.map(|s| &s.secrets), own, changed];
     layers.into_iter().flatten().flatten().map(|(name, source)| (name.as_str(), source)).collect()
 }
 
@@ -313,7 +313,7 @@ mod tests {
                 t.servers.insert("graf".into(), change);
             });
         });
-        let found = named(&config.servers[0], Some(&config.tenants[0]));
+        let found = named(Some(&config.servers[0]), Some(&config.tenants[0]));
         let sources: Vec<String> = found.values().map(|s| format!("{s:?}")).collect();
         assert_eq!(sources, [r#"Env("a1")"#, r#"Env("b2")"#, r#"Env("c3")"#]);
     }

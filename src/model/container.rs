@@ -10,6 +10,22 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Labels on the containers and networks that we make.
+pub mod labels {
+    /// Name of the platform: what bears ours is ours.
+    pub const PLATFORM: &str = "io.mcpdeck.platform";
+    pub const SERVER: &str = "io.mcpdeck.server";
+    pub const TENANT: &str = "io.mcpdeck.tenant";
+    /// As an instance's key is written.
+    pub const INSTANCE: &str = "io.mcpdeck.instance";
+    /// When the owner that made it started, in milliseconds since the epoch.
+    pub const BOOT: &str = "io.mcpdeck.boot";
+    pub const STACK: &str = "io.mcpdeck.stack";
+    pub const PART: &str = "io.mcpdeck.part";
+    /// Hash of what it was made from.
+    pub const DEFINITION: &str = "io.mcpdeck.definition";
+}
+
 /// Name of a container engine: `local`, or as `[[engine]]` names it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

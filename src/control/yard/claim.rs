@@ -3,19 +3,13 @@
 
 use crate::backend::engine::Found;
 use crate::config::Config;
-use crate::model::container::{Adopt, Claim, ContainerKey, EngineId, Owner, Speaks};
+use crate::model::container::{Adopt, Claim, ContainerKey, EngineId, Owner, Speaks, labels};
 use crate::model::instance::InstanceRow;
 use crate::model::stack::{StackDef, StackOwner};
 use crate::model::{InstanceKey, Run, Snapshot, State};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Labels on what we make.
-const PLATFORM: &str = "io.mcpdeck.platform";
-const INSTANCE: &str = "io.mcpdeck.instance";
-const BOOT: &str = "io.mcpdeck.boot";
-const STACK: &str = "io.mcpdeck.stack";
-const PART: &str = "io.mcpdeck.part";
 /// Labels of compose.
 pub const COMPOSE_PROJECT: &str = "com.docker.compose.project";
 pub const COMPOSE_SERVICE: &str = "com.docker.compose.service";
@@ -89,8 +83,8 @@ pub fn adopts(adopt: &Adopt, found: &Found) -> bool {
 impl Eyes<'_> {
     /// Whose `found` on `engine` is.
     pub fn claim(&self, engine: &EngineId, found: &Found) -> Claimed {
-        if found.labels.get(PLATFORM).is_some_and(|platform| platform == self.platform) {
-            return match found.labels.get(STACK) {
+        if found.labels.get(labels::PLATFORM).is_some_and(|platform| platform == self.platform) {
+            return match found.labels.get(labels::STACK) {
                 Some(stack) => self.part(engine, stack, found),
                 None => self.instance(engine, found),
             };
@@ -108,7 +102,7 @@ impl Eyes<'_> {
     }
 
     fn part(&self, engine: &EngineId, stack: &str, found: &Found) -> Claimed {
-        let name = found.labels.get(PART).cloned();
+        let name = found.labels.get(labels::PART).cloned();
         let def = self.rules.stacks.iter().find(|(_, def)| def.id.as_str() == stack);
         let owner = Owner { stack: Some(stack.into()), part: name.clone(), ..Owner::default() };
         let Some((on, def)) = def else { return orphan(owner, format!("the stack {stack} is gone from the config")) };
@@ -122,7 +116,7 @@ impl Eyes<'_> {
     }
 
     fn instance(&self, engine: &EngineId, found: &Found) -> Claimed {
-        let Some(key) = found.labels.get(INSTANCE).and_then(|text| text.parse::<InstanceKey>().ok()) else {
+        let Some(key) = found.labels.get(labels::INSTANCE).and_then(|text| text.parse::<InstanceKey>().ok()) else {
             return orphan(Owner::default(), "its labels name no instance".to_owned());
         };
         let owner = Owner {
@@ -139,7 +133,7 @@ impl Eyes<'_> {
 
     /// Why nobody wants the container of `key`; `None` if somebody does or may.
     fn unwanted(&self, engine: &EngineId, key: &InstanceKey, found: &Found) -> Option<String> {
-        let own = found.labels.get(BOOT).is_some_and(|boot| boot == self.boot);
+        let own = found.labels.get(labels::BOOT).is_some_and(|boot| boot == self.boot);
         let Some(row) = self.snapshot.instance(key) else {
             // A session's instance has a row only while it lives.
             let coming = own && key.session.is_some() && found.state.is_live();
