@@ -52,6 +52,7 @@ pub struct Config {
     /// The container engines; never empty: without `[[engine]]` it is `local`, found by itself.
     pub engines: Vec<Arc<EngineDef>>,
     pub stacks: Vec<Arc<StackDef>>,
+    pub gpu: GpuConfig,
     /// The small client of the embedded default; `None` if the config has no `[example_traffic]`.
     pub example_traffic: Option<ExampleTraffic>,
     pub ui: UiConfig,
@@ -131,6 +132,23 @@ pub struct UiConfig {
     pub keys: BTreeMap<String, Vec<String>>,
 }
 
+/// How GPUs are looked at.
+#[derive(Clone, Debug)]
+pub struct GpuConfig {
+    /// The driver's library; `None`: `libnvidia-ml.so.1` where the loader finds it.
+    pub library: Option<PathBuf>,
+    /// Between two readings while nobody looks at them.
+    pub every: Duration,
+    /// Where processes are looked up.
+    pub proc: PathBuf,
+}
+
+impl Default for GpuConfig {
+    fn default() -> Self {
+        Self { library: None, every: Duration::from_secs(5), proc: PathBuf::from("/proc") }
+    }
+}
+
 /// Where to read from.
 #[derive(Clone, Debug, Default)]
 pub struct LoadOptions {
@@ -158,6 +176,7 @@ fn read(options: &LoadOptions, pass: &Pass<'_>) -> Option<Config> {
     let (platform, socket) = platform::platform(root.get("platform").as_ref(), embedded);
     let paths = paths::paths(root.get("paths").as_ref(), &root, &platform.name, socket);
     let store = platform::store(root.get("store").as_ref(), &paths);
+    let gpu = platform::gpu(root.get("gpu").as_ref());
     let ui = platform::ui(root.get("ui").as_ref());
     let log = root.text("log").unwrap_or_else(|| "info".to_owned());
     let defaults = root.or("defaults", Settings::default(), defaults);
@@ -183,6 +202,7 @@ fn read(options: &LoadOptions, pass: &Pass<'_>) -> Option<Config> {
         tenants: tenants.into_iter().map(|draft| Arc::new(draft.def)).collect(),
         engines: engines.0,
         stacks: Vec::new(),
+        gpu,
         example_traffic,
         ui,
         log,

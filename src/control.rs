@@ -18,6 +18,7 @@ pub mod events;
 mod example;
 mod explain;
 mod fleet;
+pub mod gpus;
 pub mod handle;
 mod health;
 mod impact;

@@ -1,8 +1,9 @@
-//! Usage of the host, of process groups and of containers, read from the kernel's files. What is unknown is `None`,
-//! never 0. Imports `model` and `config` only.
+//! Usage of the host, of process groups and of containers, read from the kernel's files, and GPUs from their driver.
+//! What is unknown is `None`, never 0. Imports `model` and `config` only.
 
 mod cgroup;
 mod containers;
+pub mod gpu;
 mod groups;
 mod host;
 mod places;

@@ -21,6 +21,7 @@ const TABLE: &[(&str, &[&str])] = &[
 /// Crates that may be named only in these files or folders: a vendor's types stop there.
 const VENDORS: &[(&str, &[&str])] = &[
     ("rusqlite", &["store/sqlite", "builtin/"]),
+    ("nvml_wrapper", &["metrics/gpu"]),
     ("rmcp", &["builtin/", "builtin.rs"]),
     ("ratatui", &["ui/", "ui.rs"]),
     ("crossterm", &["ui/", "ui.rs"]),

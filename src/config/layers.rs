@@ -14,7 +14,7 @@ const DEFAULT: &str = include_str!("../../config/default.toml");
 const RESERVED: [&str; 1] = ["MCPDECK_CONFIG"];
 
 /// Tables and keys at the top that a variable may name.
-const SECTIONS: [&str; 7] = ["platform", "store", "paths", "defaults", "ui", "example_traffic", "simulate"];
+const SECTIONS: [&str; 8] = ["platform", "store", "paths", "gpu", "defaults", "ui", "example_traffic", "simulate"];
 
 /// All layers, merged.
 pub(super) struct Document {

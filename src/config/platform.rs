@@ -1,9 +1,9 @@
-//! `[platform]`, `[store]`, `[ui]` and `[example_traffic]`.
+//! `[platform]`, `[store]`, `[gpu]`, `[ui]` and `[example_traffic]`.
 
 use super::paths::{Paths, Socket};
 use super::reader::{Field, Reader};
 use super::tree::{Node, Value};
-use super::{ExampleCall, ExampleTraffic, OnHangup, OwnerMode, Platform, StoreConfig, UiConfig};
+use super::{ExampleCall, ExampleTraffic, GpuConfig, OnHangup, OwnerMode, Platform, StoreConfig, UiConfig};
 use crate::model::server::Environment;
 use crate::model::slug;
 use serde_json::{Map, Number};
@@ -76,6 +76,17 @@ fn store_path(field: &Field<'_>, state: &Path) -> Option<PathBuf> {
             None
         }
     }
+}
+
+/// `[gpu]`.
+pub(super) fn gpu(from: Option<&Field<'_>>) -> GpuConfig {
+    let mut out = GpuConfig::default();
+    let Some(mut from) = from.and_then(Field::table) else { return out };
+    out.library = from.opt("library", Field::path);
+    out.every = from.or("every", out.every, |f| f.duration(Duration::from_secs(1)..=Duration::from_secs(3600)));
+    out.proc = from.or("proc", out.proc, Field::path);
+    from.finish();
+    out
 }
 
 /// `[ui]`.

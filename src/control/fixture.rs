@@ -1,6 +1,6 @@
 //! Small configs for the unit tests of this module.
 
-use crate::config::{Config, OnHangup, OwnerMode, Paths, Platform, StoreConfig, UiConfig};
+use crate::config::{Config, GpuConfig, OnHangup, OwnerMode, Paths, Platform, StoreConfig, UiConfig};
 use crate::model::server::{Inject, Settings, SimulatedRun};
 use crate::model::snapshot::PlatformInfo;
 use crate::model::tenant::AuditPolicy;
@@ -37,6 +37,7 @@ pub fn config(fill: impl FnOnce(&mut Config)) -> Config {
         tenants: Vec::new(),
         engines: Vec::new(),
         stacks: Vec::new(),
+        gpu: GpuConfig::default(),
         example_traffic: None,
         ui: UiConfig::default(),
         log: "info".into(),

@@ -147,7 +147,7 @@ impl MemoryCap {
 
 /// Averages over steps of 5 s, newest last.
 #[derive(Default)]
-struct History {
+pub(super) struct History {
     values: VecDeque<f32>,
     since: Option<Instant>,
     sum: f32,
@@ -156,7 +156,7 @@ struct History {
 
 impl History {
     /// Adds a reading and returns all finished steps. A long time without readings is filled with the newest average.
-    fn add(&mut self, now: Instant, value: Option<f32>) -> Vec<f32> {
+    pub(super) fn add(&mut self, now: Instant, value: Option<f32>) -> Vec<f32> {
         if let Some(value) = value {
             let since = *self.since.get_or_insert(now);
             self.sum += value;

@@ -40,6 +40,7 @@ impl Reader {
 pub struct Stat {
     /// False for a zombie.
     pub alive: bool,
+    pub parent: u32,
     pub group: u32,
     /// Ticks of the processor: its own, and those of children that it has reaped.
     pub own_ticks: u64,
@@ -54,14 +55,14 @@ impl Stat {
         // The name is in parentheses and may itself hold spaces and parentheses, so the last one ends it.
         let mut fields = text.rsplit_once(") ")?.1.split_ascii_whitespace();
         let alive = !matches!(fields.next()?, "Z" | "X");
-        let group = fields.nth(1)?.parse().ok()?;
+        let (parent, group) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
         let mut ticks = fields.skip(8).map(|f| f.parse::<u64>().ok());
         let mut next = || ticks.next().flatten();
         let own_ticks = next()? + next()?;
         let child_ticks = next()? + next()?;
         let started = ticks.nth(4)??;
         let resident_pages = ticks.nth(1)??;
-        Some(Self { alive, group, own_ticks, child_ticks, started, resident_pages })
+        Some(Self { alive, parent, group, own_ticks, child_ticks, started, resident_pages })
     }
 }
 
@@ -92,8 +93,15 @@ mod tests {
     #[test]
     fn a_stat_line_is_read_whatever_the_name() {
         let text = "42 (a) b (c)) S 1 40 39 0 -1 4194304 1 2 3 4 50 60 7 8 20 0 1 0 987 1000 25 18446744073709551615 1";
-        let expected =
-            Stat { alive: true, group: 40, own_ticks: 110, child_ticks: 15, started: 987, resident_pages: 25 };
+        let expected = Stat {
+            alive: true,
+            parent: 1,
+            group: 40,
+            own_ticks: 110,
+            child_ticks: 15,
+            started: 987,
+            resident_pages: 25,
+        };
         assert_eq!(Stat::parse(text), Some(expected));
         assert!(!Stat::parse(&text.replace(" S ", " Z ")).unwrap().alive);
         assert_eq!(Stat::parse("42 (cut"), None);

@@ -39,6 +39,8 @@ pub struct GpuRow {
     /// Bytes.
     pub memory_used: Option<u64>,
     pub memory_total: Option<u64>,
+    /// What a new process can take: less than the difference of the two, since the driver keeps some for itself.
+    pub memory_free: Option<u64>,
     /// Watts.
     pub power: Option<f32>,
     pub power_cap: Option<f32>,
@@ -53,7 +55,8 @@ pub struct GpuRow {
     pub throttle: Option<Vec<String>>,
     /// MIG instances; `None`: MIG is off or unknown to the device.
     pub mig: Option<Vec<MigRow>>,
-    pub processes: Vec<GpuProcess>,
+    /// `None`: the driver does not tell.
+    pub processes: Option<Vec<GpuProcess>>,
     /// It stopped answering: `lost: fell off the bus`. The other fields are then unknown.
     pub error: Option<String>,
     /// One value per 5 s, newest last, at most 60: utilisation, and memory percent.
@@ -64,8 +67,8 @@ pub struct GpuRow {
 /// A slice of a device.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct MigRow {
-    pub gpu_instance: u32,
-    pub compute_instance: Option<u32>,
+    /// As the processes on it name it; `None` where the driver does not say which it is.
+    pub gpu_instance: Option<u32>,
     pub uuid: String,
     pub memory_used: Option<u64>,
     pub memory_total: Option<u64>,
@@ -97,7 +100,11 @@ pub struct GpuShare {
     pub processes: u32,
 }
 
-/// Who held how much at a time, from the store: one row per time, device and holder.
+/// How long a [`GpuHeld`] counts where no other follows: the pause between two rows of one holder, and one minute.
+pub const HELD_FOR: std::time::Duration = std::time::Duration::from_secs(11 * 60);
+
+/// Who held how much at a time, from the store: one row per minute, device and holder where it changed, and every ten
+/// minutes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GpuHeld {
     pub at: Stamp,
@@ -105,6 +112,35 @@ pub struct GpuHeld {
     pub tenant: Option<TenantId>,
     /// Server, stack part or program that held it.
     pub holder: String,
-    /// Bytes.
+    /// Bytes, the most within its minute; 0 says that it let go. It counts until its next row, 11 minutes at most:
+    /// without one by then nobody was there to look.
     pub memory: u64,
+}
+
+impl GpuRow {
+    /// Percent of its memory that is taken.
+    pub fn memory_percent(&self) -> Option<f32> {
+        let total = self.memory_total.filter(|total| *total > 0)?;
+        Some((self.memory_used? as f64 * 100.0 / total as f64) as f32)
+    }
+}
+
+impl GpuProcess {
+    /// Whom people know it by: server, stack part, container, program.
+    pub fn holder(&self) -> String {
+        let owner = &self.owner;
+        let part = || Some(format!("{}/{}", owner.stack.as_ref()?, owner.part.as_ref()?));
+        let known = owner.instance.as_ref().map(ToString::to_string).or_else(part);
+        let known = known.or_else(|| self.container_name.clone());
+        known.unwrap_or_else(|| match &self.name {
+            Some(name) => format!("{name} (pid {})", self.pid),
+            None => format!("pid {}", self.pid),
+        })
+    }
+}
+
+/// Bytes as people say them of GPU memory: `61.2 GiB`, `32 GiB`.
+pub fn gib(bytes: u64) -> String {
+    let text = format!("{:.1}", bytes as f64 / (1_u64 << 30) as f64);
+    format!("{} GiB", text.strip_suffix(".0").unwrap_or(&text))
 }
