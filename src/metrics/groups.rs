@@ -129,7 +129,7 @@ mod tests {
     const UNITS: Units = Units { ticks_per_second: 100, page_bytes: 4096 };
 
     fn stat(own_ticks: u64, child_ticks: u64) -> Stat {
-        Stat { alive: true, group: 1, own_ticks, child_ticks, started: 0, resident_pages: 2 }
+        Stat { alive: true, parent: 1, group: 1, own_ticks, child_ticks, started: 0, resident_pages: 2 }
     }
 
     fn group(members: &[(u32, u64, u64, bool)]) -> Group {
