@@ -1,5 +1,6 @@
 //! Where instances run. Knows nothing of routing, storing or showing; imports `model` and `config` only.
 
+pub mod docker;
 pub mod engine;
 pub mod process;
 pub mod reaper;

@@ -28,6 +28,7 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("hyper", &["router/"]),
     ("clap", &["cli/", "cli.rs"]),
     ("miette", &["cli/", "cli.rs", "main.rs"]),
+    ("bollard", &["backend/docker"]),
 ];
 
 fn sources(dir: &Path, out: &mut Vec<(String, String)>) {
