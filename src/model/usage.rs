@@ -42,6 +42,14 @@ pub struct UsageHistory {
 }
 
 impl InstanceUsage {
+    /// Memory in percent of its limit; `None` if either is unknown, or there is no limit.
+    pub fn memory_percent(&self) -> Option<f32> {
+        match (self.memory, self.memory_limit) {
+            (Some(used), Some(limit)) if limit > 0 => Some((used as f64 * 100.0 / limit as f64) as f32),
+            _ => None,
+        }
+    }
+
     /// Sum of two, where an unknown part does not hide a known one.
     pub fn plus(self, other: Self) -> Self {
         fn add<T: std::ops::Add<Output = T>>(a: Option<T>, b: Option<T>) -> Option<T> {

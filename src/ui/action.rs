@@ -51,24 +51,53 @@ const ROWS_OF: On = On::Pages(&[
     Page::Overview,
     Page::Customers,
     Page::Servers,
+    Page::Containers,
+    Page::Gpus,
     Page::Console,
     Page::Traffic,
     Page::Logs,
     Page::Activity,
 ]);
 /// Views whose main pane can be sorted.
-const TABLES: On = On::Pages(&[Page::Overview, Page::Customers, Page::Servers, Page::Traffic, Page::Activity]);
+const TABLES: On = On::Pages(&[
+    Page::Overview,
+    Page::Customers,
+    Page::Servers,
+    Page::Containers,
+    Page::Gpus,
+    Page::Traffic,
+    Page::Activity,
+]);
 /// Views that show servers, instances or tenants, which can be acted upon.
 const OBJECTS: On = On::Pages(&[Page::Overview, Page::Customers, Page::Servers]);
+/// Views whose rows run: those and containers.
+const RUNNING: On = On::Pages(&[Page::Overview, Page::Customers, Page::Servers, Page::Containers]);
+/// Views whose rows lead to logs, and to why they are as they are.
+const JUMPS: On = On::Pages(&[
+    Page::Overview,
+    Page::Customers,
+    Page::Servers,
+    Page::Containers,
+    Page::Gpus,
+    Page::Traffic,
+]);
+/// Views that show what a stack stands behind, and its parts.
+const STACKS: On = On::Pages(&[Page::Customers, Page::Servers, Page::Containers]);
+/// Trees of JSON, and of servers.
+const FOLDS: On = On::Pages(&[Page::Servers, Page::Containers, Page::Console, Page::Traffic]);
+/// Texts that are searched.
+const SEARCHED: On = On::Pages(&[Page::Containers, Page::Logs, Page::Console, Page::Traffic]);
 const CONSOLE: On = On::Pages(&[Page::Console]);
 const LOGS: On = On::Pages(&[Page::Logs]);
 /// Where rows can be marked from here to there.
-const RANGES: On = On::Pages(&[Page::Overview, Page::Customers, Page::Servers, Page::Logs]);
+const RANGES: On = On::Pages(&[Page::Overview, Page::Customers, Page::Servers, Page::Containers, Page::Logs]);
 
 actions! {
     GoOverview "overview" "view: what needs attention, customers x servers" ["1"] On::Everywhere;
     GoCustomers "customers" "view: customers, what they have and use" ["2"] On::Everywhere;
     GoServers "servers" "view: servers and their instances" ["3"] On::Everywhere;
+    GoContainers "containers" "view: every container and process, whose it is and what it uses" ["4"] On::Everywhere;
+    GoGpus "gpus" "view: GPUs, and who holds their memory" ["5"] On::Everywhere;
     GoConsole "console-view" "view: the console, calls by hand" ["6"] On::Everywhere;
     GoTraffic "traffic" "view: calls, finished and in flight" ["7"] On::Everywhere;
     GoLogs "logs-view" "view: logs of instances and of mcpdeck" ["8"] On::Everywhere;
@@ -88,14 +117,14 @@ actions! {
     PrevPane "prev-pane" "pane before" ["backtab"] On::Everywhere;
     Back "back" "back in the history of views" ["["] On::Everywhere;
     Forward "forward" "forward in the history of views" ["]"] On::Everywhere;
-    Fold "fold" "fold or unfold the row" ["-"] On::Pages(&[Page::Servers, Page::Console, Page::Traffic]);
-    FoldAll "fold-all" "fold or unfold everything" ["="] On::Pages(&[Page::Servers, Page::Console, Page::Traffic]);
+    Fold "fold" "fold or unfold the row" ["-"] FOLDS;
+    FoldAll "fold-all" "fold or unfold everything" ["="] FOLDS;
 
     Filter "filter" "filter rows (in logs and trees: search)" ["/"] ROWS_OF;
     Palette "palette" "command palette: views, customers, servers, actions, themes" [":"] On::Everywhere;
     Help "help" "keys of this view, searchable" ["?"] On::Everywhere;
     Limit "limit" "limit every view to one customer" ["t"] On::Everywhere;
-    Mark "mark" "mark the row; in a list of switches: toggle" ["space"] OBJECTS;
+    Mark "mark" "mark the row; in a list of switches: toggle" ["space"] RUNNING;
     Range "range" "mark from here to where you go" ["v"] RANGES;
     Sort "sort" "sort by a column" ["o"] TABLES;
     SortReverse "sort-reverse" "turn the order around" ["O"] TABLES;
@@ -105,22 +134,27 @@ actions! {
     CopyRow "copy-row" "copy the row as JSON" ["Y"] ROWS_OF;
     Refresh "refresh" "ask again for what is on screen" ["ctrl-r"] On::Everywhere;
 
-    Start "start" "start now" ["s"] OBJECTS;
-    Stop "stop" "stop and hold: calls are refused until a start" ["x"] OBJECTS;
-    Sleep "sleep" "put to sleep: the next call starts it again" ["z"] OBJECTS;
-    Restart "restart" "stop, then start" ["R"] OBJECTS;
-    Kill "kill" "kill at once (SIGKILL)" ["X"] OBJECTS;
-    Fence "fence" "take out of rotation, or put back" ["D"] OBJECTS;
-    Probe "probe" "probe now" ["P"] OBJECTS;
+    Start "start" "start now" ["s"] RUNNING;
+    Stop "stop" "stop and hold: calls are refused until a start" ["x"] RUNNING;
+    Sleep "sleep" "put to sleep: the next call starts it again; a container: pause, or let it go on" ["z"] RUNNING;
+    Restart "restart" "stop, then start" ["R"] RUNNING;
+    Kill "kill" "kill at once (SIGKILL)" ["X"] RUNNING;
+    Fence "fence" "take out of rotation, or put back" ["D"] RUNNING;
+    Probe "probe" "probe now" ["P"] RUNNING;
+    Deploy "deploy" "deploy the stack: what would be done is shown first" ["d"] STACKS;
+    Undeploy "undeploy" "take the stack down: what would be done is shown first" ["U"] STACKS;
     Enable "enable" "enable or disable the server for the customer" ["a"] OBJECTS;
     Revert "revert" "forget the run-time change; the file decides again" ["u"] OBJECTS;
-    Logs "logs" "logs of what is selected" ["l"] On::Pages(&[Page::Overview, Page::Customers, Page::Servers, Page::Traffic]);
-    Explain "explain" "why is it in this state; in the console: where the call goes, what is injected" ["e"] On::Pages(&[Page::Overview, Page::Customers, Page::Servers, Page::Console, Page::Traffic]);
-    Console "console" "open it in the console" ["c"] On::Pages(&[Page::Overview, Page::Customers, Page::Servers, Page::Traffic]);
+    Logs "logs" "logs of what is selected" ["l"] JUMPS;
+    Inspect "inspect" "everything the engine knows of the container, secrets masked" ["i"] On::Pages(&[Page::Servers, Page::Containers]);
+    Shell "shell" "a shell in the container; ctrl-] or exit leaves it" ["!"] On::Pages(&[Page::Servers, Page::Containers]);
+    Orphans "orphans" "only what is ours and wanted by nobody, and why; back again" ["B"] On::Pages(&[Page::Containers]);
+    Explain "explain" "why is it in this state; in the console: where the call goes, what is injected" ["e"] On::Pages(&[Page::Overview, Page::Customers, Page::Servers, Page::Containers, Page::Gpus, Page::Console, Page::Traffic]);
+    Console "console" "open it in the console" ["c"] JUMPS;
     Cancel "cancel" "cancel the call or the job" ["K"] On::Pages(&[Page::Console, Page::Traffic, Page::Activity]);
     ExampleTraffic "example-traffic" "turn example traffic on or off" ["T"] On::Everywhere;
     ReloadSecrets "reload-secrets" "read every secret again; running instances keep theirs" [] On::Everywhere;
-    ReapOrphans "reap" "remove what an earlier owner left behind" [] On::Everywhere;
+    ReapOrphans "reap" "remove what an earlier owner left behind and nobody wants" ["Z"] On::Everywhere;
 
     Send "send" "send the request" ["f5"] CONSOLE;
     PickTenant "pick-tenant" "choose the customer to call as" ["f2"] CONSOLE;
@@ -137,8 +171,8 @@ actions! {
     Resend "resend" "send the selected request again" ["r"] CONSOLE;
     ResendAs "resend-as" "send it again as another customer and compare" ["A"] CONSOLE;
 
-    SearchNext "search-next" "next match" ["n"] On::Pages(&[Page::Logs, Page::Console, Page::Traffic]);
-    SearchPrev "search-prev" "match before" ["N"] On::Pages(&[Page::Logs, Page::Console, Page::Traffic]);
+    SearchNext "search-next" "next match" ["n"] SEARCHED;
+    SearchPrev "search-prev" "match before" ["N"] SEARCHED;
     Save "save" "save to a file" ["S"] On::Pages(&[Page::Logs, Page::Console]);
     Sources "sources" "choose whose log" ["l"] LOGS;
     MergeLogs "merge-logs" "add another log, or take it out" ["+"] LOGS;
@@ -180,6 +214,9 @@ impl Action {
                 | A::Kill
                 | A::Fence
                 | A::Probe
+                | A::Deploy
+                | A::Undeploy
+                | A::Shell
                 | A::Enable
                 | A::Revert
                 | A::ExampleTraffic

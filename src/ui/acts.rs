@@ -3,8 +3,11 @@
 use super::action::Action;
 use super::app::{Cx, Target};
 use super::layer::explain::Explain;
-use super::page::Page;
+use super::layer::{Layer, confirm, shell::ShellDialog};
+use super::page::{Page, containers};
 use crate::model::message::{ExplainWhat, Level, LogTarget};
+use crate::model::container::{Claim, ContainerAct, ContainerKey, ContainerRow, ContainerState};
+use crate::model::stack::{StackOwner, StackRow};
 use crate::model::{Command, InstanceKey, ServerId, Snapshot, State, TenantId};
 
 /// What is selected: as much of tenant, server and instance as the row knows.
@@ -14,24 +17,26 @@ pub struct Subject {
     pub server: Option<ServerId>,
     /// Names the instances that acts are meant for.
     pub key: Option<InstanceKey>,
+    /// The container it is, where no instance answers for it.
+    pub container: Option<ContainerKey>,
 }
 
 impl Subject {
     pub fn instance(key: InstanceKey) -> Self {
-        Self { tenant: key.tenant.clone(), server: Some(key.server.clone()), key: Some(key) }
+        Self { tenant: key.tenant.clone(), server: Some(key.server.clone()), key: Some(key), container: None }
     }
 
     pub fn server(id: ServerId) -> Self {
-        Self { tenant: None, server: Some(id.clone()), key: Some(InstanceKey::shared(id)) }
+        Self { server: Some(id.clone()), key: Some(InstanceKey::shared(id)), ..Self::default() }
     }
 
     pub fn tenant(id: TenantId) -> Self {
-        Self { tenant: Some(id), server: None, key: None }
+        Self { tenant: Some(id), ..Self::default() }
     }
 
     /// A tenant at a server, and the instance that serves it.
     pub fn cell(tenant: TenantId, server: ServerId, key: Option<InstanceKey>) -> Self {
-        Self { tenant: Some(tenant), server: Some(server), key }
+        Self { tenant: Some(tenant), server: Some(server), key, container: None }
     }
 }
 
@@ -42,15 +47,20 @@ pub fn act(action: Action, subjects: &[Subject], cx: &mut Cx) -> bool {
         Action::Explain => explain(subjects, cx),
         Action::Console => console(subjects, cx),
         Action::Enable | Action::Revert => switch(action, subjects, cx),
+        Action::Inspect => inspect(subjects, cx),
+        Action::Shell => shell(subjects, cx),
+        Action::Deploy | Action::Undeploy => stacks(action, subjects, cx),
         _ if verb(action).is_some() => {
-            let keys: Vec<&InstanceKey> = subjects.iter().filter_map(|s| s.key.as_ref()).collect();
-            if keys.is_empty() && !subjects.is_empty() {
-                let why = nothing_to_act_on(&subjects[0], cx);
-                cx.notice(Level::Info, why);
-                return true;
+            let commands: Result<Vec<Command>, String> =
+                subjects.iter().filter_map(|subject| command(action, subject, cx.snap).transpose()).collect();
+            match commands {
+                Err(why) => cx.notice(Level::Info, why),
+                Ok(commands) if commands.is_empty() && !subjects.is_empty() => {
+                    let why = nothing_to_act_on(&subjects[0], cx);
+                    cx.notice(Level::Info, why);
+                }
+                Ok(commands) => cx.run(commands),
             }
-            let commands = keys.into_iter().filter_map(|key| command(action, key, cx.snap)).collect();
-            cx.run(commands);
         }
         _ => return false,
     }
@@ -81,14 +91,91 @@ fn verb(action: Action) -> Option<fn(InstanceKey) -> Command> {
     })
 }
 
+/// The command for a subject: its instance's, else its container's; why there is none, if a container takes none.
+fn command(action: Action, subject: &Subject, snap: &Snapshot) -> Result<Option<Command>, String> {
+    match (&subject.key, subject.container.as_ref().and_then(|key| snap.container(key))) {
+        (Some(key), _) => Ok(instance_command(action, key, snap)),
+        (None, Some(row)) => container_act(action, row).map(|act| {
+            Some(Command::Container { container: row.key.clone(), act })
+        }),
+        (None, None) => Ok(None),
+    }
+}
+
 /// `D` is one key for both directions: what is fenced is put back.
-fn command(action: Action, key: &InstanceKey, snap: &Snapshot) -> Option<Command> {
+fn instance_command(action: Action, key: &InstanceKey, snap: &Snapshot) -> Option<Command> {
     let fenced = |k: &InstanceKey| {
         snap.instances.iter().filter(|i| k.covers(&i.key)).any(|i| i.state == State::Fenced || i.fenced.is_some())
     };
     match action {
         Action::Fence if fenced(key) => Some(Command::Unfence(key.clone())),
         other => verb(other).map(|make| make(key.clone())),
+    }
+}
+
+/// `z` is one key for both directions, too: what is paused goes on.
+fn container_act(action: Action, row: &ContainerRow) -> Result<ContainerAct, String> {
+    if row.owner.claim == Claim::Other {
+        return Err(format!("{} is not ours: mcpdeck acts only on what it made, or adopted by config", row.name));
+    }
+    match action {
+        Action::Start => Ok(ContainerAct::Start),
+        Action::Stop => Ok(ContainerAct::Stop),
+        Action::Restart => Ok(ContainerAct::Restart),
+        Action::Kill => Ok(ContainerAct::Kill),
+        Action::Sleep if row.state == ContainerState::Paused => Ok(ContainerAct::Unpause),
+        Action::Sleep => Ok(ContainerAct::Pause),
+        other => Err(format!("{} serves no calls: there is nothing to {}", row.name, other.name())),
+    }
+}
+
+fn inspect(subjects: &[Subject], cx: &mut Cx) {
+    match subjects.first().and_then(|subject| container_of(subject, cx.snap)) {
+        Some(row) => cx.go(Page::Containers, Target::Inspect(row.key.clone())),
+        None => cx.notice(Level::Info, "it runs in no container: there is nothing to inspect"),
+    }
+}
+
+fn shell(subjects: &[Subject], cx: &mut Cx) {
+    let Some(row) = subjects.first().and_then(|subject| container_of(subject, cx.snap)) else {
+        return cx.notice(Level::Info, "it runs in no container: there is nothing to open a shell in");
+    };
+    if let Some(why) = cx.shared.refusal(cx.snap) {
+        return cx.notice(Level::Warn, why);
+    }
+    if row.state != ContainerState::Running {
+        let text = format!("{} is {}: a shell needs it running", row.name, row.state.name());
+        return cx.notice(Level::Info, text);
+    }
+    ShellDialog::open(cx, row);
+}
+
+/// The container a subject is, or that its instance runs in.
+fn container_of<'a>(subject: &Subject, snap: &'a Snapshot) -> Option<&'a ContainerRow> {
+    let of_instance = || snap.instance(subject.key.as_ref()?)?.container.clone();
+    let key = subject.container.clone().or_else(of_instance)?;
+    snap.container(&key).map(|row| &**row)
+}
+
+fn stacks(action: Action, subjects: &[Subject], cx: &mut Cx) {
+    let ids = cx.snap.stacks.iter().filter(|stack| subjects.iter().any(|subject| stands_behind(stack, subject, cx.snap)));
+    let make = if action == Action::Deploy { Command::Deploy } else { Command::Undeploy };
+    let commands: Vec<Command> = ids.map(|stack| make(stack.id.clone())).collect();
+    if commands.is_empty() {
+        return cx.notice(Level::Info, "no stack stands behind it; [[stack]] in the config declares one");
+    }
+    confirm::run(cx, commands);
+}
+
+/// True if acts on the stack are meant where the subject is selected.
+fn stands_behind(stack: &StackRow, subject: &Subject, snap: &Snapshot) -> bool {
+    if let Some(row) = subject.container.as_ref().and_then(|key| snap.container(key)) {
+        return row.owner.stack.as_ref() == Some(&stack.id);
+    }
+    match (&stack.owner, &subject.server) {
+        (StackOwner::Server(owner), Some(server)) => owner == server,
+        (StackOwner::Tenant(owner), None) => subject.tenant.as_ref() == Some(owner),
+        _ => false,
     }
 }
 
@@ -115,9 +202,16 @@ fn logs(subjects: &[Subject], cx: &mut Cx) {
     for subject in subjects {
         match (&subject.key, &subject.tenant) {
             (Some(key), _) => sources.push(LogTarget::Instance(key.clone())),
+            (None, _) if subject.container.is_some() => {
+                let row = subject.container.as_ref().and_then(|key| cx.snap.container(key));
+                sources.extend(row.map(|row| LogTarget::Container(row.key.clone(), row.name.clone())));
+            }
             (None, Some(tenant)) => {
                 let own = cx.snap.instances.iter().filter(|i| i.key.tenant.as_ref() == Some(tenant));
                 sources.extend(own.map(|i| LogTarget::Instance(i.key.clone())));
+                let parts = cx.snap.containers.iter().filter(|c| c.owner.tenant.as_ref() == Some(tenant));
+                let parts = parts.filter(|c| c.owner.instance.is_none());
+                sources.extend(parts.map(|c| LogTarget::Container(c.key.clone(), c.name.clone())));
             }
             (None, None) => {}
         }
@@ -129,6 +223,10 @@ fn logs(subjects: &[Subject], cx: &mut Cx) {
 }
 
 fn explain(subjects: &[Subject], cx: &mut Cx) {
+    let container = subjects.first().filter(|s| s.key.is_none()).and_then(|s| s.container.as_ref());
+    if let Some(row) = container.and_then(|key| cx.snap.container(key)) {
+        return Explain::tell(cx, &row.name, containers::explain::findings(row, cx.snap));
+    }
     let what = subjects.first().and_then(|s| match (&s.key, &s.tenant) {
         (Some(key), _) => Some(ExplainWhat::Instance(key.clone())),
         (None, Some(tenant)) => Some(ExplainWhat::Tenant(tenant.clone())),

@@ -8,7 +8,8 @@ use super::page::{Page, Views};
 use super::theme::{ColorMode, Theme};
 use super::widget::line::LineEdit;
 use crate::control::handle::{Interest, Link};
-use crate::model::message::{Face, Level, LogTarget};
+use crate::model::container::ContainerKey;
+use crate::model::message::{Exec, Face, Level, LogTarget};
 use crate::model::{
     Answer, CallId, Chunk, Command, Feed, InstanceKey, JobId, Operator, Query, Refusal, ServerId, Snapshot, Stamp,
     TenantId,
@@ -61,6 +62,11 @@ pub enum Effect {
         text: String,
         extension: &'static str,
     },
+    /// Hands the terminal to a command in a container until it ends; `name` is the container's.
+    Shell {
+        exec: Exec,
+        name: String,
+    },
     /// Draw every cell anew: something else wrote on the terminal.
     Repaint,
     Suspend,
@@ -90,6 +96,9 @@ pub enum Target {
     /// A tenant at a server.
     Cell(TenantId, ServerId),
     Call(CallId),
+    Container(ContainerKey),
+    /// A container's inspection.
+    Inspect(ContainerKey),
     /// Log sources; `None` is mcpdeck's own.
     Logs(Vec<LogTarget>),
     /// A request for the console, filled in as far as known; `params` as JSON text.

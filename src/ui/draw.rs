@@ -167,17 +167,22 @@ fn figures(look: &Look) -> String {
     )
 }
 
-/// The tabs: whole titles, or as much of each as fits.
+/// The tabs: whole titles, shorter ones, or a few letters of each.
 fn draw_tabs(app: &App, look: &Look, frame: &mut Frame, area: Rect) {
-    let whole: usize = Page::ALL.iter().map(|p| p.title().len() + 3).sum();
-    let letters = if whole <= usize::from(area.width) {
-        usize::MAX
+    // The last space of the line need not fit.
+    let fits = |title: fn(Page) -> &'static str| {
+        Page::ALL.iter().map(|p| title(*p).len() + 3).sum::<usize>() <= usize::from(area.width)
+    };
+    let (name, letters): (fn(Page) -> &'static str, usize) = if fits(Page::title) {
+        (Page::title, usize::MAX)
+    } else if fits(Page::short) {
+        (Page::short, usize::MAX)
     } else {
-        (usize::from(area.width) / Page::ALL.len()).saturating_sub(3).max(1)
+        (Page::title, (usize::from(area.width) / Page::ALL.len()).saturating_sub(3).max(1))
     };
     let mut spans = vec![Span::raw(" ")];
     for page in Page::ALL {
-        let title: String = page.title().chars().take(letters).collect();
+        let title: String = name(page).chars().take(letters).collect();
         let style = look.style(if page == app.page { Role::TabActive } else { Role::Tab });
         spans.push(Span::styled(format!("{} {title}", page.digit()), style));
         spans.push(Span::raw(" "));
@@ -191,7 +196,7 @@ fn notice<'a>(app: &'a App, look: &Look) -> Option<Line<'a>> {
         let (head, tail) = line.split();
         let hint = match &app.shared.notice {
             Some(notice) => Span::styled(format!("   {}", notice.text), look.style(Role::Warn)),
-            None => Span::styled(filter_hint(app.page), look.style(Role::Dim)),
+            None => Span::styled(filter_hint(app), look.style(Role::Dim)),
         };
         return Some(Line::from(vec![
             Span::styled(" /", look.style(Role::Key)),
@@ -220,8 +225,8 @@ fn notice<'a>(app: &'a App, look: &Look) -> Option<Line<'a>> {
 }
 
 /// What a filter or search understands.
-fn filter_hint(page: Page) -> &'static str {
-    if page.searches() {
+fn filter_hint(app: &App) -> &'static str {
+    if app.views.get(app.page).searches() {
         "   enter keeps it, n and N go on, esc clears"
     } else {
         "   word !word field=value field>number; enter keeps, esc clears"
@@ -237,8 +242,8 @@ fn hints(app: &App, look: &Look) -> (Vec<Hint>, Vec<Hint>) {
     const ALWAYS: [Action; 3] = [Action::Filter, Action::Palette, Action::Help];
     let fixed =
         |keys: &[(&'static str, &'static str)]| keys.iter().map(|(key, name)| ((*key).to_owned(), *name)).collect();
-    let show = |action: Action| (look.shared.keymap.shown(action), short(action, app.page));
     let view = app.views.get(app.page);
+    let show = |action: Action| (look.shared.keymap.shown(action), short(action, view.searches()));
     if let Some(layer) = app.layers.last() {
         return (fixed(layer.keys()), Vec::new());
     }
@@ -255,7 +260,7 @@ fn hints(app: &App, look: &Look) -> (Vec<Hint>, Vec<Hint>) {
     let keys = view.keys().iter().copied().filter(|action| !(refused && action.is_act())).map(show).collect();
     // On the narrowest screen the ways out keep their keys and lose their names.
     let bare =
-        |action: Action| (look.shared.keymap.shown(action), if look.tiny { "" } else { short(action, app.page) });
+        |action: Action| (look.shared.keymap.shown(action), if look.tiny { "" } else { short(action, view.searches()) });
     (keys, ALWAYS.into_iter().filter(|a| a.row().on.page(app.page)).map(bare).collect())
 }
 
@@ -282,9 +287,9 @@ fn draw_keys(app: &App, look: &Look, frame: &mut Frame, area: Rect) {
 }
 
 /// One word for the key line, where the action's name is longer than the meaning.
-fn short(action: Action, page: Page) -> &'static str {
+fn short(action: Action, searches: bool) -> &'static str {
     match action {
-        Action::Filter if page.searches() => "search",
+        Action::Filter if searches => "search",
         Action::Palette => "command",
         Action::ExampleTraffic => "example",
         Action::NextPane => "pane",

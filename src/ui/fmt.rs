@@ -81,6 +81,17 @@ pub fn mebibytes(n: Option<u64>) -> String {
     n.map_or_else(|| UNKNOWN.to_owned(), |n| ((n + (1 << 19)) >> 20).to_string())
 }
 
+/// Bytes per second in KiB for a column headed `K/s`; `0` for none.
+pub fn kibibytes(n: Option<u64>) -> String {
+    match n {
+        None => UNKNOWN.to_owned(),
+        Some(0) => "0".to_owned(),
+        Some(n) if n < 103 => "<0.1".to_owned(),
+        Some(n) if n < 10_189 => format!("{:.1}", n as f64 / 1024.0),
+        Some(n) => format!("{:.0}", n as f64 / 1024.0),
+    }
+}
+
 /// Calls per second: one digit after the point below 10; `0` for none, so that silence looks like silence.
 pub fn rate(per_second: f32) -> String {
     match per_second {
@@ -210,6 +221,11 @@ mod tests {
         }
         for (ms, text) in [(None, "-"), (Some(4.26), "4.3"), (Some(43.4), "43")] {
             assert_eq!(millis(ms), text);
+        }
+        for (n, text) in
+            [(None, "n/a"), (Some(0), "0"), (Some(50), "<0.1"), (Some(1024), "1.0"), (Some(512 << 10), "512")]
+        {
+            assert_eq!(kibibytes(n), text, "{n:?}");
         }
         assert_eq!(mebibytes(None), "n/a");
         assert_eq!(mebibytes(Some(5 << 20)), "5");

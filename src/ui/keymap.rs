@@ -267,7 +267,7 @@ mod tests {
     fn digits_of_views_that_are_not_built_are_unbound() {
         let (map, _) = Keymap::new(&BTreeMap::new());
         for page in Page::ALL {
-            for key in parse_keys("4 5 9").unwrap() {
+            for key in parse_keys("9").unwrap() {
                 assert_eq!(map.resolve(page, key), None);
             }
         }

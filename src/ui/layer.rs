@@ -16,6 +16,7 @@ pub mod palette;
 pub mod pick;
 pub mod prompt;
 pub mod quit;
+pub mod shell;
 pub mod text;
 
 /// One layer.
@@ -27,6 +28,7 @@ pub enum Layer {
     Explain(explain::Explain),
     Pick(pick::Pick),
     Prompt(prompt::Prompt),
+    Shell(shell::ShellDialog),
     /// A text to read.
     Text(text::Reader),
 }
@@ -50,6 +52,7 @@ impl Layer {
             Self::Explain(l) => l.key(key, cx),
             Self::Pick(l) => l.key(key, cx),
             Self::Prompt(l) => l.key(key, cx),
+            Self::Shell(l) => l.key(key, cx),
             Self::Text(l) => l.key(key, cx),
         }
     }
@@ -61,6 +64,7 @@ impl Layer {
             Self::Help(l) => l.paste(text),
             Self::Pick(l) => l.paste(text),
             Self::Prompt(l) => l.paste(text),
+            Self::Shell(l) => l.paste(text),
             Self::Quit(_) | Self::Explain(_) | Self::Text(_) => {}
         }
     }
@@ -91,6 +95,7 @@ impl Layer {
             Self::Pick(_) => &[("enter", "choose"), ("up down", "move"), ("esc", "close"), ("a-z", "narrow")],
             Self::Explain(_) => &[("enter", "go there"), ("up down", "move"), ("esc", "close")],
             Self::Prompt(_) => &[("enter", "take it"), ("esc", "leave")],
+            Self::Shell(_) => &[("esc", "leave"), ("enter", "open it, once the name is typed")],
             Self::Text(_) => &[("up down", "scroll"), ("esc", "close")],
         }
     }
@@ -104,6 +109,7 @@ impl Layer {
             Self::Explain(l) => l.draw(look, frame, area),
             Self::Pick(l) => l.draw(look, frame, area),
             Self::Prompt(l) => l.draw(look, frame, area),
+            Self::Shell(l) => l.draw(look, frame, area),
             Self::Text(l) => l.draw(look, frame, area),
         }
     }

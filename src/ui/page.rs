@@ -2,14 +2,17 @@
 
 use super::action::Action;
 use super::app::{Cx, Look, Target, Token};
-use crate::model::{Answer, Chunk, InstanceKey, Refusal};
+use crate::control::handle::Interest;
+use crate::model::{Answer, Chunk, Refusal};
 use crossterm::event::KeyEvent;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
 pub mod activity;
 pub mod console;
+pub mod containers;
 pub mod customers;
+pub mod gpus;
 pub mod logs;
 pub mod overview;
 pub mod servers;
@@ -21,6 +24,8 @@ pub enum Page {
     Overview,
     Customers,
     Servers,
+    Containers,
+    Gpus,
     Console,
     Traffic,
     Logs,
@@ -28,8 +33,17 @@ pub enum Page {
 }
 
 impl Page {
-    pub const ALL: [Page; 7] =
-        [Self::Overview, Self::Customers, Self::Servers, Self::Console, Self::Traffic, Self::Logs, Self::Activity];
+    pub const ALL: [Page; 9] = [
+        Self::Overview,
+        Self::Customers,
+        Self::Servers,
+        Self::Containers,
+        Self::Gpus,
+        Self::Console,
+        Self::Traffic,
+        Self::Logs,
+        Self::Activity,
+    ];
 
     /// Title on the tab.
     pub fn title(self) -> &'static str {
@@ -37,6 +51,8 @@ impl Page {
             Self::Overview => "Overview",
             Self::Customers => "Customers",
             Self::Servers => "Servers",
+            Self::Containers => "Containers",
+            Self::Gpus => "GPUs",
             Self::Console => "Console",
             Self::Traffic => "Traffic",
             Self::Logs => "Logs",
@@ -50,6 +66,8 @@ impl Page {
             Self::Overview => "overview",
             Self::Customers => "customers",
             Self::Servers => "servers",
+            Self::Containers => "containers",
+            Self::Gpus => "gpus",
             Self::Console => "console",
             Self::Traffic => "traffic",
             Self::Logs => "logs",
@@ -63,22 +81,28 @@ impl Page {
         Self::ALL.into_iter().find(|p| !text.is_empty() && p.name().starts_with(&text))
     }
 
+    /// Title where ten tabs share 80 columns.
+    pub fn short(self) -> &'static str {
+        match self {
+            Self::Customers => "Cust",
+            Self::Containers => "Cont",
+            other => other.title(),
+        }
+    }
+
     /// The action that goes there.
     pub fn action(self) -> Action {
         match self {
             Self::Overview => Action::GoOverview,
             Self::Customers => Action::GoCustomers,
             Self::Servers => Action::GoServers,
+            Self::Containers => Action::GoContainers,
+            Self::Gpus => Action::GoGpus,
             Self::Console => Action::GoConsole,
             Self::Traffic => Action::GoTraffic,
             Self::Logs => Action::GoLogs,
             Self::Activity => Action::GoActivity,
         }
-    }
-
-    /// True where `/` searches in a text; elsewhere it filters rows.
-    pub fn searches(self) -> bool {
-        matches!(self, Self::Console | Self::Logs)
     }
 
     /// Its digit.
@@ -87,6 +111,8 @@ impl Page {
             Self::Overview => '1',
             Self::Customers => '2',
             Self::Servers => '3',
+            Self::Containers => '4',
+            Self::Gpus => '5',
             Self::Console => '6',
             Self::Traffic => '7',
             Self::Logs => '8',
@@ -152,9 +178,14 @@ pub trait View {
         Ok(())
     }
 
-    /// Instances on screen, whose figures should be fresh; 200 at most.
-    fn interest(&self) -> Vec<InstanceKey> {
-        Vec::new()
+    /// True where `/` searches in a text; elsewhere it filters rows.
+    fn searches(&self) -> bool {
+        false
+    }
+
+    /// What is on screen and should be fresh: instances and containers, 200 of each at most, and whether GPUs are.
+    fn interest(&self) -> Interest {
+        Interest::default()
     }
 
     /// Actions for the key bar, most useful first.
@@ -174,6 +205,8 @@ pub struct Views {
     pub overview: overview::Overview,
     pub customers: customers::Customers,
     pub servers: servers::Servers,
+    pub containers: containers::Containers,
+    pub gpus: gpus::Gpus,
     pub console: console::Console,
     pub traffic: traffic::Traffic,
     pub logs: logs::Logs,
@@ -186,6 +219,8 @@ impl Views {
             Page::Overview => &self.overview,
             Page::Customers => &self.customers,
             Page::Servers => &self.servers,
+            Page::Containers => &self.containers,
+            Page::Gpus => &self.gpus,
             Page::Console => &self.console,
             Page::Traffic => &self.traffic,
             Page::Logs => &self.logs,
@@ -198,6 +233,8 @@ impl Views {
             Page::Overview => &mut self.overview,
             Page::Customers => &mut self.customers,
             Page::Servers => &mut self.servers,
+            Page::Containers => &mut self.containers,
+            Page::Gpus => &mut self.gpus,
             Page::Console => &mut self.console,
             Page::Traffic => &mut self.traffic,
             Page::Logs => &mut self.logs,

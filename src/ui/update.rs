@@ -8,11 +8,10 @@ use super::layer::quit::QuitDialog;
 use super::layer::{Layer, Next, confirm, help::Help, palette::Palette};
 use super::page::{Page, View};
 use super::widget::line::LineEdit;
-use crate::control::handle::{Interest, Link};
+use crate::control::handle::Link;
 use crate::model::message::{JobOutcome, Level};
 use crate::model::{Command, Refusal, Snapshot};
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// A notice that no key has replaced goes by itself after this.
@@ -150,7 +149,7 @@ impl Turn<'_> {
     }
 
     fn ran(&mut self, command: Command, result: Result<crate::model::JobId, Refusal>) {
-        let what = format!("{} {}", command.verb(), command.object());
+        let what = format!("{} {}", command.verb(), confirm::object(&command, self.snap));
         let what = what.trim_end();
         match result {
             Ok(job) => {
@@ -290,7 +289,7 @@ impl Turn<'_> {
         let Some(text) = self.app.filter_line.as_ref().map(|line| line.text().to_owned()) else { return };
         self.app.shared.notice = None;
         if let Err(why) = self.view(|view, cx| view.set_filter(&text, cx)) {
-            let what = if self.app.page.searches() { "" } else { "filter " };
+            let what = if self.app.views.get(self.app.page).searches() { "" } else { "filter " };
             self.notice(Level::Warn, format!("{what}{why}"));
         }
     }
@@ -404,9 +403,13 @@ impl Turn<'_> {
     }
 
     fn tell_interest(&mut self) {
+        let mut interest = self.app.views.get(self.app.page).interest();
+        interest.watching = true;
         // Customers share instances: each is wanted once.
-        let wanted: BTreeSet<_> = self.app.views.get(self.app.page).interest().into_iter().collect();
-        let interest = Interest { watching: true, instances: wanted.into_iter().collect(), ..Interest::default() };
+        interest.instances.sort();
+        interest.instances.dedup();
+        interest.containers.sort();
+        interest.containers.dedup();
         if interest != self.app.sent_interest {
             self.app.sent_interest = interest.clone();
             self.effects.push(Effect::Interest(interest));

@@ -10,28 +10,28 @@ use crate::model::{InstanceKey, Stamp};
 use std::borrow::Cow;
 use std::time::Duration;
 
-fn text(value: &str) -> Option<Value<'_>> {
+pub(super) fn text(value: &str) -> Option<Value<'_>> {
     Some(Value::Text(Cow::Borrowed(value)))
 }
 
-fn owned<'a>(value: impl ToString) -> Option<Value<'a>> {
+pub(super) fn owned<'a>(value: impl ToString) -> Option<Value<'a>> {
     Some(Value::Text(Cow::Owned(value.to_string())))
 }
 
-fn texts<'a>(values: impl Iterator<Item = &'a str>) -> Option<Value<'a>> {
+pub(super) fn texts<'a>(values: impl Iterator<Item = &'a str>) -> Option<Value<'a>> {
     Some(Value::Texts(values.map(Cow::Borrowed).collect()))
 }
 
-fn number<'a>(value: impl Into<f64>) -> Option<Value<'a>> {
+pub(super) fn number<'a>(value: impl Into<f64>) -> Option<Value<'a>> {
     Some(Value::Number(value.into()))
 }
 
 /// Sizes stay exact up to 2^53 bytes, which is more than any machine has.
-fn bytes<'a>(value: u64) -> Option<Value<'a>> {
+pub(super) fn bytes<'a>(value: u64) -> Option<Value<'a>> {
     Some(Value::Number(value as f64))
 }
 
-fn since<'a>(at: Stamp, now: Stamp) -> Option<Value<'a>> {
+pub(super) fn since<'a>(at: Stamp, now: Stamp) -> Option<Value<'a>> {
     Some(Value::Time(now.since(at)))
 }
 
@@ -47,13 +47,13 @@ fn yes(value: bool) -> Option<Value<'static>> {
     text(if value { "yes" } else { "no" })
 }
 
-fn push(out: &mut String, value: &str) {
+pub(super) fn push(out: &mut String, value: &str) {
     out.push_str(value);
     out.push('\n');
 }
 
 /// `server@tenant#N` without the detour over a formatter: this runs for every row of every key press.
-fn push_key(out: &mut String, key: &InstanceKey) {
+pub(super) fn push_key(out: &mut String, key: &InstanceKey) {
     out.push_str(key.server.as_str());
     if let Some(tenant) = &key.tenant {
         out.push('@');
@@ -66,11 +66,11 @@ fn push_key(out: &mut String, key: &InstanceKey) {
     out.push('\n');
 }
 
-fn push_all<'a>(out: &mut String, values: impl IntoIterator<Item = &'a str>) {
+pub(super) fn push_all<'a>(out: &mut String, values: impl IntoIterator<Item = &'a str>) {
     values.into_iter().for_each(|value| push(out, value));
 }
 
-fn key_text(key: &InstanceKey) -> Option<Value<'_>> {
+pub(super) fn key_text(key: &InstanceKey) -> Option<Value<'_>> {
     match (&key.tenant, key.session) {
         (None, None) => text(key.server.as_str()),
         _ => owned(key),

@@ -3,7 +3,8 @@
 use super::{Next, same};
 use crate::model::container::ContainerAct;
 use crate::model::message::{Impact, Level};
-use crate::model::{Answer, Command, Environment, Query, Refusal, Snapshot};
+use crate::model::stack::{StackOwner, StackStep};
+use crate::model::{Answer, Command, Environment, Query, Refusal, Snapshot, TenantId};
 use crate::ui::app::{Cx, Effect, Look, Token};
 use crate::ui::fmt;
 use crate::ui::keymap::Chord;
@@ -19,6 +20,8 @@ pub struct Confirm {
     commands: Vec<Command>,
     /// One question per command, and its answer.
     asked: Vec<(Token, Option<Result<Impact, String>>)>,
+    /// What each deployment (or its end) would do, step by step.
+    plans: Vec<(Token, Option<Result<Vec<StackStep>, String>>)>,
     /// The key that opened it; it never answers it.
     opened_by: Option<Chord>,
     typed: LineEdit,
@@ -45,7 +48,7 @@ pub fn run(cx: &mut Cx, commands: Vec<Command>) {
     }
     if commands.iter().all(|c| !is_harmful(c, cx.snap)) {
         let text = match commands.len() {
-            1 => format!("{} {}", first.verb(), first.object()),
+            1 => format!("{} {}", first.verb(), object(first, cx.snap)),
             n => format!("{} {}", first.verb(), fmt::plural(n, "object")),
         };
         cx.notice(Level::Info, format!("{text}: asked for"));
@@ -59,21 +62,50 @@ pub fn run(cx: &mut Cx, commands: Vec<Command>) {
 pub fn ask(cx: &mut Cx, commands: Vec<Command>) {
     let owner = cx.owner.take();
     let asked = commands.iter().map(|c| (cx.ask(Query::Impact(c.clone())), None)).collect();
+    let plans = commands.iter().filter_map(plan_of).map(|query| (cx.ask(query), None)).collect();
     cx.owner = owner;
-    let dialog = Confirm { commands, asked, opened_by: cx.chord, typed: LineEdit::default(), wrong: false, yes: false };
+    let dialog =
+        Confirm { commands, asked, plans, opened_by: cx.chord, typed: LineEdit::default(), wrong: false, yes: false };
     cx.open(super::Layer::Confirm(dialog));
+}
+
+/// The dry run of a deployment, or of its end.
+fn plan_of(command: &Command) -> Option<Query> {
+    match command {
+        Command::Deploy(stack) => Some(Query::StackPlan { stack: stack.clone(), undeploy: false }),
+        Command::Undeploy(stack) => Some(Query::StackPlan { stack: stack.clone(), undeploy: true }),
+        _ => None,
+    }
+}
+
+/// The object's name as it is shown: that of a container, not its number.
+pub fn object(command: &Command, snap: &Snapshot) -> String {
+    match command {
+        Command::Container { container, .. } => {
+            snap.container(container).map_or_else(|| container.to_string(), |row| row.name.clone())
+        }
+        other => other.object(),
+    }
+}
+
+/// The tenant whose the object is.
+fn tenant<'a>(command: &'a Command, snap: &'a Snapshot) -> Option<&'a TenantId> {
+    match command {
+        Command::Enable { tenant, .. } | Command::Disable { tenant, .. } | Command::Revert { tenant, .. } => Some(tenant),
+        Command::Container { container, .. } => snap.container(container)?.owner.tenant.as_ref(),
+        Command::Deploy(stack) | Command::Undeploy(stack) => match &snap.stack(stack.as_str())?.owner {
+            StackOwner::Tenant(tenant) => Some(tenant),
+            StackOwner::Server(_) => None,
+        },
+        other => other.target()?.tenant.as_ref(),
+    }
 }
 
 fn refused(cx: &Cx, commands: &[Command]) -> Option<String> {
     if let Some(why) = cx.shared.refusal(cx.snap) {
         return Some(why);
     }
-    let tenants = commands.iter().filter_map(|c| match c {
-        Command::Enable { tenant, .. } | Command::Disable { tenant, .. } | Command::Revert { tenant, .. } => {
-            Some(tenant)
-        }
-        other => other.target().and_then(|k| k.tenant.as_ref()),
-    });
+    let tenants = commands.iter().filter_map(|c| tenant(c, cx.snap));
     let mut held = tenants.filter_map(|t| cx.snap.tenant(t.as_str())).filter(|t| t.def.read_only);
     held.next().map(|t| format!("read-only: customer {} says `read_only = true`", t.def.name))
 }
@@ -89,13 +121,14 @@ fn is_harmful(command: &Command, snap: &Snapshot) -> bool {
         | Command::ReapOrphans
         | Command::Undeploy(_)
         | Command::Shutdown => true,
+        // It harms nothing, but what it would do is shown before it is done.
+        Command::Deploy(_) => true,
         Command::Container { act, .. } => !matches!(act, ContainerAct::Start | ContainerAct::Unpause),
         // Going back to the file may disable it.
         Command::Revert { server, tenant } => {
             snap.tenant(tenant.as_str()).and_then(|t| t.cell(server)).is_some_and(|c| c.enabled && !c.in_file)
         }
         Command::Start(_)
-        | Command::Deploy(_)
         | Command::Unfence(_)
         | Command::Probe(_)
         | Command::Enable { .. }
@@ -114,6 +147,7 @@ struct Sum {
     tenants: Vec<String>,
     environment: Environment,
     in_flight: u32,
+    steps: Vec<StackStep>,
     follows: Vec<String>,
     type_name: Option<String>,
     refused: Option<String>,
@@ -125,6 +159,14 @@ impl Confirm {
     }
 
     pub fn answer(&mut self, token: Token, answer: &Result<Answer, Refusal>) {
+        if let Some((_, slot)) = self.plans.iter_mut().find(|(t, _)| *t == token) {
+            *slot = Some(match answer {
+                Ok(Answer::StackPlan(steps)) => Ok(steps.clone()),
+                Ok(_) => Err("the owner answered something else".to_owned()),
+                Err(refusal) => Err(refusal.to_string()),
+            });
+            return;
+        }
         let Some((_, slot)) = self.asked.iter_mut().find(|(t, _)| *t == token) else { return };
         *slot = Some(match answer {
             Ok(Answer::Impact(impact)) => Ok(impact.clone()),
@@ -142,6 +184,15 @@ impl Confirm {
                 Ok(impact) => sum.add(impact),
             }
         }
+        for (_, answer) in &self.plans {
+            match answer.as_ref()? {
+                Err(why) => sum.refused = Some(why.clone()),
+                Ok(steps) => sum.steps.extend(steps.iter().cloned()),
+            }
+        }
+        // A step that cannot be done stops the whole before it begins.
+        let cannot = sum.steps.iter().find_map(|step| Some(format!("{}: {}", step.part, step.refused.as_ref()?)));
+        sum.refused = sum.refused.take().or(cannot);
         if self.commands.len() > 1 && sum.type_name.is_some() {
             // One name stands for the whole bulk act; each command still carries its own.
             sum.type_name = Some(self.commands.len().to_string());
@@ -219,10 +270,10 @@ impl Confirm {
         }
     }
 
-    fn title(&self) -> String {
+    fn title(&self, snap: &Snapshot) -> String {
         let verb = self.commands.first().map_or("", Command::verb);
         match self.commands.as_slice() {
-            [one] => format!("{verb} {}", one.object()),
+            [one] => format!("{verb} {}", object(one, snap)),
             many => format!("{verb} {}", fmt::plural(many.len(), "object")),
         }
     }
@@ -230,7 +281,7 @@ impl Confirm {
     pub fn draw(&self, look: &Look, frame: &mut Frame, area: Rect) {
         let width = 68.min(area.width);
         let lines = self.lines(look, usize::from(width.saturating_sub(4)));
-        let inner = super::window(look, frame, area, width, lines.len() as u16 + 2, &self.title());
+        let inner = super::window(look, frame, area, width, lines.len() as u16 + 2, &self.title(look.snap));
         // The answer line is the last one and stays on screen however small that is.
         let skip = lines.len().saturating_sub(usize::from(inner.height));
         let (head, tail) = lines.split_at(lines.len() - 1);
@@ -248,15 +299,19 @@ impl Confirm {
             Line::from(vec![Span::styled(format!("{name:<13}"), dim), Span::styled(value, look.style(role))])
         };
         let mut lines = vec![
-            row("instances", format!("{}  {}", sum.instances, some(&sum.names)), Role::Text),
             row("customers", format!("{}  {}", sum.tenants.len(), some(&sum.tenants)), Role::Text),
             row("environment", sum.environment.name().to_owned(), Role::of_environment(sum.environment)),
-            row(
-                "in flight",
-                fmt::plural(sum.in_flight as usize, "call"),
-                if sum.in_flight > 0 { Role::Warn } else { Role::Text },
-            ),
         ];
+        // A container or a stack may have no instance: then nothing of it is in flight either.
+        if sum.instances > 0 {
+            lines.insert(0, row("instances", format!("{}  {}", sum.instances, some(&sum.names)), Role::Text));
+            let role = if sum.in_flight > 0 { Role::Warn } else { Role::Text };
+            lines.push(row("in flight", fmt::plural(sum.in_flight as usize, "call"), role));
+        }
+        for step in &sum.steps {
+            let role = if step.refused.is_some() { Role::Bad } else { Role::Text };
+            lines.push(row(&step.part, step.does.clone(), role));
+        }
         for text in &sum.follows {
             lines.extend(
                 crate::ui::widget::wrap(text, columns.saturating_sub(2))

@@ -17,7 +17,8 @@ pub struct Explain {
     title: String,
     /// Where a finding without a target of its own leads.
     subject: Option<InstanceKey>,
-    token: Token,
+    /// `None` if nothing was asked: the findings were known.
+    token: Option<Token>,
     answer: Option<Result<Vec<Explained>, String>>,
     at: usize,
 }
@@ -31,13 +32,20 @@ impl Explain {
             ExplainWhat::Call(id) => (id.to_string(), None),
         };
         let owner = cx.owner.take();
-        let token = cx.ask(Query::Explain(what));
+        let token = Some(cx.ask(Query::Explain(what)));
         cx.owner = owner;
         cx.open(super::Layer::Explain(Self { title, subject, token, answer: None, at: 0 }));
     }
 
+    /// Opens it with what is known already.
+    pub fn tell(cx: &mut Cx, title: &str, findings: Vec<Explained>) {
+        let mut told = Self { title: title.to_owned(), subject: None, token: None, answer: Some(Ok(findings)), at: 0 };
+        told.choose_failed();
+        cx.open(super::Layer::Explain(told));
+    }
+
     pub fn answer(&mut self, token: Token, answer: &Result<Answer, Refusal>) {
-        if token != self.token {
+        if self.token != Some(token) {
             return;
         }
         self.answer = Some(match answer {
@@ -45,6 +53,10 @@ impl Explain {
             Ok(_) => Err("the owner answered something else".to_owned()),
             Err(refusal) => Err(refusal.to_string()),
         });
+        self.choose_failed();
+    }
+
+    fn choose_failed(&mut self) {
         // The first check that failed is what one came for.
         self.at = self.findings().iter().position(|f| f.passed == Some(false)).unwrap_or(0);
     }

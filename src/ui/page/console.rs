@@ -9,7 +9,8 @@ mod view;
 
 use super::View;
 use crate::model::message::{ConsoleCall, HistoryEntry, Level, Preview};
-use crate::model::{Answer, Chunk, InstanceKey, Query, Refusal, ServerId, TenantId};
+use crate::control::handle::Interest;
+use crate::model::{Answer, Chunk, Query, Refusal, ServerId, TenantId};
 use crate::ui::action::Action;
 use crate::ui::app::{Cx, Look, Target, Token};
 use crate::ui::console::diff::Change;
@@ -529,8 +530,13 @@ impl View for Console {
         if self.find(true) { Ok(()) } else { Err(format!("nothing in the answer holds `{text}`")) }
     }
 
-    fn interest(&self) -> Vec<InstanceKey> {
-        self.preview.as_ref().and_then(|p| p.instance.clone()).into_iter().collect()
+    fn searches(&self) -> bool {
+        true
+    }
+
+    fn interest(&self) -> Interest {
+        let instances = self.preview.as_ref().and_then(|p| p.instance.clone()).into_iter().collect();
+        Interest { instances, ..Interest::default() }
     }
 
     fn keys(&self) -> &'static [Action] {

@@ -6,7 +6,8 @@ mod switches;
 
 use super::{Page, View};
 use crate::model::snapshot::TenantRow;
-use crate::model::{Answer, InstanceKey, Refusal, TenantId};
+use crate::control::handle::Interest;
+use crate::model::{Answer, Refusal, TenantId};
 use crate::ui::action::Action;
 use crate::ui::acts::{self, Subject};
 use crate::ui::app::{Cx, Look, Target, Token};
@@ -147,9 +148,9 @@ impl View for Customers {
         read
     }
 
-    fn interest(&self) -> Vec<InstanceKey> {
+    fn interest(&self) -> Interest {
         let cells = self.table.visible().iter().flat_map(|c| &c.0.cells);
-        cells.filter_map(|c| c.instance.clone()).take(200).collect()
+        Interest { instances: cells.filter_map(|c| c.instance.clone()).take(200).collect(), ..Interest::default() }
     }
 
     fn keys(&self) -> &'static [Action] {

@@ -506,6 +506,10 @@ impl View for Logs {
         }
     }
 
+    fn searches(&self) -> bool {
+        true
+    }
+
     fn filter(&self) -> &str {
         &self.search
     }

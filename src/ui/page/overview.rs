@@ -5,7 +5,7 @@ mod matrix;
 mod now;
 
 use super::{Page, View};
-use crate::model::InstanceKey;
+use crate::control::handle::Interest;
 use crate::ui::action::Action;
 use crate::ui::acts::{self, Subject};
 use crate::ui::app::{Cx, Look, Target, Token};
@@ -19,7 +19,6 @@ use matrix::Matrix;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::Line;
-use std::collections::BTreeSet;
 
 /// State of the view.
 #[derive(Default)]
@@ -143,10 +142,10 @@ impl View for Overview {
         read
     }
 
-    fn interest(&self) -> Vec<InstanceKey> {
-        let keys: BTreeSet<InstanceKey> =
-            self.attention.visible().iter().filter_map(|a| a.row.target.clone()).collect();
-        keys.into_iter().chain(self.matrix.interest()).take(200).collect()
+    fn interest(&self) -> Interest {
+        let wrong = self.attention.visible().iter().filter_map(|a| a.row.target.clone());
+        let instances = wrong.chain(self.matrix.interest()).take(200).collect();
+        Interest { instances, gpus: true, ..Interest::default() }
     }
 
     fn keys(&self) -> &'static [Action] {

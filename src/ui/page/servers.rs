@@ -5,7 +5,8 @@ mod detail;
 mod tree;
 
 use super::View;
-use crate::model::{Answer, Chunk, InstanceKey, Refusal};
+use crate::control::handle::Interest;
+use crate::model::{Answer, Chunk, Refusal};
 use crate::ui::action::Action;
 use crate::ui::acts::{self, Subject};
 use crate::ui::app::{Cx, Look, Target, Token};
@@ -118,9 +119,9 @@ impl View for Servers {
         read
     }
 
-    fn interest(&self) -> Vec<InstanceKey> {
+    fn interest(&self) -> Interest {
         let visible = self.tree.table.visible().iter();
-        visible.filter_map(|node| node.subject().key).take(200).collect()
+        Interest { instances: visible.filter_map(|node| node.subject().key).take(200).collect(), ..Interest::default() }
     }
 
     fn keys(&self) -> &'static [Action] {

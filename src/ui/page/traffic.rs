@@ -7,7 +7,7 @@ use super::{Page, View};
 use crate::model::call::{CallDetail, CallId, CallRecord};
 use crate::model::message::LogTarget;
 use crate::model::message::{ExplainWhat, Level};
-use crate::model::{Answer, Chunk, Command, Feed, InstanceKey, Outcome, Query, Refusal, TenantId};
+use crate::model::{Answer, Chunk, Command, Feed, Outcome, Query, Refusal, TenantId};
 use crate::ui::action::Action;
 use crate::ui::app::{Cx, Look, Target, Token};
 use crate::ui::console::json;
@@ -389,10 +389,6 @@ impl View for Traffic {
         let read = self.table.set_filter(text);
         self.refilter(cx);
         read
-    }
-
-    fn interest(&self) -> Vec<InstanceKey> {
-        Vec::new()
     }
 
     fn keys(&self) -> &'static [Action] {

@@ -2,7 +2,7 @@
 //!
 //! Rows are filtered and sorted when they are set (a new snapshot, filter or order), never while drawing.
 
-use crate::model::Stamp;
+use crate::model::{Snapshot, Stamp};
 use crate::model::filter::{Fields, Filter};
 use crate::ui::action::Action;
 use crate::ui::app::{Cx, Look, Token};
@@ -37,6 +37,16 @@ pub trait Row: Fields + Clone + 'static {
     /// False for lists whose rows explain themselves: no line of titles.
     fn titled() -> bool {
         true
+    }
+
+    /// True for a row that shows the past: everything of it is dim.
+    fn faded(&self) -> bool {
+        false
+    }
+
+    /// True for a column that would say the same in every row.
+    fn hides(_column: &Column<Self>, _snap: &Snapshot) -> bool {
+        false
     }
 }
 
@@ -244,7 +254,7 @@ impl<R: Row> Table<R> {
             Action::PageUp => self.go(self.cursor.saturating_sub(page)),
             Action::Left => self.skip = self.skip.saturating_sub(1),
             Action::Right => {
-                self.skip = (self.skip + 1).min(shown_columns::<R>(cx.shared.wide).len().saturating_sub(2))
+                self.skip = (self.skip + 1).min(shown_columns::<R>(cx.shared.wide, cx.snap).len().saturating_sub(2))
             }
             Action::Mark => self.mark(),
             Action::Range => self.range(),
@@ -303,7 +313,7 @@ impl<R: Row> Table<R> {
         if action == Action::CopyRow {
             return cx.copy(row.json());
         }
-        let columns = shown_columns::<R>(cx.shared.wide);
+        let columns = shown_columns::<R>(cx.shared.wide, cx.snap);
         let at = if self.skip == 0 { 0 } else { self.skip + 1 };
         if let Some(label) = row.label().filter(|_| at == 0) {
             return cx.copy(label);
@@ -384,7 +394,7 @@ impl<R: Row> Table<R> {
             let spot = Rect { x: area.x + place.x, width: place.width, height: 1, ..area };
             put(buffer, spot, &title, look.style(Role::Dim), place.column.right, look.ascii);
         }
-        let hidden = shown_columns::<R>(look.shared.wide).len() > layout.len() + self.skip;
+        let hidden = shown_columns::<R>(look.shared.wide, look.snap).len() > layout.len() + self.skip;
         if hidden && area.width > 10 {
             let mark = if look.ascii { ">" } else { "›" };
             // In the border, where there is one: the last title is not cut.
@@ -410,7 +420,8 @@ impl<R: Row> Table<R> {
         }
         for place in layout {
             let cell = (place.column.cell)(row, look);
-            let style = if marked { look.style(Role::Mark) } else { look.style(cell.role) };
+            let role = if row.faded() { Role::Dim } else { cell.role };
+            let style = look.style(if marked { Role::Mark } else { role });
             let spot = Rect { x: line.x + place.x, width: place.width, ..line };
             put(buffer, spot, &cell.text, style, place.column.right, look.ascii);
             self.highlight(look, buffer, spot, place, &cell.text);
@@ -434,7 +445,7 @@ impl<R: Row> Table<R> {
 
     /// Which columns stand where: the first is pinned, `skip` are scrolled away, flexible ones share what is left.
     fn layout(&self, look: &Look, width: u16) -> Vec<Place<R>> {
-        let all = shown_columns::<R>(look.shared.wide);
+        let all = shown_columns::<R>(look.shared.wide, look.snap);
         let mut places: Vec<Place<R>> = Vec::new();
         let mut x = 1;
         for (at, column) in all.iter().enumerate() {
@@ -481,8 +492,8 @@ struct Place<R: 'static> {
     width: u16,
 }
 
-fn shown_columns<R: Row>(wide: bool) -> Vec<&'static Column<R>> {
-    R::columns().iter().filter(|c| wide || !c.wide).collect()
+fn shown_columns<R: Row>(wide: bool, snap: &Snapshot) -> Vec<&'static Column<R>> {
+    R::columns().iter().filter(|c| (wide || !c.wide) && !R::hides(c, snap)).collect()
 }
 
 fn put(buffer: &mut Buffer, spot: Rect, text: &str, style: Style, right: bool, ascii: bool) {
