@@ -31,6 +31,7 @@ pub mod panic;
 pub mod picture;
 pub mod ring;
 pub mod run;
+pub mod shell;
 pub mod term;
 pub mod theme;
 pub mod update;

@@ -9,6 +9,7 @@
 //! Every term must hold. A row that lacks a field satisfies only its negation.
 
 mod containers;
+mod hint;
 mod rows;
 mod word;
 

@@ -73,14 +73,8 @@ const OBJECTS: On = On::Pages(&[Page::Overview, Page::Customers, Page::Servers])
 /// Views whose rows run: those and containers.
 const RUNNING: On = On::Pages(&[Page::Overview, Page::Customers, Page::Servers, Page::Containers]);
 /// Views whose rows lead to logs, and to why they are as they are.
-const JUMPS: On = On::Pages(&[
-    Page::Overview,
-    Page::Customers,
-    Page::Servers,
-    Page::Containers,
-    Page::Gpus,
-    Page::Traffic,
-]);
+const JUMPS: On =
+    On::Pages(&[Page::Overview, Page::Customers, Page::Servers, Page::Containers, Page::Gpus, Page::Traffic]);
 /// Views that show what a stack stands behind, and its parts.
 const STACKS: On = On::Pages(&[Page::Customers, Page::Servers, Page::Containers]);
 /// Trees of JSON, and of servers.

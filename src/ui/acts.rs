@@ -3,10 +3,10 @@
 use super::action::Action;
 use super::app::{Cx, Target};
 use super::layer::explain::Explain;
-use super::layer::{Layer, confirm, shell::ShellDialog};
+use super::layer::{confirm, shell::ShellDialog};
 use super::page::{Page, containers};
-use crate::model::message::{ExplainWhat, Level, LogTarget};
 use crate::model::container::{Claim, ContainerAct, ContainerKey, ContainerRow, ContainerState};
+use crate::model::message::{ExplainWhat, Level, LogTarget};
 use crate::model::stack::{StackOwner, StackRow};
 use crate::model::{Command, InstanceKey, ServerId, Snapshot, State, TenantId};
 
@@ -95,9 +95,9 @@ fn verb(action: Action) -> Option<fn(InstanceKey) -> Command> {
 fn command(action: Action, subject: &Subject, snap: &Snapshot) -> Result<Option<Command>, String> {
     match (&subject.key, subject.container.as_ref().and_then(|key| snap.container(key))) {
         (Some(key), _) => Ok(instance_command(action, key, snap)),
-        (None, Some(row)) => container_act(action, row).map(|act| {
-            Some(Command::Container { container: row.key.clone(), act })
-        }),
+        (None, Some(row)) => {
+            container_act(action, row).map(|act| Some(Command::Container { container: row.key.clone(), act }))
+        }
         (None, None) => Ok(None),
     }
 }
@@ -158,7 +158,8 @@ fn container_of<'a>(subject: &Subject, snap: &'a Snapshot) -> Option<&'a Contain
 }
 
 fn stacks(action: Action, subjects: &[Subject], cx: &mut Cx) {
-    let ids = cx.snap.stacks.iter().filter(|stack| subjects.iter().any(|subject| stands_behind(stack, subject, cx.snap)));
+    let ids =
+        cx.snap.stacks.iter().filter(|stack| subjects.iter().any(|subject| stands_behind(stack, subject, cx.snap)));
     let make = if action == Action::Deploy { Command::Deploy } else { Command::Undeploy };
     let commands: Vec<Command> = ids.map(|stack| make(stack.id.clone())).collect();
     if commands.is_empty() {

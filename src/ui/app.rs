@@ -5,6 +5,7 @@ use super::action::Action;
 use super::keymap::{Chord, Keymap};
 use super::layer::Layer;
 use super::page::{Page, Views};
+use super::shell::Left;
 use super::theme::{ColorMode, Theme};
 use super::widget::line::LineEdit;
 use crate::control::handle::{Interest, Link};
@@ -34,6 +35,8 @@ pub enum Msg {
     Ran(Command, Result<JobId, Refusal>),
     /// The text that came back from `$EDITOR`, or why none did.
     Edited(Token, Result<String, String>),
+    /// How a shell in a container, called by its name, ended.
+    Shell(Exec, String, Left),
     Notice(Level, String),
 }
 

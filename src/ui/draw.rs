@@ -259,8 +259,9 @@ fn hints(app: &App, look: &Look) -> (Vec<Hint>, Vec<Hint>) {
     let refused = look.shared.read_only || look.snap.platform.read_only;
     let keys = view.keys().iter().copied().filter(|action| !(refused && action.is_act())).map(show).collect();
     // On the narrowest screen the ways out keep their keys and lose their names.
-    let bare =
-        |action: Action| (look.shared.keymap.shown(action), if look.tiny { "" } else { short(action, view.searches()) });
+    let bare = |action: Action| {
+        (look.shared.keymap.shown(action), if look.tiny { "" } else { short(action, view.searches()) })
+    };
     (keys, ALWAYS.into_iter().filter(|a| a.row().on.page(app.page)).map(bare).collect())
 }
 

@@ -2,6 +2,7 @@
 
 use super::app::Msg;
 use super::input::Reader;
+use super::shell::{self, Given, Left, Lent, Session};
 use super::term::{Tty, osc52};
 use crate::model::Stamp;
 use crate::model::message::Level;
@@ -9,6 +10,8 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 
 /// The world around a screen; tests have their own.
 pub trait Host {
@@ -25,6 +28,9 @@ pub trait Host {
 
     /// The text as `$EDITOR` left it.
     fn edit(&mut self, text: &str, extension: &str) -> impl Future<Output = Result<String, String>>;
+
+    /// Hands the terminal to a command in the container `name`, and takes it back when that ends.
+    fn shell(&mut self, session: Session, name: &str) -> impl Future<Output = Left>;
 }
 
 /// A real terminal.
@@ -91,6 +97,59 @@ impl Host for TtyHost {
         back.map_err(|e| format!("the terminal did not come back: {e}"))?;
         ran?;
         read.map_err(|e| format!("cannot read {} again: {e}", path.display()))
+    }
+
+    async fn shell(&mut self, session: Session, name: &str) -> Left {
+        let left = match LentTty::new(self.tty.clone(), self.reader.lend(), name) {
+            Ok(mut lent) => shell::relay(session, &mut lent).await,
+            Err(error) => Left::Failed(format!("the terminal cannot be handed over: {error}")),
+        };
+        match self.take_back() {
+            Ok(()) => left,
+            Err(_) => Left::Gone,
+        }
+    }
+}
+
+/// The operator's terminal while a shell has it.
+struct LentTty {
+    tty: Tty,
+    bytes: mpsc::Receiver<Vec<u8>>,
+    resize: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl LentTty {
+    fn new(tty: Tty, bytes: mpsc::Receiver<Vec<u8>>, name: &str) -> io::Result<Self> {
+        let lent = Self {
+            bytes,
+            resize: signal(SignalKind::window_change())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+            tty,
+        };
+        lent.tty.hand_over()?;
+        lent.tty.send(format!("mcpdeck: shell in {name}; exit or ctrl-] comes back\r\n").as_bytes())?;
+        Ok(lent)
+    }
+}
+
+impl Lent for LentTty {
+    async fn next(&mut self) -> Given {
+        tokio::select! {
+            bytes = self.bytes.recv() => bytes.map_or(Given::Gone, Given::Bytes),
+            _ = self.resize.recv() => {
+                let (columns, rows) = self.tty.size();
+                Given::Size(columns, rows)
+            }
+            _ = self.terminate.recv() => Given::Gone,
+            _ = self.hangup.recv() => Given::Gone,
+        }
+    }
+
+    fn show(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.tty.send(bytes)
     }
 }
 

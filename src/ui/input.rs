@@ -1,7 +1,8 @@
 //! The thread that reads the terminal and notices when it vanishes. Imports `decode` only.
 //!
-//! It polls the terminal and a wake socket. Parked (an editor or a shell has the terminal) it asks for no input, but a
-//! hang-up is reported by `poll` all the same, so it is the watchdog, too.
+//! It polls the terminal and a wake socket. Parked (an editor has the terminal) it asks for no input, but a hang-up is
+//! reported by `poll` all the same, so it is the watchdog, too. Lent (to a shell in a container) it hands bytes on as
+//! they are: there never is a second reader that could take some of them.
 
 use super::decode::{Decoder, Typed};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -26,8 +27,12 @@ pub enum Input {
     Gone,
 }
 
+/// Chunks of bytes on their way to a shell.
+const LENT: usize = 64;
+
 enum Order {
     Park(sync::SyncSender<()>),
+    Lend(mpsc::Sender<Vec<u8>>, sync::SyncSender<()>),
     Resume,
     End,
 }
@@ -59,6 +64,16 @@ impl Reader {
         let _ = parked.recv();
     }
 
+    /// Returns once what is typed comes out here, byte by byte as it is, until [`Reader::resume`].
+    pub fn lend(&self) -> mpsc::Receiver<Vec<u8>> {
+        let (bytes, lent) = mpsc::channel(LENT);
+        let (done, acknowledged) = sync::sync_channel(1);
+        self.order(Order::Lend(bytes, done));
+        // An error means that the thread is gone: then its end of the channel is, too.
+        let _ = acknowledged.recv();
+        lent
+    }
+
     pub fn resume(&self) {
         self.order(Order::Resume);
     }
@@ -78,11 +93,18 @@ impl Drop for Reader {
     }
 }
 
+/// Who gets what is typed.
+enum Mode {
+    Keys,
+    Nobody,
+    Lent(mpsc::Sender<Vec<u8>>),
+}
+
 fn read(tty: &OwnedFd, woken: &UnixStream, orders: &sync::Receiver<Order>, out: &mpsc::Sender<Input>) {
     let mut decoder = Decoder::default();
-    let mut parked = false;
+    let mut mode = Mode::Keys;
     loop {
-        let wanted = if parked { PollFlags::empty() } else { PollFlags::IN };
+        let wanted = if matches!(mode, Mode::Nobody) { PollFlags::empty() } else { PollFlags::IN };
         let mut fds = [PollFd::new(tty, wanted), PollFd::new(woken, PollFlags::IN)];
         let timeout = decoder.waits().then_some(&ESCAPE_WAIT);
         let ready = match poll(&mut fds, timeout) {
@@ -100,22 +122,34 @@ fn read(tty: &OwnedFd, woken: &UnixStream, orders: &sync::Receiver<Order>, out: 
         while let Ok(order) = orders.try_recv() {
             match order {
                 Order::Park(done) => {
-                    parked = true;
+                    mode = Mode::Nobody;
                     let _ = done.send(());
                 }
-                Order::Resume => parked = false,
+                Order::Lend(bytes, done) => {
+                    mode = Mode::Lent(bytes);
+                    let _ = done.send(());
+                }
+                Order::Resume => mode = Mode::Keys,
                 Order::End => return,
             }
         }
-        let typed = if ready == 0 {
-            decoder.settle()
-        } else if tty_got.contains(PollFlags::IN) && !parked {
-            match take(tty, &mut decoder) {
-                Some(typed) => typed,
-                None => return drop(out.blocking_send(Input::Gone)),
+        let got = tty_got.contains(PollFlags::IN);
+        let bytes = match (got && !matches!(mode, Mode::Nobody)).then(|| take(tty)) {
+            Some(None) => return drop(out.blocking_send(Input::Gone)),
+            Some(Some(bytes)) => bytes,
+            None if ready == 0 => Vec::new(),
+            None => continue,
+        };
+        let typed = match &mode {
+            Mode::Lent(shell) => {
+                // A shell that is gone takes nothing; the screen has the terminal again in a moment.
+                if !bytes.is_empty() && shell.blocking_send(bytes).is_err() {
+                    mode = Mode::Nobody;
+                }
+                continue;
             }
-        } else {
-            continue;
+            _ if ready == 0 => decoder.settle(),
+            _ => decoder.feed(&bytes),
         };
         for typed in typed {
             if out.blocking_send(Input::Typed(typed)).is_err() {
@@ -126,11 +160,11 @@ fn read(tty: &OwnedFd, woken: &UnixStream, orders: &sync::Receiver<Order>, out: 
 }
 
 /// What there is to read; `None` at the end.
-fn take(tty: &OwnedFd, decoder: &mut Decoder) -> Option<Vec<Typed>> {
+fn take(tty: &OwnedFd) -> Option<Vec<u8>> {
     let mut bytes = [0; 4096];
     match rustix::io::read(tty, &mut bytes) {
         Ok(0) => None,
-        Ok(n) => Some(decoder.feed(&bytes[..n])),
+        Ok(n) => Some(bytes[..n].to_vec()),
         Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => Some(Vec::new()),
         Err(_) => None,
     }

@@ -6,10 +6,10 @@ use super::host::{Host, TtyHost};
 use super::input::{Input, Reader};
 use super::pace::Pace;
 use super::term::Tty;
-use super::{draw, update::update};
+use super::{draw, shell, update::update};
 use crate::control::Handle;
 use crate::control::handle::Interest;
-use crate::model::message::Level;
+use crate::model::message::{Exec, Level};
 use crate::model::{Act, Chunk, Refusal, Snapshot, Stamp};
 use ratatui::Terminal;
 use ratatui::backend::Backend;
@@ -323,6 +323,7 @@ impl<H: Host> Screen<H> {
                 self.repaint = true;
                 self.step(Msg::Edited(token, edited));
             }
+            Effect::Shell { exec, name } => self.shell(exec, &name).await,
             Effect::Suspend => {
                 if let Err(error) = self.host.suspend() {
                     self.say(Level::Error, format!("cannot suspend: {error}"));
@@ -335,6 +336,22 @@ impl<H: Host> Screen<H> {
             Effect::Quit { stop: false } => return Some(Ended::Quit),
         }
         None
+    }
+
+    /// The terminal is a container's until its command ends; nobody looks at the screen meanwhile.
+    async fn shell(&mut self, exec: Exec, name: &str) {
+        let left = match shell::begin(self.handle.pipe(exec.clone())).await {
+            Err(refused) => refused,
+            Ok(session) => {
+                self.handle.interest(Interest::default());
+                let left = self.host.shell(session, name).await;
+                self.handle.interest(self.app.sent_interest.clone());
+                self.repaint = true;
+                left
+            }
+        };
+        self.pace.key();
+        self.step(Msg::Shell(exec, name.to_owned(), left));
     }
 
     fn say(&mut self, level: Level, text: String) {

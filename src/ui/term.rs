@@ -86,6 +86,11 @@ impl Tty {
         }
     }
 
+    /// Gives the screen to somebody else and keeps the terminal raw: every key goes on as it is. `enter` takes it back.
+    pub fn hand_over(&self) -> io::Result<()> {
+        self.lock().tty.write_all(LEAVE)
+    }
+
     /// What frames are drawn on.
     pub fn terminal(&self) -> io::Result<Terminal<CrosstermBackend<Out>>> {
         let out = Out { tty: self.lock().tty.try_clone()?, buffer: Vec::with_capacity(16 << 10) };

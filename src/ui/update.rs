@@ -5,11 +5,12 @@ use super::app::{After, App, Cx, Effect, Msg, Notice, Target, Token};
 use super::keymap::Chord;
 use super::layer::pick::{Item, Pick};
 use super::layer::quit::QuitDialog;
-use super::layer::{Layer, Next, confirm, help::Help, palette::Palette};
+use super::layer::{Layer, Next, confirm, help::Help, palette::Palette, shell::ShellDialog};
 use super::page::{Page, View};
+use super::shell::Left;
 use super::widget::line::LineEdit;
 use crate::control::handle::Link;
-use crate::model::message::{JobOutcome, Level};
+use crate::model::message::{Exec, JobOutcome, Level};
 use crate::model::{Command, Refusal, Snapshot};
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
 use std::time::Duration;
@@ -64,6 +65,7 @@ impl Turn<'_> {
             }
             Msg::Ran(command, result) => self.ran(command, result),
             Msg::Edited(token, text) => self.edited(token, text),
+            Msg::Shell(exec, name, left) => self.shell_ended(exec, name, left),
             Msg::Notice(level, text) => self.notice(level, text),
         }
     }
@@ -162,6 +164,19 @@ impl Turn<'_> {
             // The act asked for a name where we thought it harmless: now it gets its dialog.
             Err(Refusal::NeedsConfirm { .. }) => self.frame(|cx| confirm::ask(cx, vec![command])),
             Err(refusal) => self.notice(Level::Error, format!("{what}: {refusal}")),
+        }
+    }
+
+    fn shell_ended(&mut self, exec: Exec, name: String, left: Left) {
+        match left {
+            // The owner wants a name typed first.
+            Left::Refused(Refusal::NeedsConfirm { name: wanted, .. }) if exec.confirm.is_none() => {
+                self.frame(|cx| ShellDialog::ask(cx, exec, name, wanted));
+            }
+            left => {
+                let (level, text) = left.notice(&name);
+                self.notice(level, text);
+            }
         }
     }
 

@@ -11,6 +11,7 @@ use mcpdeck::ui::host::Host;
 use mcpdeck::ui::input::Input;
 use mcpdeck::ui::keymap::parse_keys;
 use mcpdeck::ui::run::{Screen, Signals};
+use mcpdeck::ui::shell::{Given, Left, Lent, Session, relay};
 use mcpdeck::ui::{Ended, Options};
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
@@ -149,5 +150,32 @@ impl Host for Desk {
 
     async fn edit(&mut self, _text: &str, _extension: &str) -> Result<String, String> {
         Err("there is no editor here".to_owned())
+    }
+
+    async fn shell(&mut self, session: Session, _name: &str) -> Left {
+        relay(session, &mut Typist { keys: b"ls\r".to_vec(), shown: Vec::new() }).await
+    }
+}
+
+/// Somebody in a shell: types a command, and leaves by `ctrl-]` once it has answered.
+struct Typist {
+    keys: Vec<u8>,
+    shown: Vec<u8>,
+}
+
+impl Lent for Typist {
+    async fn next(&mut self) -> Given {
+        if !self.keys.is_empty() {
+            return Given::Bytes(std::mem::take(&mut self.keys));
+        }
+        if self.shown.ends_with(b"bye") {
+            return Given::Bytes(vec![0x1d]);
+        }
+        std::future::pending().await
+    }
+
+    fn show(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.shown.extend_from_slice(bytes);
+        Ok(())
     }
 }

@@ -116,11 +116,30 @@ fn every_field_of_every_row_has_a_kind() {
         JournalEntry::names(),
         Event::names(),
         LogLine::names(),
+        crate::model::container::ContainerRow::names(),
+        crate::model::container::OrphanRow::names(),
     ];
     for name in all.concat() {
         assert!(FIELDS.iter().any(|(field, _)| *field == name), "{name}");
     }
     assert!(FIELDS.is_sorted_by_key(|(name, _)| *name));
+}
+
+#[test]
+fn a_value_that_no_row_has_is_said_with_those_there_are() {
+    let rows = [call(), CallRecord { outcome: Outcome::Ok, ..call() }];
+    for (text, hint) in [
+        ("outcome=aut", None),
+        ("outcome=auht", Some("no outcome begins with `auht` (did you mean `auth`?); there are auth, ok")),
+        ("outcome=x,y", Some("no outcome begins with `x` or `y`; there are auth, ok")),
+        ("outcome=x,ok", None),
+        ("!outcome=x", None),
+        ("took>9h", None),
+        ("nobody", None),
+    ] {
+        assert_eq!(Filter::parse(text).unwrap().hint(true, &rows, NOW).as_deref(), hint, "{text}");
+        assert_eq!(Filter::parse(text).unwrap().hint(false, &rows, NOW), None);
+    }
 }
 
 proptest! {

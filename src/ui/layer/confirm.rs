@@ -91,7 +91,9 @@ pub fn object(command: &Command, snap: &Snapshot) -> String {
 /// The tenant whose the object is.
 fn tenant<'a>(command: &'a Command, snap: &'a Snapshot) -> Option<&'a TenantId> {
     match command {
-        Command::Enable { tenant, .. } | Command::Disable { tenant, .. } | Command::Revert { tenant, .. } => Some(tenant),
+        Command::Enable { tenant, .. } | Command::Disable { tenant, .. } | Command::Revert { tenant, .. } => {
+            Some(tenant)
+        }
         Command::Container { container, .. } => snap.container(container)?.owner.tenant.as_ref(),
         Command::Deploy(stack) | Command::Undeploy(stack) => match &snap.stack(stack.as_str())?.owner {
             StackOwner::Tenant(tenant) => Some(tenant),

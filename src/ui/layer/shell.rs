@@ -1,9 +1,8 @@
-//! Before a shell in a container of production: its name is typed. Elsewhere the shell opens at once.
+//! Before a shell in production: a name is typed. Elsewhere the shell opens at once; the owner decides which it is.
 
 use super::Next;
 use crate::model::container::ContainerRow;
 use crate::model::message::Exec;
-use crate::model::{Environment, Snapshot};
 use crate::ui::app::{Cx, Effect, Look};
 use crate::ui::theme::Role;
 use crate::ui::widget::line::LineEdit;
@@ -15,24 +14,28 @@ use ratatui::text::{Line, Span};
 /// State of the dialog.
 pub struct ShellDialog {
     exec: Exec,
+    /// The container's.
     name: String,
+    /// What is to be typed.
+    wanted: String,
     line: LineEdit,
     /// True after enter with another name, until the next key.
     wrong: bool,
 }
 
 impl ShellDialog {
-    /// Opens a shell, or asks for the name first.
+    /// Opens a shell; an owner that wants a name typed says so, and then the dialog asks for it.
     pub fn open(cx: &mut Cx, row: &ContainerRow) {
         let (columns, rows) = cx.shared.size;
         let operator = cx.shared.operator.clone();
-        let exec =
-            Exec { container: row.key.clone(), command: Vec::new(), tty: true, columns, rows, operator, confirm: None };
-        let name = row.name.clone();
-        if environment(row, cx.snap) != Environment::Production {
-            return cx.effects.push(Effect::Shell { exec, name });
-        }
-        cx.open(super::Layer::Shell(Self { exec, name, line: LineEdit::default(), wrong: false }));
+        let (container, command) = (row.key.clone(), Vec::new());
+        let exec = Exec { container, command, terminal: true, columns, rows, operator, confirm: None };
+        cx.effects.push(Effect::Shell { exec, name: row.name.clone() });
+    }
+
+    /// Asks for the name that the owner wants.
+    pub fn ask(cx: &mut Cx, exec: Exec, name: String, wanted: String) {
+        cx.open(super::Layer::Shell(Self { exec, name, wanted, line: LineEdit::default(), wrong: false }));
     }
 
     pub fn paste(&mut self, text: &str) {
@@ -43,8 +46,8 @@ impl ShellDialog {
         self.wrong = false;
         match key.code {
             KeyCode::Esc => return Next::Close,
-            KeyCode::Enter if self.line.text().trim() == self.name => {
-                let exec = Exec { confirm: Some(self.name.clone()), ..self.exec.clone() };
+            KeyCode::Enter if self.line.text().trim() == self.wanted => {
+                let exec = Exec { confirm: Some(self.wanted.clone()), ..self.exec.clone() };
                 cx.effects.push(Effect::Shell { exec, name: self.name.clone() });
                 return Next::Close;
             }
@@ -55,7 +58,7 @@ impl ShellDialog {
     }
 
     pub fn draw(&self, look: &Look, frame: &mut Frame, area: Rect) {
-        let inner = super::window(look, frame, area, 68, 6, "shell in production");
+        let inner = super::window(look, frame, area, 68, 6, &format!("shell in {}", self.name));
         let (head, tail) = self.line.split();
         let dim = look.style(Role::Dim);
         let hint = match self.wrong {
@@ -63,7 +66,7 @@ impl ShellDialog {
             false => Line::styled("a shell can change anything in it; ctrl-] or exit leaves it", dim),
         };
         let lines = [
-            Line::from(vec![Span::raw("type "), Span::styled(self.name.clone(), look.style(Role::Production))]),
+            Line::from(vec![Span::raw("type "), Span::styled(self.wanted.clone(), look.style(Role::Production))]),
             Line::from(vec![
                 Span::styled("> ", look.style(Role::Key)),
                 Span::raw(head),
@@ -75,14 +78,4 @@ impl ShellDialog {
         ];
         crate::ui::widget::lines(frame, inner, &lines);
     }
-}
-
-/// The strictest environment that the container is known to belong to.
-fn environment(row: &ContainerRow, snap: &Snapshot) -> Environment {
-    let owner = &row.owner;
-    let tenant = owner.tenant.as_ref().and_then(|id| snap.tenant(id.as_str())).map(|t| t.def.environment);
-    let server = owner.server.as_ref().and_then(|id| snap.server(id.as_str())).map(|s| s.environment);
-    let stack = owner.stack.as_ref().and_then(|id| snap.stack(id.as_str())).map(|s| s.environment);
-    // What belongs to nobody we know is as serious as the platform beside it.
-    [tenant, server, stack].into_iter().flatten().max().unwrap_or(snap.platform.environment)
 }

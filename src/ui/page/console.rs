@@ -8,8 +8,8 @@ mod send;
 mod view;
 
 use super::View;
-use crate::model::message::{ConsoleCall, HistoryEntry, Level, Preview};
 use crate::control::handle::Interest;
+use crate::model::message::{ConsoleCall, HistoryEntry, Level, Preview};
 use crate::model::{Answer, Chunk, Query, Refusal, ServerId, TenantId};
 use crate::ui::action::Action;
 use crate::ui::app::{Cx, Look, Target, Token};

@@ -16,7 +16,7 @@ use crate::ui::action::Action;
 use crate::ui::acts::{self, Subject};
 use crate::ui::app::{Cx, Look, Target, Token};
 use crate::ui::theme::Role;
-use crate::ui::widget::table::{Table, reorders};
+use crate::ui::widget::table::{Row as _, Table, reorders};
 use crate::ui::widget::{self, words};
 use detail::Detail;
 use orphans::Orphan;
@@ -104,7 +104,8 @@ impl View for Containers {
     }
 
     fn place(&self) -> Target {
-        match self.table.selected().map(|unit| (unit.container().map(|row| row.key.clone()), unit.instance().cloned())) {
+        match self.table.selected().map(|unit| (unit.container().map(|row| row.key.clone()), unit.instance().cloned()))
+        {
             Some((Some(key), _)) => Target::Container(key),
             Some((None, Some(key))) => Target::Instance(key),
             _ => Target::Nothing,
@@ -217,8 +218,21 @@ impl View for Containers {
             (_, true, _) => &[A::Escape, A::Open, A::SearchNext, A::CopyCell, A::CopyRow, A::Left],
             (_, _, true) => &[A::Escape, A::Right, A::Inspect, A::Logs, A::Shell, A::Stop, A::Restart, A::Explain],
             _ => &[
-                A::Open, A::Logs, A::Shell, A::Inspect, A::Start, A::Stop, A::Restart, A::Explain, A::Orphans, A::Sleep,
-                A::Kill, A::Console, A::Deploy, A::Sort, A::Wide,
+                A::Open,
+                A::Logs,
+                A::Shell,
+                A::Inspect,
+                A::Start,
+                A::Stop,
+                A::Restart,
+                A::Explain,
+                A::Orphans,
+                A::Sleep,
+                A::Kill,
+                A::Console,
+                A::Deploy,
+                A::Sort,
+                A::Wide,
             ],
         }
     }
@@ -289,7 +303,8 @@ impl Containers {
     fn draw_orphans(&self, look: &Look, frame: &mut Frame, area: Rect) {
         let reap = look.shared.keymap.shown(Action::ReapOrphans);
         let what = format!("Orphans {}", self.orphans.count());
-        let hint = if self.orphans.rows().is_empty() { String::new() } else { format!("{reap} reaps them all, after asking") };
+        let hint =
+            if self.orphans.rows().is_empty() { String::new() } else { format!("{reap} reaps them all, after asking") };
         let inner = widget::pane(look, frame, area, &words::title(look, &what, &[hint]), true);
         if !self.orphans.rows().is_empty() {
             return self.orphans.draw(look, frame, inner, true);

@@ -5,8 +5,8 @@ mod detail;
 mod switches;
 
 use super::{Page, View};
-use crate::model::snapshot::TenantRow;
 use crate::control::handle::Interest;
+use crate::model::snapshot::TenantRow;
 use crate::model::{Answer, Refusal, TenantId};
 use crate::ui::action::Action;
 use crate::ui::acts::{self, Subject};

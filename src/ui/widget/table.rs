@@ -2,8 +2,8 @@
 //!
 //! Rows are filtered and sorted when they are set (a new snapshot, filter or order), never while drawing.
 
-use crate::model::{Snapshot, Stamp};
 use crate::model::filter::{Fields, Filter};
+use crate::model::{Snapshot, Stamp};
 use crate::ui::action::Action;
 use crate::ui::app::{Cx, Look, Token};
 use crate::ui::fmt;
@@ -121,6 +121,8 @@ pub struct Table<R: Row> {
     /// First scrolled column after the pinned one.
     skip: usize,
     sort_pick: Option<Token>,
+    /// Why the filter leaves nothing, if a value in it is one that no row has.
+    hint: Option<String>,
     /// First row and number of rows as last drawn: what drawing learns about the space it has.
     top: Shared<usize>,
     height: Shared<usize>,
@@ -141,6 +143,7 @@ impl<R: Row> Default for Table<R> {
             range_from: None,
             skip: 0,
             sort_pick: None,
+            hint: None,
             top: Shared::new(0),
             height: Shared::new(10),
         }
@@ -150,12 +153,13 @@ impl<R: Row> Default for Table<R> {
 impl<R: Row> Table<R> {
     /// Takes new rows in their natural order; filters, sorts, and finds the selected object again.
     pub fn set_rows(&mut self, rows: impl IntoIterator<Item = R>, now: Stamp) {
-        let mut total = 0;
-        let mut rows: Vec<R> = rows
-            .into_iter()
-            .inspect(|_| total += 1)
-            .filter(|row| self.filter.is_empty() || self.filter.matches(row, now))
-            .collect();
+        let mut rows: Vec<R> = rows.into_iter().collect();
+        let total = rows.len();
+        if !self.filter.is_empty() {
+            let (kept, rest): (Vec<R>, Vec<R>) = rows.into_iter().partition(|row| self.filter.matches(row, now));
+            self.hint = self.filter.hint(kept.is_empty(), &rest, now);
+            rows = kept;
+        }
         if self.sort.is_some() {
             rows.sort_by(|a, b| self.compare(a, b));
         }
@@ -194,6 +198,17 @@ impl<R: Row> Table<R> {
         text.clone_into(&mut self.filter_text);
         self.filter = Filter::parse_for::<R>(text).map_err(|e| e.to_string())?;
         Ok(())
+    }
+
+    /// What stands in a pane whose filter leaves nothing: that, and which value of it no row has.
+    pub fn nothing(&self, what: &str) -> String {
+        let hint = self.hint.as_ref().map(|hint| format!(": {hint}")).unwrap_or_default();
+        format!("{what}{hint}; esc clears it")
+    }
+
+    /// For rows that are filtered elsewhere (trees): all of them, if the filter leaves none.
+    pub fn explain_filter(&mut self, rows: &[R], now: Stamp) {
+        self.hint = self.filter.hint(true, rows, now);
     }
 
     pub fn rows(&self) -> &[R] {

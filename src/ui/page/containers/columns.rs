@@ -6,8 +6,8 @@ use crate::model::container::{Claim, ContainerRow, EngineState};
 use crate::ui::app::Look;
 use crate::ui::fmt;
 use crate::ui::theme::Role;
-use crate::ui::widget::words;
 use crate::ui::widget::table::{Cell, Column, Width, descending};
+use crate::ui::widget::words;
 use std::cmp::Ordering;
 
 type C = Column<Unit>;
@@ -37,9 +37,24 @@ pub const COLUMNS: &[C] = &[
     number("of%", 4, limit, Some(|a, b| descending(a.usage().memory_percent(), b.usage().memory_percent()))),
     column(ENGINE, 8, engine, Some(|a, b| engine_of(a).cmp(engine_of(b)))),
     number("rx K/s", 6, |u, _| rate(u, u.usage().net_in), Some(|a, b| descending(a.usage().net_in, b.usage().net_in))),
-    number("tx K/s", 6, |u, _| rate(u, u.usage().net_out), Some(|a, b| descending(a.usage().net_out, b.usage().net_out))),
-    number("rd K/s", 6, |u, _| rate(u, u.usage().disk_read), Some(|a, b| descending(a.usage().disk_read, b.usage().disk_read))),
-    number("wr K/s", 6, |u, _| rate(u, u.usage().disk_write), Some(|a, b| descending(a.usage().disk_write, b.usage().disk_write))),
+    number(
+        "tx K/s",
+        6,
+        |u, _| rate(u, u.usage().net_out),
+        Some(|a, b| descending(a.usage().net_out, b.usage().net_out)),
+    ),
+    number(
+        "rd K/s",
+        6,
+        |u, _| rate(u, u.usage().disk_read),
+        Some(|a, b| descending(a.usage().disk_read, b.usage().disk_read)),
+    ),
+    number(
+        "wr K/s",
+        6,
+        |u, _| rate(u, u.usage().disk_write),
+        Some(|a, b| descending(a.usage().disk_write, b.usage().disk_write)),
+    ),
     number("pids", 4, pids, Some(|a, b| descending(a.usage().pids, b.usage().pids))),
     number("gpuMiB", 6, gpu, Some(|a, b| descending(a.usage().gpu_memory, b.usage().gpu_memory))),
     number("since", 5, since, Some(|a, b| b.since().cmp(&a.since()))),
@@ -47,7 +62,11 @@ pub const COLUMNS: &[C] = &[
     Column { wide: true, ..number("rst", 3, restarts, None) },
     Column { wide: true, ..column("claim", 7, |u, _| Cell::plain(u.claim().name()), None) },
     Column { wide: true, width: Width::Flex(12, 40), ..column("ports", 12, |u, _| list(u, |row| &row.ports), None) },
-    Column { wide: true, width: Width::Flex(12, 40), ..column("networks", 12, |u, _| list(u, |row| &row.networks), None) },
+    Column {
+        wide: true,
+        width: Width::Flex(12, 40),
+        ..column("networks", 12, |u, _| list(u, |row| &row.networks), None)
+    },
     Column { wide: true, ..column("id", 12, id, None) },
 ];
 

@@ -61,7 +61,9 @@ impl Detail {
     /// The history goes on.
     pub fn refresh(&mut self, cx: &mut Cx) {
         let old = self.usage.as_ref().is_some_and(|asked| {
-            asked.answer.is_some() && asked.token.is_none() && cx.shared.now.since(asked.at).as_millis() >= FRESH_MS.into()
+            asked.answer.is_some()
+                && asked.token.is_none()
+                && cx.shared.now.since(asked.at).as_millis() >= FRESH_MS.into()
         });
         if let (true, Some(unit)) = (old && self.tab == 0, &self.unit) {
             let token = cx.ask(Query::Usage(subject(unit)));
@@ -256,7 +258,10 @@ fn troubles(look: &Look, row: &ContainerRow) -> Vec<String> {
         out.push(format!("the kernel killed it for memory: it reached its limit{limit}"));
     }
     if row.restarts > 0 {
-        out.push(format!("restarted {}", if row.restarts == 1 { "once".to_owned() } else { format!("{} times", row.restarts) }));
+        out.push(format!(
+            "restarted {}",
+            if row.restarts == 1 { "once".to_owned() } else { format!("{} times", row.restarts) }
+        ));
     }
     out
 }

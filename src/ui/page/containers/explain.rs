@@ -42,7 +42,9 @@ fn runs(row: &ContainerRow) -> Explained {
         ContainerState::Paused => {
             found(CHECK, Some(false), "paused: its processes get no cpu until it goes on".into(), Some("sleep"))
         }
-        ContainerState::Restarting => found(CHECK, Some(false), format!("restarting, {} times so far", row.restarts), Some("logs")),
+        ContainerState::Restarting => {
+            found(CHECK, Some(false), format!("restarting, {} times so far", row.restarts), Some("logs"))
+        }
         ContainerState::Exited | ContainerState::Dead => {
             found(CHECK, Some(false), format!("ended{code}{}", meaning(row.exit_code)), Some("logs"))
         }
@@ -69,7 +71,12 @@ fn memory(row: &ContainerRow) -> Explained {
     let limit = row.usage.memory_limit.map(fmt::bytes);
     if row.oom {
         let limit = limit.map(|l| format!(" of {l}")).unwrap_or_default();
-        return found(CHECK, Some(false), format!("the kernel killed it when it reached its limit{limit}: give it more, or less to do"), Some("logs"));
+        return found(
+            CHECK,
+            Some(false),
+            format!("the kernel killed it when it reached its limit{limit}: give it more, or less to do"),
+            Some("logs"),
+        );
     }
     match (row.usage.memory, limit, row.usage.memory_percent()) {
         (Some(used), Some(limit), Some(percent)) => {
@@ -85,9 +92,12 @@ fn health(row: &ContainerRow) -> Option<Explained> {
     Some(match row.health? {
         ContainerHealth::Healthy => found(CHECK, Some(true), "healthy".into(), None),
         ContainerHealth::Starting => found(CHECK, None, "not decided yet".into(), Some("logs")),
-        ContainerHealth::Unhealthy => {
-            found(CHECK, Some(false), "unhealthy: what the check said is under State.Health of inspect".into(), Some("inspect"))
-        }
+        ContainerHealth::Unhealthy => found(
+            CHECK,
+            Some(false),
+            "unhealthy: what the check said is under State.Health of inspect".into(),
+            Some("inspect"),
+        ),
     })
 }
 
@@ -95,8 +105,12 @@ fn wanted(row: &ContainerRow, snap: &Snapshot) -> Explained {
     const CHECK: &str = "somebody wants it";
     match row.owner.claim {
         Claim::Ours => found(CHECK, Some(true), "made by mcpdeck and wanted by its config".into(), None),
-        Claim::Adopted => found(CHECK, Some(true), "adopted by config: started, stopped, restarted, never removed".into(), None),
-        Claim::Other => found(CHECK, None, "not ours: it is shown and never touched; `adopt` takes it over".into(), None),
+        Claim::Adopted => {
+            found(CHECK, Some(true), "adopted by config: started, stopped, restarted, never removed".into(), None)
+        }
+        Claim::Other => {
+            found(CHECK, None, "not ours: it is shown and never touched; `adopt` takes it over".into(), None)
+        }
         Claim::Orphan => {
             let orphan = snap.orphans.iter().find(|orphan| orphan.container.as_ref() == Some(&row.key));
             let why = orphan.map_or_else(|| "made by mcpdeck, wanted by nobody any more".to_owned(), |o| o.why.clone());

@@ -1,7 +1,9 @@
 //! What runs, as rows: a container of an engine, or a process group of ours.
 
 use super::columns;
-use crate::model::container::{Claim, ContainerHealth, ContainerKey, ContainerRow, ContainerState, EngineRow, EngineState};
+use crate::model::container::{
+    Claim, ContainerHealth, ContainerKey, ContainerRow, ContainerState, EngineRow, EngineState,
+};
 use crate::model::filter::{Fields, Value};
 use crate::model::instance::{BackendKind, InstanceRow};
 use crate::model::usage::InstanceUsage;

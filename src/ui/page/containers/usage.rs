@@ -40,7 +40,11 @@ pub fn lines(look: &Look, history: &UsageHistory, now: &InstanceUsage, columns: 
 }
 
 fn reach(history: &UsageHistory) -> String {
-    if history.points.is_empty() { "none yet".to_owned() } else { format!("{}, the newest at the right", history.reach) }
+    if history.points.is_empty() {
+        "none yet".to_owned()
+    } else {
+        format!("{}, the newest at the right", history.reach)
+    }
 }
 
 fn net(usage: &InstanceUsage) -> Option<f32> {
