@@ -23,7 +23,7 @@ pub mod usage;
 pub use call::{CallId, CallRecord, Era, Outcome, PendingCall};
 pub use id::{InstanceKey, ServerId, StackId, TenantId, slug};
 pub use instance::{Desired, InstanceRow, State};
-pub use message::{Act, Answer, Chunk, Command, Event, Feed, JobId, Operator, Query, Refusal};
+pub use message::{Act, Answer, Chunk, Command, Event, Feed, JobId, Operator, Query, Refusal, shell_word};
 pub use server::{Environment, Run, Scope, ServerDef};
 pub use snapshot::Snapshot;
 pub use tenant::TenantDef;

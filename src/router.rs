@@ -36,6 +36,7 @@ use bytes::Bytes;
 use flight::Flights;
 use meter::Meter;
 use payload::Payloads;
+pub use redact::is_secret_name;
 use slot::Slots;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -2,13 +2,14 @@
 
 use super::args::{self, Call as Args, Global, Output};
 use super::arguments::{self, Typed};
-use super::error::{Code, Error, call_code, shell_word};
+use super::error::{Code, Error, call_code};
 use super::output::{self, json, note, plain, print};
 use super::session::{self, Need, Session};
 use super::{names, stream};
 use crate::model::call::Origin;
 use crate::model::message::{Answer, CallEvent, ConsoleCall, Preview};
 use crate::model::near::nearest;
+use crate::model::shell_word;
 use crate::model::{CallRecord, Chunk, Era, Feed, Query, Refusal, ServerId, Snapshot, TenantId};
 use serde::Serialize;
 use serde_json::{Value, value::RawValue};

@@ -8,7 +8,7 @@ use crate::control::lock::LockError;
 use crate::control::owner::OwnError;
 use crate::control::wire::WireError;
 use crate::model::filter::FilterError;
-use crate::model::{Outcome, Refusal};
+use crate::model::{Outcome, Refusal, shell_word};
 use crate::store::StoreError;
 use crate::ui;
 use serde::Serialize;
@@ -233,16 +233,6 @@ pub fn call_code(outcome: Outcome, is_error: bool) -> Code {
     }
 }
 
-/// `word` as it can be pasted into a shell.
-pub fn shell_word(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_@#./:=".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -281,13 +271,6 @@ mod tests {
         ] {
             assert_eq!(call_code(outcome, is_error) as u8, code, "{outcome} {is_error}");
         }
-    }
-
-    #[test]
-    fn help_can_be_pasted() {
-        assert_eq!(shell_word("etim@eaton"), "etim@eaton");
-        assert_eq!(shell_word("Vattenfall DE"), "'Vattenfall DE'");
-        assert_eq!(shell_word("it's"), r"'it'\''s'");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use arc_swap::ArcSwap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -221,6 +221,15 @@ impl Deck {
     /// Tells the actor; false if it is gone.
     pub async fn tell(&self, msg: Msg) -> bool {
         self.actor.send(msg).await.is_ok()
+    }
+
+    /// Returns when the picture shows what was true when this was called.
+    pub async fn refresh(&self) {
+        let (done, published) = oneshot::channel();
+        // A mailbox that is full or closed leaves the picture as it is: old, but not wrong to show.
+        if self.actor.try_send(Msg::Refresh(done)).is_ok() {
+            let _ = published.await;
+        }
     }
 
     /// A call began or ended: figures move.

@@ -4,12 +4,13 @@ use super::actor::Msg;
 use super::console_call;
 use super::consoles::{Consoles, Seat};
 use super::deck::Deck;
+use super::exec::Execs;
 use super::explain;
 use super::handle::{Fut, Interest, Link, Pipe, Port};
-use super::impact;
+use super::{impact, inspect};
 use crate::model::call::CallDetail;
 use crate::model::filter::Filter;
-use crate::model::message::{Exec, ExecOut, Face, Operator};
+use crate::model::message::{Exec, Face, Operator};
 use crate::model::{Act, Answer, CallId, CallRecord, Chunk, Feed, JobId, Query, Refusal, Snapshot};
 use crate::store::{Store, StoreError};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,13 +24,14 @@ const ROWS: u32 = 5000;
 /// A platform in this process.
 pub struct Local {
     deck: Arc<Deck>,
+    execs: Execs,
     /// The owner's own screen, while it looks.
     seat: Mutex<Option<Seat>>,
 }
 
 impl Local {
     pub fn new(deck: Arc<Deck>) -> Self {
-        Self { deck, seat: Mutex::default() }
+        Self { deck, execs: Execs::default(), seat: Mutex::default() }
     }
 
     async fn give(&self, act: Act) -> Result<JobId, Refusal> {
@@ -66,7 +68,8 @@ impl Local {
             }
             Query::Preview(call) => Answer::Preview(console_call::preview(deck, &call)),
             Query::Metrics { since } => Answer::Metrics(self.store().await?.metrics(since).await.map_err(told)?),
-            Query::Inspect(_) | Query::Usage(_) | Query::GpuHeld { .. } | Query::StackPlan { .. } => {
+            Query::Inspect(container) => Answer::Inspect(inspect::inspect(deck, &container).await?),
+            Query::Usage(_) | Query::GpuHeld { .. } | Query::StackPlan { .. } => {
                 return Err(Refusal::NotFound("no container engine".to_owned()));
             }
         })
@@ -128,13 +131,7 @@ impl Port for Local {
     }
 
     fn refresh(&self) -> Fut<'_, ()> {
-        Box::pin(async {
-            let (done, published) = oneshot::channel();
-            // A mailbox that is full or closed leaves the state as it is: old, but not wrong to show.
-            if self.deck.actor.try_send(Msg::Refresh(done)).is_ok() {
-                let _ = published.await;
-            }
-        })
+        Box::pin(self.deck.refresh())
     }
 
     fn run(&self, act: Act) -> Fut<'_, Result<JobId, Refusal>> {
@@ -157,11 +154,8 @@ impl Port for Local {
         from
     }
 
-    fn pipe(&self, _exec: Exec) -> Pipe {
-        let (input, _) = mpsc::channel(1);
-        let (to, output) = mpsc::channel(1);
-        let _ = to.try_send(ExecOut::Failed("no container engine".to_owned()));
-        Pipe { input, output }
+    fn pipe(&self, exec: Exec) -> Pipe {
+        self.execs.pipe(&self.deck, exec)
     }
 
     /// The owner's screen takes a seat with its first look and gives it up when it looks at nothing.

@@ -2,10 +2,10 @@
 //! Must never log or show a value.
 
 use crate::config::Config;
-use crate::model::secret::{Secret, SecretRef, SecretRow};
+use crate::model::secret::{Hidden, Secret, SecretRef, SecretRow};
 use crate::model::server::EnvValue;
 use crate::model::{InstanceKey, Run, ServerDef, ServerId, Stamp, TenantDef, TenantId};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,6 +14,8 @@ use tokio::io::AsyncReadExt;
 
 /// A command that prints a secret ends within this.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
+/// Replaced values that are remembered.
+const REPLACED: usize = 256;
 /// A secret is no larger than this.
 const MAX_BYTES: u64 = 64 << 10;
 
@@ -52,6 +54,8 @@ pub struct Vault {
     salt: String,
     places: BTreeMap<Place, SecretRef>,
     loaded: Mutex<HashMap<SecretRef, Loaded>>,
+    /// Values that were replaced: what started with them still has them. The newest ones.
+    replaced: Mutex<VecDeque<Secret>>,
 }
 
 impl Vault {
@@ -64,7 +68,7 @@ impl Vault {
         for tenant in &config.tenants {
             add_tenant(&mut places, tenant);
         }
-        Self { salt: config.platform.name.clone(), places, loaded: Mutex::default() }
+        Self { salt: config.platform.name.clone(), places, loaded: Mutex::default(), replaced: Mutex::default() }
     }
 
     /// Reads every secret anew. A missing one is a row with its reason, not an error.
@@ -97,8 +101,23 @@ impl Vault {
         let value = read(source).await;
         let fingerprint = value.as_ref().ok().map(|secret| fingerprint(&self.salt, secret));
         let loaded = Loaded { value, fingerprint, at: Stamp::now() };
-        self.lock().insert(source.clone(), loaded.clone());
+        let before = self.lock().insert(source.clone(), loaded.clone());
+        let old = before.filter(|old| old.fingerprint != loaded.fingerprint).and_then(|old| old.value.ok());
+        if let Some(old) = old {
+            let mut replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
+            if replaced.len() == REPLACED {
+                replaced.pop_front();
+            }
+            replaced.push_back(old);
+        }
         loaded
+    }
+
+    /// Every value that was loaded, for masking.
+    pub fn hidden(&self) -> Hidden {
+        let loaded = self.lock();
+        let replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
+        Hidden::new(loaded.values().filter_map(|loaded| loaded.value.as_ref().ok()).chain(replaced.iter()))
     }
 
     /// Rows for the screen. `running` are the live instances and what they were started with.

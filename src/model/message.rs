@@ -161,6 +161,16 @@ impl Command {
     }
 }
 
+/// `word` as it can be pasted into a shell.
+pub fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_@#./:=".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
 /// A command with who gives it and the typed confirmation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Act {
@@ -668,4 +678,16 @@ pub enum CallEvent {
     /// A part of the answer's JSON text, in order, 256 KiB at most.
     Body(String),
     Done(Box<CallRecord>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_can_be_pasted() {
+        assert_eq!(shell_word("etim@eaton"), "etim@eaton");
+        assert_eq!(shell_word("Vattenfall DE"), "'Vattenfall DE'");
+        assert_eq!(shell_word("it's"), r"'it'\''s'");
+    }
 }

@@ -44,6 +44,11 @@ pub fn shown(bytes: &[u8], names: &[String], hidden: &Hidden) -> (String, Vec<St
     (text, notes)
 }
 
+/// True if what has this name is a secret, wherever it stands.
+pub fn is_secret_name(name: &str) -> bool {
+    is_secret(name, &[])
+}
+
 fn is_secret(name: &str, names: &[String]) -> bool {
     let plain: String = name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
     names.iter().any(|n| n == name) || (NAMES.iter().any(|n| plain.contains(n)) && !HARMLESS.contains(&plain.as_str()))

@@ -1,0 +1,205 @@
+//! Commands inside containers: judged like an act, in the journal before they begin, carried until either side ends.
+//! Knows no vendor; what is not ours is not entered.
+
+use super::deck::Deck;
+use super::handle::Pipe;
+use super::inspect;
+use crate::backend::engine::{ExecPipe, ExecSpec};
+use crate::model::container::{Claim, ContainerRow, ContainerState};
+use crate::model::message::{Exec, ExecIn, ExecOut, JournalEntry};
+use crate::model::stack::StackOwner;
+use crate::model::{Environment, Refusal, Snapshot, Stamp, TenantId, shell_word};
+use std::sync::Arc;
+use tokio::sync::{Semaphore, mpsc};
+
+/// Commands at once, over all consoles.
+const AT_ONCE: usize = 32;
+/// Pieces that wait each way.
+const PIECES: usize = 16;
+/// What a command line may have: more is a mistake or an attack.
+const WORDS: usize = 1024;
+const BYTES: usize = 64 << 10;
+
+/// The places that commands take.
+pub struct Execs(Arc<Semaphore>);
+
+impl Default for Execs {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(AT_ONCE)))
+    }
+}
+
+impl Execs {
+    /// Runs a command; the pipe says if it may not be.
+    pub fn pipe(&self, deck: &Arc<Deck>, exec: Exec) -> Pipe {
+        let (input, typed) = mpsc::channel(PIECES);
+        let (to, output) = mpsc::channel(PIECES);
+        let Ok(place) = self.0.clone().try_acquire_owned() else {
+            let _ = to.try_send(ExecOut::Refused(Refusal::Busy(format!("{AT_ONCE} commands run in containers"))));
+            return Pipe { input, output };
+        };
+        let worker = deck.clone();
+        deck.spawn("exec", async move {
+            let _place = place;
+            let end = tokio::select! {
+                end = run(&worker, exec, typed, &to) => end,
+                () = worker.stop.cancelled() => ExecOut::Failed("the platform has ended".to_owned()),
+            };
+            tokio::select! {
+                _ = to.send(end) => {}
+                () = worker.stop.cancelled() => {}
+            }
+        });
+        Pipe { input, output }
+    }
+}
+
+async fn run(deck: &Deck, exec: Exec, typed: mpsc::Receiver<ExecIn>, to: &mpsc::Sender<ExecOut>) -> ExecOut {
+    deck.refresh().await;
+    let (row, pipe) = match begin(deck, &exec).await {
+        Ok(begun) => begun,
+        Err(refusal) => return ExecOut::Refused(refusal),
+    };
+    let end = carry(pipe, typed, to).await;
+    let outcome = match &end {
+        ExecOut::Exited(Some(code)) => format!("exited {code}"),
+        ExecOut::Exited(None) => "ended".to_owned(),
+        ExecOut::Failed(why) => format!("broke off: {why}"),
+        _ => "left".to_owned(),
+    };
+    if let Err(error) = note(deck, &exec, &row, outcome).await {
+        tracing::warn!(%error, "the end of a command is not in the journal");
+    }
+    end
+}
+
+/// Judged, in the journal, begun: in this order.
+async fn begin(deck: &Deck, exec: &Exec) -> Result<(Arc<ContainerRow>, ExecPipe), Refusal> {
+    if deck.closing.is_cancelled() {
+        return Err(Refusal::Refused("the platform is shutting down".to_owned()));
+    }
+    let row = judge(&deck.picture.get(), exec)?;
+    let engine = inspect::engine(deck, &exec.container)?;
+    note(deck, exec, &row, "began".to_owned()).await?;
+    let spec =
+        ExecSpec { command: exec.command.clone(), terminal: exec.terminal, columns: exec.columns, rows: exec.rows };
+    let pipe = engine.exec(&exec.container.id, spec).await.map_err(|error| Refusal::Failed(error.to_string()))?;
+    Ok((row, pipe))
+}
+
+/// Whether the command may be run in what the snapshot shows.
+fn judge(snapshot: &Snapshot, exec: &Exec) -> Result<Arc<ContainerRow>, Refusal> {
+    let key = &exec.container;
+    let row = snapshot.container(key).ok_or_else(|| Refusal::NotFound(format!("there is no container {key}")))?;
+    let name = &row.name;
+    if snapshot.platform.read_only {
+        return Err(Refusal::ReadOnly(format!("the platform {} is read-only", snapshot.platform.name)));
+    }
+    if let Some(tenant) = tenant_of(snapshot, row).filter(|id| is_read_only(snapshot, id)) {
+        return Err(Refusal::ReadOnly(format!("the customer {tenant} is read-only")));
+    }
+    if row.owner.claim == Claim::Other {
+        return Err(Refusal::Refused(format!(
+            "{name} is neither made nor adopted by this platform; only what is may be entered (`adopt` in its config)"
+        )));
+    }
+    if row.state != ContainerState::Running {
+        let state = row.state.name();
+        return Err(Refusal::Refused(format!("{name} is {state}; a command needs a running container")));
+    }
+    if exec.command.len() > WORDS || exec.command.iter().map(String::len).sum::<usize>() > BYTES {
+        return Err(Refusal::Refused(format!("a command has {WORDS} words and {BYTES} bytes at most")));
+    }
+    if environment(snapshot, row) == Environment::Production && exec.confirm.as_ref() != Some(name) {
+        return Err(Refusal::NeedsConfirm { what: format!("exec {name}"), name: name.clone() });
+    }
+    Ok(row.clone())
+}
+
+fn tenant_of<'a>(snapshot: &'a Snapshot, row: &'a ContainerRow) -> Option<&'a TenantId> {
+    let stack = || match &snapshot.stack(row.owner.stack.as_ref()?.as_str())?.owner {
+        StackOwner::Tenant(tenant) => Some(tenant),
+        StackOwner::Server(_) => None,
+    };
+    row.owner.tenant.as_ref().or_else(stack)
+}
+
+fn is_read_only(snapshot: &Snapshot, tenant: &TenantId) -> bool {
+    snapshot.tenant(tenant.as_str()).is_some_and(|row| row.def.read_only)
+}
+
+/// The strictest of those it belongs to; the platform's own where it belongs to nobody.
+fn environment(snapshot: &Snapshot, row: &ContainerRow) -> Environment {
+    let owner = &row.owner;
+    let tenant = tenant_of(snapshot, row).and_then(|id| snapshot.tenant(id.as_str())).map(|t| t.def.environment);
+    let server = owner.server.as_ref().and_then(|id| snapshot.server(id.as_str())).map(|s| s.environment);
+    let stack = owner.stack.as_ref().and_then(|id| snapshot.stack(id.as_str())).map(|s| s.environment);
+    tenant.max(server).max(stack).unwrap_or(snapshot.platform.environment)
+}
+
+/// The journal knows of a command before it begins, and how it ended.
+async fn note(deck: &Deck, exec: &Exec, row: &ContainerRow, outcome: String) -> Result<(), Refusal> {
+    let entry = JournalEntry {
+        at: Stamp::now(),
+        operator: exec.operator.clone(),
+        verb: "exec".to_owned(),
+        object: row.name.clone(),
+        outcome,
+        command_line: inspect::mask_text(&command_line(exec, &row.name), &deck.vault.hidden()),
+    };
+    let kept = match deck.store.get().await {
+        Ok(store) => store.add_journal(entry).await,
+        Err(error) => Err(error),
+    };
+    match &kept {
+        Ok(()) => deck.store.worked(),
+        Err(error) => deck.store.failed(error),
+    }
+    kept.map_err(|error| Refusal::Failed(format!("not run, because it could not be kept: {error}")))
+}
+
+fn command_line(exec: &Exec, name: &str) -> String {
+    let mut line = format!("mcpdeck exec {}", shell_word(name));
+    if let Some(confirm) = &exec.confirm {
+        line.push_str(&format!(" --confirm {}", shell_word(confirm)));
+    }
+    if !exec.command.is_empty() {
+        line.push_str(" --");
+        exec.command.iter().for_each(|word| line.push_str(&format!(" {}", shell_word(word))));
+    }
+    line
+}
+
+/// Both ways at once until the command's last word, or until nobody reads it.
+async fn carry(pipe: ExecPipe, mut typed: mpsc::Receiver<ExecIn>, to: &mpsc::Sender<ExecOut>) -> ExecOut {
+    let ExecPipe { input, mut output } = pipe;
+    let typing = async {
+        while let Some(piece) = typed.recv().await {
+            // A command that reads no more still writes.
+            let _ = input.send(piece).await;
+        }
+        std::future::pending().await
+    };
+    let reading = async {
+        loop {
+            match output.recv().await {
+                None => return ExecOut::Failed("the engine hung up".to_owned()),
+                Some(last) if last.is_last() => return last,
+                Some(said) => {
+                    if to.send(said).await.is_err() {
+                        return ExecOut::Exited(None);
+                    }
+                }
+            }
+        }
+    };
+    tokio::select! {
+        end = reading => end,
+        () = to.closed() => ExecOut::Exited(None),
+        end = typing => end,
+    }
+}
+
+#[cfg(test)]
+#[path = "exec_tests.rs"]
+mod tests;
