@@ -5,6 +5,7 @@ mod audit;
 pub mod rotate;
 pub mod sqlite;
 
+use crate::model::gpu::GpuHeld;
 use crate::model::instance::Mark;
 use crate::model::message::{Event, HistoryEntry, JournalEntry, MetricRow};
 use crate::model::{CallRecord, InstanceKey, ServerId, Stamp, TenantId};
@@ -56,6 +57,11 @@ pub trait Store: Send + Sync {
 
     fn add_events(&self, events: Vec<Event>) -> Fut<'_, Result<(), StoreError>>;
     fn events(&self, limit: u32) -> Fut<'_, Result<Vec<Event>, StoreError>>;
+
+    /// Who holds GPU memory, a row per minute and device (the larger one counts where there are two); kept for 24 hours.
+    fn add_gpu_held(&self, rows: Vec<GpuHeld>) -> Fut<'_, Result<(), StoreError>>;
+    /// The newest `limit` since then, oldest first.
+    fn gpu_held(&self, since: Stamp, limit: u32) -> Fut<'_, Result<Vec<GpuHeld>, StoreError>>;
 
     /// Flushes everything and closes; later calls answer `Closed`.
     fn close(&self) -> Fut<'_, ()>;

@@ -2,6 +2,7 @@
 
 use mcpdeck::config::StoreConfig;
 use mcpdeck::model::call::Origin;
+use mcpdeck::model::gpu::GpuHeld;
 use mcpdeck::model::instance::Mark;
 use mcpdeck::model::message::{Event, EventKind, Face, HistoryEntry, JournalEntry, Level, MetricRow};
 use mcpdeck::model::{CallId, CallRecord, Era, InstanceKey, Operator, Outcome, Stamp};
@@ -224,6 +225,56 @@ async fn journal_and_events_read_back_newest_first_and_events_are_bounded() {
         assert_eq!(kept[0], notice(11_999));
     })
     .await;
+}
+
+#[tokio::test]
+async fn who_held_gpu_memory_is_kept_by_the_minute_and_for_a_day() {
+    on_each_store(async |store| {
+        let now = Stamp::now().0 / 60_000 * 60_000;
+        let held = |minutes_ago: u64, tenant: Option<&str>, holder: &str, memory| GpuHeld {
+            at: Stamp(now - minutes_ago * 60_000),
+            device: "GPU-1".into(),
+            tenant: tenant.map(Into::into),
+            holder: holder.into(),
+            memory,
+        };
+        let night = [held(600, Some("eaton"), "eaton/vllm", 61), held(600, None, "python3 (pid 7)", 7)];
+        // Within a minute the most counts, whichever came first.
+        let late = GpuHeld { at: Stamp(night[0].at.0 + 59_000), ..night[0].clone() };
+        store.add_gpu_held(vec![GpuHeld { memory: 50, ..late.clone() }, night[1].clone()]).await.unwrap();
+        store.add_gpu_held(vec![late, held(10, Some("eaton"), "eaton/vllm", 0)]).await.unwrap();
+        let everything = [night[0].clone(), night[1].clone(), held(10, Some("eaton"), "eaton/vllm", 0)];
+        assert_eq!(store.gpu_held(Stamp(0), 100).await.unwrap(), everything);
+        assert_eq!(store.gpu_held(held(600, None, "", 0).at, 100).await.unwrap().len(), 3);
+        assert_eq!(store.gpu_held(held(599, None, "", 0).at, 100).await.unwrap(), everything[2..]);
+        assert_eq!(store.gpu_held(Stamp(0), 1).await.unwrap(), everything[2..], "the newest, where not all are wanted");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_held_gpu_memory_the_day_before_is_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mcpdeck.db");
+    let row = |at: u64| GpuHeld { at: Stamp(at), device: "a".into(), tenant: None, holder: "x".into(), memory: 1 };
+    let now = Stamp::now().0 / 60_000 * 60_000;
+    let store = open(&path);
+    store.add_gpu_held(vec![row(now - 26 * 3_600_000), row(now - 23 * 3_600_000)]).await.unwrap();
+    assert_eq!(store.gpu_held(Stamp(0), 100).await.unwrap(), [row(now - 23 * 3_600_000)]);
+}
+
+#[tokio::test]
+async fn a_store_of_the_first_schema_is_brought_up_to_date_with_what_it_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mcpdeck.db");
+    let store = open(&path);
+    store.add_journal(journal_entry(1)).await.unwrap();
+    store.close().await;
+    let old = "DROP TABLE gpu_held; PRAGMA user_version = 1";
+    rusqlite::Connection::open(&path).unwrap().execute_batch(old).unwrap();
+    let store = open(&path);
+    assert_eq!(store.journal(9).await.unwrap(), [journal_entry(1)]);
+    assert_eq!(store.gpu_held(Stamp(0), 9).await.unwrap(), []);
 }
 
 #[tokio::test]

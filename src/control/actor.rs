@@ -6,12 +6,14 @@ use super::auth::AuthLog;
 use super::deck::Deck;
 use super::durable;
 use super::fleet::Fleet;
+use super::gpus::owner::Held;
 use super::jobs::{Jobs, verdict};
 use super::lifecycle::Event;
 use super::plan::Plan;
 use super::snapshot::{Builder, Dirty, Inputs, Yard};
 use super::worker::Report;
 use super::yard::Seen;
+use crate::model::gpu::Gpus;
 use crate::model::instance::{LastCall, Mark, ProbeFacts};
 use crate::model::message::{EventKind, JobOutcome, Level, LogSource, LogTarget};
 use crate::model::snapshot::PlatformInfo;
@@ -116,6 +118,8 @@ pub struct Actor {
     tools: HashMap<ServerId, u32>,
     host: Arc<HostUsage>,
     yard: Yard,
+    /// GPU memory by who holds it.
+    held: Held,
     rate_history: Vec<f32>,
     rate_pushed: Stamp,
     replan: bool,
@@ -152,6 +156,7 @@ impl Actor {
             tools: HashMap::new(),
             host: Arc::default(),
             yard: Yard::default(),
+            held: Held::default(),
             rate_history: Vec::new(),
             rate_pushed: Stamp::default(),
             replan: true,
@@ -375,6 +380,7 @@ impl Actor {
 
     fn usage(&mut self, instances: Vec<(InstanceKey, InstanceUsage)>, host: HostUsage) {
         for (key, usage) in instances {
+            let usage = InstanceUsage { gpu_memory: self.held.instances.get(&key).copied(), ..usage };
             if let Some(row) = self.fleet.rows.get_mut(&key).filter(|row| row.usage != usage) {
                 row.usage = usage;
                 self.fleet.dirty.insert(key);
@@ -398,10 +404,28 @@ impl Actor {
                 if self.yard.orphans.is_empty() {
                     self.conditions.orphans_since = Stamp::now();
                 }
-                (self.yard.engines, self.yard.containers, self.yard.orphans) = (engines, containers, orphans);
+                let before = std::mem::replace(&mut self.yard.containers, containers);
+                self.held.mark(&mut self.yard.containers, &before);
+                (self.yard.engines, self.yard.orphans) = (engines, orphans);
             }
             Seen::Stacks(stacks) => self.yard.stacks = stacks,
-            Seen::Gpus(gpus) => self.yard.gpus = gpus,
+            Seen::Gpus(gpus) => self.gpus(gpus),
+        }
+    }
+
+    /// Whoever holds GPU memory has it among what it uses.
+    fn gpus(&mut self, gpus: Arc<Gpus>) {
+        self.conditions.gpus.look(&gpus, Stamp::now());
+        let before = std::mem::replace(&mut self.held, Held::of(&gpus));
+        self.yard.gpus = gpus;
+        let containers = self.yard.containers.clone();
+        self.held.mark(&mut self.yard.containers, &containers);
+        for key in before.instances.keys().chain(self.held.instances.keys()) {
+            let bytes = self.held.instances.get(key).copied();
+            if let Some(row) = self.fleet.rows.get_mut(key).filter(|row| row.usage.gpu_memory != bytes) {
+                row.usage.gpu_memory = bytes;
+                self.fleet.dirty.insert(key.clone());
+            }
         }
     }
 

@@ -1,6 +1,9 @@
 //! What needs attention: rules as data over a snapshot and the few facts that are not in it, one line per cause.
 //! Pure; must never import a task or a clock.
 
+mod gpus;
+
+use super::gpus::watch::Watch;
 use crate::model::message::FindingRow;
 use crate::model::{InstanceKey, InstanceRow, ServerId, Snapshot, Stamp, State, TenantId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +28,7 @@ pub struct Conditions {
     /// Since when there are orphans.
     pub orphans_since: Stamp,
     pub dropped_since: Stamp,
+    pub gpus: Watch,
 }
 
 /// An instance with calls in flight and none finishing.
@@ -71,12 +75,16 @@ const RULES: &[Rule] = &[
     Rule { word: "FAILED", severity: 3, next: &["logs", "explain", "restart"], find: failed },
     Rule { word: HANGING, severity: 3, next: &["explain", "fence", "restart"], find: hanging },
     Rule { word: "AUTH", severity: 3, next: &["explain", "restart", "logs"], find: auth },
+    Rule { word: "GPU LOST", severity: 3, next: &["gpus", "explain"], find: gpus::lost },
+    Rule { word: "GPU FULL", severity: 2, next: &["gpus", "logs", "restart"], find: gpus::full },
+    Rule { word: "THROTTLE", severity: 2, next: &["gpus"], find: gpus::hot },
     Rule { word: "SECRET", severity: 2, next: &["reload-secrets", "explain"], find: secret },
     Rule { word: "DEGRADED", severity: 2, next: &["explain", "probe", "logs"], find: degraded },
     Rule { word: "BACKOFF", severity: 2, next: &["logs", "explain", "stop"], find: backoff },
     Rule { word: "UNKNOWN", severity: 2, next: &["explain", "probe", "kill"], find: unknown },
     Rule { word: "ORPHANS", severity: 2, next: &["reap"], find: orphans },
     Rule { word: "RECORDS", severity: 2, next: &["traffic"], find: records },
+    Rule { word: "THROTTLE", severity: 1, next: &["gpus"], find: gpus::capped },
     Rule { word: "FENCED", severity: 1, next: &["unfence", "explain"], find: fenced },
     Rule { word: "STOPPED", severity: 1, next: &["start", "explain"], find: stopped },
 ];

@@ -120,3 +120,51 @@ fn refused_credentials_name_the_secret_and_who_holds_the_old_one() {
         ]
     );
 }
+
+#[test]
+fn a_gpu_in_trouble_is_one_line_with_who_holds_it_and_whom_it_hits() {
+    use crate::model::container::Owner;
+    use crate::model::gpu::{GpuProcess, GpuRow, Gpus};
+    const GIB: u64 = 1 << 30;
+    let owner = Owner { tenant: Some("t00".into()), instance: Some("graf@t00".parse().unwrap()), ..Owner::default() };
+    let process = |pid, gib, owner: &Owner| GpuProcess {
+        pid,
+        name: Some("python3".into()),
+        memory: Some(gib * GIB),
+        graphics: false,
+        mig: None,
+        container: None,
+        container_name: None,
+        owner: owner.clone(),
+    };
+    let full = GpuRow {
+        memory_used: Some(78 * GIB),
+        memory_total: Some(80 * GIB),
+        processes: Some(vec![process(1, 70, &owner), process(2, 8, &Owner::default())]),
+        ..GpuRow::default()
+    };
+    let hot = GpuRow {
+        index: 1,
+        throttle: Some(vec!["thermal".into()]),
+        clock: Some(900),
+        clock_max: Some(1980),
+        temperature: Some(91),
+        ..GpuRow::default()
+    };
+    let lost = GpuRow { index: 2, error: Some("lost: fell off the bus".into()), ..GpuRow::default() };
+    let gpus = Gpus { devices: vec![full, hot, lost], ..Gpus::default() };
+    let mut conditions = Conditions::default();
+    conditions.gpus.look(&gpus, Stamp(80_000));
+    let snapshot = Snapshot { gpus: Arc::new(gpus), ..Snapshot::clone(&snapshot(1, vec![], |_| {})) };
+    assert_eq!(
+        lines(&snapshot, &conditions),
+        [
+            "3 GPU LOST GPU 2: lost: fell off the bus",
+            "2 GPU FULL GPU 0: 98 % of 80 GiB taken, held by graf@t00 70 GiB, python3 (pid 2) 8 GiB",
+            "2 THROTTLE GPU 1: slowed down by thermal: 900 of 1980 MHz, 91 °C",
+        ]
+    );
+    let rows = findings(&snapshot, &conditions, Stamp(100_000));
+    assert_eq!(rows[1].tenants, ["t00".into()]);
+    assert_eq!(rows[1].target, Some("graf@t00".parse().unwrap()));
+}

@@ -1,5 +1,10 @@
 //! GPUs as the platform sees them: whose their processes are, what of their memory is free for whom. Imports no face.
 
+pub mod follow;
+pub mod ledger;
+pub mod owner;
+pub mod watch;
+
 use crate::model::container::{GpuChoice, GpuNeed};
 use crate::model::gpu::{GpuRow, GpuState, Gpus, gib};
 use std::collections::BTreeMap;
@@ -48,22 +53,21 @@ fn fits_on(memory: Option<u64>, device: &GpuRow) -> Result<(), String> {
         (Some(needed), Some(free)) if needed > free => {
             let free = gib(free);
             let free = free.trim_end_matches(" GiB");
-            Err(format!("needs {}, {free} free on GPU {}{}", gib(needed), device.index, held_by(device)))
+            let held = holders_text(device);
+            let held = if held.is_empty() { held } else { format!(", held by {held}") };
+            Err(format!("needs {}, {free} free on GPU {}{held}", gib(needed), device.index))
         }
         _ => Ok(()),
     }
 }
 
-/// `, held by eaton/vllm 61.2 GiB, etim 4 GiB and 2 more`, the largest first; empty if nobody is known to hold it.
-fn held_by(device: &GpuRow) -> String {
+/// `eaton/vllm 61.2 GiB, etim 4 GiB and 2 more`, the largest first; empty if nobody is known to hold any.
+pub fn holders_text(device: &GpuRow) -> String {
     let holders = holders(device);
-    if holders.is_empty() {
-        return String::new();
-    }
     let named: Vec<String> = holders.iter().take(NAMED).map(|(who, bytes)| format!("{who} {}", gib(*bytes))).collect();
     let more = holders.len().saturating_sub(NAMED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!(", held by {}{more}", named.join(", "))
+    format!("{}{more}", named.join(", "))
 }
 
 /// Who holds how much of a device, the largest first.

@@ -6,12 +6,14 @@ use super::consoles::{Consoles, Seat};
 use super::deck::Deck;
 use super::exec::Execs;
 use super::explain;
+use super::gpus::ledger;
 use super::handle::{Fut, Interest, Link, Pipe, Port};
 use super::{impact, inspect};
 use crate::model::call::CallDetail;
 use crate::model::filter::Filter;
+use crate::model::gpu::GpuHeld;
 use crate::model::message::{Exec, Face, Operator};
-use crate::model::{Act, Answer, CallId, CallRecord, Chunk, Feed, JobId, Query, Refusal, Snapshot};
+use crate::model::{Act, Answer, CallId, CallRecord, Chunk, Feed, JobId, Query, Refusal, Snapshot, Stamp};
 use crate::store::{Store, StoreError};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -20,6 +22,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 const CHUNKS: usize = 64;
 /// Rows that one question is answered with at most.
 const ROWS: u32 = 5000;
+/// Rows of who held GPU memory: a day of fifty holders that change a few times an hour.
+const HELD_ROWS: u32 = 20_000;
 
 /// A platform in this process.
 pub struct Local {
@@ -69,10 +73,19 @@ impl Local {
             Query::Preview(call) => Answer::Preview(console_call::preview(deck, &call)),
             Query::Metrics { since } => Answer::Metrics(self.store().await?.metrics(since).await.map_err(told)?),
             Query::Inspect(container) => Answer::Inspect(inspect::inspect(deck, &container).await?),
-            Query::Usage(_) | Query::GpuHeld { .. } | Query::StackPlan { .. } => {
+            Query::GpuHeld { since } => Answer::GpuHeld(self.gpu_held(since).await?),
+            Query::Usage(_) | Query::StackPlan { .. } => {
                 return Err(Refusal::NotFound("no container engine".to_owned()));
             }
         })
+    }
+
+    /// What the store has, and then what is so now.
+    async fn gpu_held(&self, since: Stamp) -> Result<Vec<GpuHeld>, Refusal> {
+        let mut rows = self.store().await?.gpu_held(since, HELD_ROWS).await.map_err(told)?;
+        let snapshot = self.deck.picture.get();
+        rows.extend(ledger::held_now(snapshot.taken, &snapshot.gpus));
+        Ok(rows)
     }
 
     async fn store(&self) -> Result<Arc<dyn Store>, Refusal> {

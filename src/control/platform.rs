@@ -9,6 +9,7 @@ use super::durable;
 use super::engines::Engines;
 use super::events::{self, Events};
 use super::example;
+use super::gpus;
 use super::handle::Handle;
 use super::local::Local;
 use super::logs::Logs;
@@ -117,6 +118,7 @@ pub fn start(config: Arc<Config>, options: StartOptions) -> Result<Platform, Sta
     deck.spawn("records", calls::record(deck.clone(), records));
     deck.spawn("attached consoles", until_stopped(&deck, tell_consoles(deck.clone(), changes)));
     deck.spawn("loading", load(deck.clone(), events_queue));
+    deck.spawn("gpus", until_stopped(&deck, gpus::follow::follow(deck.clone())));
     deck.spawn("yard", until_stopped(&deck, yard::follow(deck.clone())));
     if !deck.options.momentary {
         deck.spawn("usage", sampling::sample(deck.clone()));

@@ -2,6 +2,7 @@
 //! Pure; must never import a task, a clock or a face.
 
 use super::attention;
+use super::gpus::owner::Held;
 use super::plan::Plan;
 use crate::model::container::{ContainerRow, EngineRow, OrphanRow};
 use crate::model::gpu::Gpus;
@@ -146,10 +147,12 @@ impl Builder {
     /// The next snapshot; the same `Arc` as before if nothing in it changed.
     pub fn build(&mut self, dirty: Dirty, inputs: Inputs<'_>) -> Arc<Snapshot> {
         let loads = Loads::of(inputs.pending);
-        let work = Work { inputs: &inputs, loads: &loads, before: &self.last };
+        let held = Held::of(&inputs.yard.gpus);
+        let work = Work { inputs: &inputs, loads: &loads, held: &held, before: &self.last };
         let all = dirty.all || self.last.revision == 0;
         let instances = if all { work.all_instances() } else { work.some_instances(&dirty, &self.loads) };
-        let touched = Touched::between(&self.last.instances, &instances, all, &inputs, &loads, &self.loads);
+        let mut touched = Touched::between(&self.last.instances, &instances, all, &inputs, &loads, &self.loads);
+        touched.by_gpus(&Held::of(&self.last.gpus), &held);
         let tenants = work.tenants(&touched, &instances);
         let servers = work.servers(&touched, &instances);
         let (pending, shown) = show_pending(&mut self.pending, inputs.pending);
@@ -223,12 +226,21 @@ impl Touched {
         touched.servers.extend(inputs.figures.by_server.keys().cloned());
         touched
     }
+
+    /// Who holds another amount of GPU memory than before.
+    fn by_gpus(&mut self, before: &Held, now: &Held) {
+        let tenants = before.tenants.keys().chain(now.tenants.keys());
+        self.tenants.extend(tenants.filter(|id| before.tenants.get(*id) != now.tenants.get(*id)).cloned());
+        let servers = before.servers.keys().chain(now.servers.keys());
+        self.servers.extend(servers.filter(|id| before.servers.get(*id) != now.servers.get(*id)).cloned());
+    }
 }
 
 /// One build under way.
 struct Work<'a> {
     inputs: &'a Inputs<'a>,
     loads: &'a Loads,
+    held: &'a Held,
     before: &'a Snapshot,
 }
 
@@ -300,7 +312,11 @@ impl Work<'_> {
         let figures = self.inputs.figures.by_tenant.get(id);
         let row = TenantRow {
             instances: count(own().filter(|row| row.pid.is_some() || row.state.is_live())),
-            usage: own().fold(InstanceUsage::default(), |sum, row| sum.plus(row.usage)),
+            usage: InstanceUsage {
+                // The containers behind the tenant count, too.
+                gpu_memory: self.held.tenants.get(id).copied(),
+                ..own().fold(InstanceUsage::default(), |sum, row| sum.plus(row.usage))
+            },
             cells,
             in_flight: load.in_flight + load.waiting,
             oldest: load.oldest,
@@ -371,7 +387,10 @@ impl Work<'_> {
             rate: figures.map_or(0.0, |f| coarse(f.rate)),
             p95_ms: figures.and_then(|f| f.p95_ms).map(coarse),
             errors: figures.map_or(0, |f| f.errors),
-            usage: own().fold(InstanceUsage::default(), |sum, row| sum.plus(row.usage)),
+            usage: InstanceUsage {
+                gpu_memory: self.held.servers.get(id).copied(),
+                ..own().fold(InstanceUsage::default(), |sum, row| sum.plus(row.usage))
+            },
             tools: self.inputs.tools.get(id).copied(),
         };
         match self.before.server(id.as_str()) {

@@ -4,7 +4,7 @@
 mod procs;
 mod read;
 
-pub use procs::Procs;
+pub use procs::{Process, Procs};
 
 use super::host::History;
 use crate::model::gpu::{GpuRow, GpuState, Gpus};

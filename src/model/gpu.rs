@@ -117,7 +117,21 @@ pub struct GpuHeld {
     pub memory: u64,
 }
 
+/// Who held memory at a time, of rows in order of time: the newest row of each holder and device, if it counts then.
+pub fn held_at(rows: &[GpuHeld], at: Stamp) -> Vec<&GpuHeld> {
+    let mut newest = std::collections::BTreeMap::new();
+    for row in rows.iter().filter(|row| row.at <= at) {
+        newest.insert((&row.device, &row.tenant, &row.holder), row);
+    }
+    newest.into_values().filter(|row| row.memory > 0 && at.since(row.at) < HELD_FOR).collect()
+}
+
 impl GpuRow {
+    /// What tells it from others for good: its UUID, else its index.
+    pub fn identity(&self) -> String {
+        if self.uuid.is_empty() { format!("GPU {}", self.index) } else { self.uuid.clone() }
+    }
+
     /// Percent of its memory that is taken.
     pub fn memory_percent(&self) -> Option<f32> {
         let total = self.memory_total.filter(|total| *total > 0)?;
@@ -143,4 +157,41 @@ impl GpuProcess {
 pub fn gib(bytes: u64) -> String {
     let text = format!("{:.1}", bytes as f64 / (1_u64 << 30) as f64);
     format!("{} GiB", text.strip_suffix(".0").unwrap_or(&text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_counts_until_the_next_one_or_eleven_minutes() {
+        let row = |minute: u64, holder: &str, memory| GpuHeld {
+            at: Stamp(minute * 60_000),
+            device: "a".into(),
+            tenant: None,
+            holder: holder.into(),
+            memory,
+        };
+        let rows =
+            [row(10, "vllm", 5), row(12, "vllm", 7), row(12, "embed", 1), row(20, "vllm", 7), row(21, "embed", 0)];
+        for (minute, held) in [
+            (9, &[][..]),
+            (11, &[("vllm", 5)]),
+            (12, &[("embed", 1), ("vllm", 7)]),
+            (21, &[("vllm", 7)]),
+            (30, &[("vllm", 7)]),
+            (31, &[]),
+        ] {
+            let found: Vec<_> =
+                held_at(&rows, Stamp(minute * 60_000)).iter().map(|r| (r.holder.as_str(), r.memory)).collect();
+            assert_eq!(found, held, "minute {minute}");
+        }
+    }
+
+    #[test]
+    fn sizes_read_as_people_say_them() {
+        for (bytes, text) in [(32 << 30, "32 GiB"), (0, "0 GiB"), (65_712_999_629, "61.2 GiB")] {
+            assert_eq!(gib(bytes), text);
+        }
+    }
 }

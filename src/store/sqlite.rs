@@ -9,6 +9,7 @@ mod write;
 use super::audit::Audit;
 use super::{Enablement, Fut, MarkKind, Marked, Store, StoreError};
 use crate::config::StoreConfig;
+use crate::model::gpu::GpuHeld;
 use crate::model::instance::Mark;
 use crate::model::message::{Event, HistoryEntry, JournalEntry, MetricRow};
 use crate::model::{CallRecord, Era, InstanceKey, ServerId, Stamp, TenantId};
@@ -154,6 +155,14 @@ impl Store for SqliteStore {
 
     fn events(&self, limit: u32) -> Fut<'_, Result<Vec<Event>, StoreError>> {
         self.submit(|reply| Job::Read(Read::Events { limit, reply }))
+    }
+
+    fn add_gpu_held(&self, rows: Vec<GpuHeld>) -> Fut<'_, Result<(), StoreError>> {
+        self.write(Write::GpuHeld(rows))
+    }
+
+    fn gpu_held(&self, since: Stamp, limit: u32) -> Fut<'_, Result<Vec<GpuHeld>, StoreError>> {
+        self.submit(|reply| Job::Read(Read::GpuHeld { since, limit, reply }))
     }
 
     fn close(&self) -> Fut<'_, ()> {

@@ -16,6 +16,10 @@ const SEQUENCE_SLACK: i64 = 256;
 const METRIC_MINUTES: i64 = 30 * 24 * 60;
 const METRIC_ROWS: i64 = 1_000_000;
 
+/// Who held GPU memory is kept for so long and, whatever the age, up to so many rows (about 20 MB).
+const HELD_MINUTES: i64 = 24 * 60 + 15;
+const HELD_ROWS: i64 = 200_000;
+
 /// The newest rows of each tenant: a table, its key column and a condition.
 pub struct PerTenant {
     keep: u32,
@@ -74,23 +78,29 @@ pub fn sequence(db: &Connection, delete: &str, added: i64, keep: i64) -> rusqlit
     Ok(())
 }
 
-/// Removes old metrics once an hour.
-#[derive(Default)]
-pub struct Metrics {
+/// A table by minutes, of which old rows are removed once an hour.
+pub struct ByMinute {
+    table: &'static str,
+    minutes: i64,
+    rows: i64,
     pruned_hour: i64,
 }
 
-impl Metrics {
-    /// To be called after metrics were added.
+impl ByMinute {
+    pub const METRICS: Self = Self { table: "metrics", minutes: METRIC_MINUTES, rows: METRIC_ROWS, pruned_hour: 0 };
+    pub const GPU_HELD: Self = Self { table: "gpu_held", minutes: HELD_MINUTES, rows: HELD_ROWS, pruned_hour: 0 };
+
+    /// To be called after rows were added.
     pub fn added(&mut self, db: &Connection) -> rusqlite::Result<()> {
         let minute = minute_of(Stamp::now());
         if minute / 60 == self.pruned_hour {
             return Ok(());
         }
         self.pruned_hour = minute / 60;
-        db.execute("DELETE FROM metrics WHERE minute < ?1", [minute - METRIC_MINUTES])?;
-        let newest = "SELECT minute FROM metrics ORDER BY minute DESC LIMIT 1 OFFSET ?1";
-        db.execute(&format!("DELETE FROM metrics WHERE minute <= ({newest})"), [METRIC_ROWS])?;
+        let table = self.table;
+        db.execute(&format!("DELETE FROM {table} WHERE minute < ?1"), [minute - self.minutes])?;
+        let newest = format!("SELECT minute FROM {table} ORDER BY minute DESC LIMIT 1 OFFSET ?1");
+        db.execute(&format!("DELETE FROM {table} WHERE minute <= ({newest})"), [self.rows])?;
         Ok(())
     }
 }

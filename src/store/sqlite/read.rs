@@ -1,6 +1,7 @@
 //! Every question, as SQL. Imports `model` only.
 
 use super::{Reply, prune, schema};
+use crate::model::gpu::GpuHeld;
 use crate::model::instance::Mark;
 use crate::model::message::{Event, EventKind, HistoryEntry, JournalEntry, Level, MetricRow, Operator};
 use crate::model::{CallId, CallRecord, Era, ServerId, Stamp, TenantId};
@@ -21,6 +22,7 @@ pub enum Read {
     History { tenant: Option<TenantId>, limit: u32, reply: Reply<Vec<HistoryEntry>> },
     Journal { limit: u32, reply: Reply<Vec<JournalEntry>> },
     Events { limit: u32, reply: Reply<Vec<Event>> },
+    GpuHeld { since: Stamp, limit: u32, reply: Reply<Vec<GpuHeld>> },
 }
 
 impl Read {
@@ -37,6 +39,7 @@ impl Read {
             Self::History { tenant, limit, reply } => send(reply, path, history(db, tenant.as_ref(), limit)),
             Self::Journal { limit, reply } => send(reply, path, journal(db, limit)),
             Self::Events { limit, reply } => send(reply, path, events(db, limit)),
+            Self::GpuHeld { since, limit, reply } => send(reply, path, gpu_held(db, since, limit)),
         }
     }
 }
@@ -181,6 +184,20 @@ fn events(db: &Connection, limit: u32) -> rusqlite::Result<Vec<Event>> {
             text: format!("an event that cannot be read ({error}): {kind}"),
         });
         Ok(Event { seq: number(row, 0)?, at: stamp(row, 1)?, kind })
+    })
+}
+
+fn gpu_held(db: &Connection, since: Stamp, limit: u32) -> rusqlite::Result<Vec<GpuHeld>> {
+    let sql = "SELECT * FROM (SELECT * FROM gpu_held WHERE minute >= ?1 ORDER BY minute DESC LIMIT ?2)
+               ORDER BY minute, device, memory DESC, holder";
+    all(db, sql, params![prune::minute_of(since), limit], |row| {
+        Ok(GpuHeld {
+            at: Stamp(number(row, 0)? * 60_000),
+            device: row.get(1)?,
+            tenant: Some(row.get::<_, String>(2)?).filter(|tenant| !tenant.is_empty()).map(Into::into),
+            holder: row.get(3)?,
+            memory: number(row, 4)?,
+        })
     })
 }
 

@@ -1,6 +1,7 @@
 //! Every write, as SQL. Imports `model` only.
 
-use super::prune::{self, PerTenant, minute_of};
+use super::prune::{self, ByMinute, PerTenant, minute_of};
+use crate::model::gpu::GpuHeld;
 use crate::model::instance::Mark;
 use crate::model::message::{Event, Face, HistoryEntry, JournalEntry};
 use crate::model::{CallRecord, Era, InstanceKey, ServerId, TenantId};
@@ -22,6 +23,7 @@ pub enum Write {
     History(HistoryEntry),
     Journal(JournalEntry),
     Events(Vec<Event>),
+    GpuHeld(Vec<GpuHeld>),
 }
 
 /// The connection, the audit file, and what is known about the size of the tables.
@@ -35,7 +37,8 @@ struct Kept {
     succeeded: PerTenant,
     failed: PerTenant,
     history: PerTenant,
-    metrics: prune::Metrics,
+    metrics: ByMinute,
+    gpu_held: ByMinute,
 }
 
 impl Writer {
@@ -45,7 +48,8 @@ impl Writer {
             succeeded: PerTenant::new("calls", "seq", "failed = 0", calls_per_tenant),
             failed: PerTenant::new("calls", "seq", "failed = 1", calls_per_tenant),
             history: PerTenant::new("history", "id", "true", HISTORY_PER_TENANT),
-            metrics: prune::Metrics::default(),
+            metrics: ByMinute::METRICS,
+            gpu_held: ByMinute::GPU_HELD,
         };
         Self { db, audit, kept }
     }
@@ -110,6 +114,9 @@ impl Kept {
             Write::History(entry) => return self.add_history(db, entry),
             Write::Journal(entry) => add_journal(db, entry),
             Write::Events(events) => events.iter().try_for_each(|event| add_event(db, event)),
+            Write::GpuHeld(rows) => {
+                rows.iter().try_for_each(|row| add_gpu_held(db, row)).and_then(|()| self.gpu_held.added(db))
+            }
         }?;
         Ok(0)
     }
@@ -290,6 +297,15 @@ fn add_event(db: &Connection, event: &Event) -> rusqlite::Result<()> {
         kind
     ])?;
     prune::sequence(db, "DELETE FROM events WHERE row <= ?1", db.last_insert_rowid(), prune::EVENT_ROWS)
+}
+
+fn add_gpu_held(db: &Connection, row: &GpuHeld) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO gpu_held VALUES (?1, ?2, ?3, ?4, ?5)
+               ON CONFLICT DO UPDATE SET memory = max(memory, excluded.memory)";
+    let tenant = row.tenant.as_ref().map_or("", TenantId::as_str);
+    db.prepare_cached(sql)?
+        .execute(params![minute_of(row.at), row.device, tenant, row.holder, int(row.memory)])
+        .map(|_| ())
 }
 
 /// SQLite's integers are signed; what does not fit becomes the largest.
