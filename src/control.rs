@@ -3,6 +3,7 @@
 
 mod actor;
 mod acts;
+mod adopted;
 pub mod attention;
 mod auth;
 mod calls;
@@ -34,6 +35,7 @@ pub mod owner;
 pub mod peer;
 pub mod plan;
 mod platform;
+mod reap;
 mod sampling;
 mod secrets;
 pub mod server;

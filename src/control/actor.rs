@@ -13,6 +13,7 @@ use super::plan::Plan;
 use super::snapshot::{Builder, Dirty, Inputs, Yard};
 use super::worker::Report;
 use super::yard::Seen;
+use crate::model::container::{EngineId, EngineState};
 use crate::model::gpu::Gpus;
 use crate::model::instance::{LastCall, Mark, ProbeFacts};
 use crate::model::message::{EventKind, JobOutcome, Level, LogSource, LogTarget};
@@ -32,6 +33,9 @@ use tokio::time::Instant;
 
 /// Snapshots follow each other no faster.
 const PACE: Duration = Duration::from_millis(250);
+/// A platform that comes up shows each thing as it appears: so long, and so often.
+const FRESH: Duration = Duration::from_secs(2);
+const FRESH_PACE: Duration = Duration::from_millis(20);
 /// How often live instances are looked after.
 pub(super) const TICK: Duration = Duration::from_secs(1);
 /// Rates fall for this long after the last call, and error shares for [`COLD`].
@@ -74,6 +78,10 @@ pub enum Msg {
     },
     /// What stands on the engines, or a part of it.
     Seen(Seen),
+    /// An engine came, fell silent or answers again.
+    Engine(EngineId, EngineState),
+    /// Instances that go on serving since an earlier owner.
+    Survivors(Vec<InstanceKey>),
     Finished(Vec<Arc<CallRecord>>),
     /// The connection of this run ended a while ago; if it still counts as live, it is lost.
     Lost {
@@ -120,6 +128,8 @@ pub struct Actor {
     yard: Yard,
     /// GPU memory by who holds it.
     held: Held,
+    /// Engines that were heard of, and whether they answer.
+    engines: HashMap<EngineId, bool>,
     rate_history: Vec<f32>,
     rate_pushed: Stamp,
     replan: bool,
@@ -157,6 +167,7 @@ impl Actor {
             host: Arc::default(),
             yard: Yard::default(),
             held: Held::default(),
+            engines: HashMap::new(),
             rate_history: Vec::new(),
             rate_pushed: Stamp::default(),
             replan: true,
@@ -214,7 +225,8 @@ impl Actor {
 
     fn publish_within(&mut self, wait: Duration) {
         let now = Instant::now();
-        let earliest = self.last_publish.map_or(now, |last| last + PACE);
+        let pace = if self.deck.clock.now() < FRESH { FRESH_PACE } else { PACE };
+        let earliest = self.last_publish.map_or(now, |last| last + pace);
         let at = earliest.max(now + wait);
         self.next_publish = Some(self.next_publish.map_or(at, |old| old.min(at)));
     }
@@ -266,6 +278,10 @@ impl Actor {
             Some(quiet) if quiet < COLD => self.publish_within(10 * TICK),
             _ => {}
         }
+        if self.engines.values().any(|answers| !answers) {
+            // The line about it says for how long.
+            self.publish_within(10 * TICK);
+        }
     }
 
     fn handle(&mut self, msg: Msg) {
@@ -285,6 +301,8 @@ impl Actor {
                 self.finish(job, outcome, message);
             }
             Msg::Seen(seen) => self.seen(seen),
+            Msg::Engine(id, state) => self.engine(&id, &state),
+            Msg::Survivors(keys) => self.fleet.take_up(&self.plan, keys),
             Msg::Finished(records) => self.finished(&records),
             Msg::Lost { key, run, reason } => {
                 if self.fleet.slot(&key).is_some_and(|slot| slot.run == run) {
@@ -401,8 +419,10 @@ impl Actor {
     fn seen(&mut self, seen: Seen) {
         match seen {
             Seen::Containers { engines, containers, orphans } => {
-                if self.yard.orphans.is_empty() {
+                if self.yard.orphans.is_empty() && !orphans.is_empty() {
                     self.conditions.orphans_since = Stamp::now();
+                    let text = format!("{} ours and wanted by nobody: mcpdeck reap --dry-run", orphans.len());
+                    self.deck.events.notice(Level::Warn, text);
                 }
                 let before = std::mem::replace(&mut self.yard.containers, containers);
                 self.held.mark(&mut self.yard.containers, &before);
@@ -427,6 +447,24 @@ impl Actor {
                 self.fleet.dirty.insert(key.clone());
             }
         }
+    }
+
+    /// What runs on a silent engine is unknown; what waited for it goes on when it answers again.
+    fn engine(&mut self, id: &EngineId, state: &EngineState) {
+        let silent = match state {
+            EngineState::Connecting => return,
+            EngineState::Up => None,
+            EngineState::Silent { reason, .. } => Some(format!("engine {id} is silent: {reason}")),
+            EngineState::Absent { reason } => Some(format!("engine {id} is not there: {reason}")),
+        };
+        let known = self.engines.insert(id.clone(), silent.is_none());
+        match (known, &silent) {
+            // One that is not there from the start is no news: what needs it says so.
+            (None, _) | (Some(false), Some(_)) | (Some(true), None) => {}
+            (Some(true), Some(why)) => self.deck.events.notice(Level::Warn, why.clone()),
+            (Some(false), None) => self.deck.events.notice(Level::Info, format!("engine {id} answers again")),
+        }
+        self.fleet.engine(&self.plan, id, silent.as_deref());
     }
 
     fn finished(&mut self, records: &[Arc<CallRecord>]) {
@@ -501,8 +539,10 @@ impl Actor {
                 self.mark();
                 for (job, command) in self.jobs.working_on(&key) {
                     let result = self.fleet.slot(&key).map_or(Some(Ok(())), |slot| verdict(&command, &slot.life));
-                    if let Some(result) = result {
-                        self.target_done(job, &key, result);
+                    match (result, self.fleet.slot(&key)) {
+                        (Some(result), _) => self.target_done(job, &key, result),
+                        (None, Some(slot)) => self.jobs.tell(job, &key, &slot.life.reason),
+                        (None, None) => {}
                     }
                 }
             }

@@ -6,17 +6,26 @@ use super::fleet::marked;
 use super::impact;
 use super::jobs::verdict;
 use super::lifecycle::Event;
+use super::reap;
+use crate::model::container::{ContainerAct, ContainerKey};
 use crate::model::instance::Mark;
 use crate::model::message::{EventKind, JobOutcome};
 use crate::model::{Act, Command, InstanceKey, JobId, Refusal, ServerId, Stamp, TenantId};
 use crate::store::MarkKind;
+use std::time::Duration;
 use tokio::sync::oneshot;
+
+/// How long a container that is stopped by itself may take before it is killed.
+const GRACE: Duration = Duration::from_secs(10);
 
 type Reply = oneshot::Sender<Result<JobId, Refusal>>;
 
 impl Actor {
     /// Accepts or refuses. The reply comes when the act is durable.
-    pub(super) fn act(&mut self, act: Act, reply: Reply) {
+    pub(super) fn act(&mut self, mut act: Act, reply: Reply) {
+        if let Some(command) = impact::redirected(&self.deck.picture.get(), &act.command) {
+            act.command = command;
+        }
         // Nobody waiting for the answer is fine.
         match self.accept(&act) {
             Err(refusal) => drop(reply.send(Err(refusal))),
@@ -110,6 +119,7 @@ impl Actor {
                 self.finish(job, JobOutcome::Ok, "shutting down".to_owned());
                 self.deck.asked.cancel();
             }
+            Command::Container { container, act } => self.act_on_container(job, container.clone(), *act),
             _ => self.finish(job, JobOutcome::Failed, "no container engine".to_owned()),
         }
     }
@@ -135,6 +145,7 @@ impl Actor {
             Command::Stop(_) => {
                 let mark = mark();
                 let event = Event::Hold(marked("stopped", &mark));
+                self.fleet.take_down_next(key);
                 self.set_row(key, |row| row.held = Some(mark));
                 event
             }
@@ -148,6 +159,9 @@ impl Actor {
             command => {
                 if matches!(command, Command::Restart(_)) {
                     self.fleet.command_next(key);
+                }
+                if matches!(command, Command::Restart(_) | Command::Sleep(_) | Command::Kill(_)) {
+                    self.fleet.take_down_next(key);
                 }
                 let Some(event) = event_of(command, &act.operator.name) else { return };
                 event
@@ -190,19 +204,22 @@ impl Actor {
         });
     }
 
+    fn act_on_container(&mut self, job: JobId, container: ContainerKey, act: ContainerAct) {
+        let deck = self.deck.clone();
+        self.deck.spawn("container", async move {
+            let result = match deck.engines.named(Some(&container.engine)) {
+                Ok(engine) => engine.act(&container.id, act, GRACE).await.map_err(|error| error.to_string()),
+                Err(why) => Err(why),
+            };
+            deck.tell(Msg::Ended { job, result: result.map(|()| "done".to_owned()) }).await;
+        });
+    }
+
     fn reap_orphans(&mut self, job: JobId) {
         let deck = self.deck.clone();
         self.deck.spawn("reap", async move {
-            let mut reaped = 0;
-            let mut result = Ok(());
-            for backend in deck.backends.all() {
-                match backend.reap().await {
-                    Ok(n) => reaped += n,
-                    Err(error) => result = Err(error.to_string()),
-                }
-            }
-            super::yard::look_for_orphans(&deck).await;
-            deck.tell(Msg::Ended { job, result: result.map(|()| format!("{reaped} removed")) }).await;
+            let result = reap::reap(&deck).await;
+            deck.tell(Msg::Ended { job, result }).await;
         });
     }
 }

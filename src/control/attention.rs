@@ -1,6 +1,7 @@
 //! What needs attention: rules as data over a snapshot and the few facts that are not in it, one line per cause.
 //! Pure; must never import a task or a clock.
 
+mod containers;
 mod gpus;
 
 use super::gpus::watch::Watch;
@@ -78,6 +79,10 @@ const RULES: &[Rule] = &[
     Rule { word: "GPU LOST", severity: 3, next: &["gpus", "explain"], find: gpus::lost },
     Rule { word: "GPU FULL", severity: 2, next: &["gpus", "logs", "restart"], find: gpus::full },
     Rule { word: "THROTTLE", severity: 2, next: &["gpus"], find: gpus::hot },
+    Rule { word: "ENGINE", severity: 3, next: &["explain", "logs"], find: containers::engine },
+    Rule { word: "OOM", severity: 3, next: &["logs", "explain", "restart"], find: containers::oom },
+    Rule { word: "UNHEALTHY", severity: 2, next: &["logs", "explain", "restart"], find: containers::unhealthy },
+    Rule { word: "RESTARTING", severity: 2, next: &["logs", "explain", "stop"], find: containers::restarting },
     Rule { word: "SECRET", severity: 2, next: &["reload-secrets", "explain"], find: secret },
     Rule { word: "DEGRADED", severity: 2, next: &["explain", "probe", "logs"], find: degraded },
     Rule { word: "BACKOFF", severity: 2, next: &["logs", "explain", "stop"], find: backoff },

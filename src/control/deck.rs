@@ -11,12 +11,14 @@ use super::platform::StartOptions;
 use super::secrets::Vault;
 use crate::backend::{Backend, Orphan};
 use crate::config::Config;
+use crate::model::container::EngineId;
 use crate::model::instance::BackendKind;
 use crate::model::message::Level;
 use crate::model::{Snapshot, Stamp};
 use crate::router::Router;
 use crate::store::{Store, StoreError};
 use arc_swap::ArcSwap;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -39,6 +41,8 @@ pub struct Deck {
     pub container_usage: watch::Sender<Arc<ContainerUsage>>,
     /// Processes that an earlier owner left behind, as last looked for.
     pub left_behind: watch::Sender<Vec<Orphan>>,
+    /// Engines on which whatever goes on serving since an earlier owner was offered to the instances.
+    pub reconciled: watch::Sender<BTreeSet<EngineId>>,
     pub consoles: Arc<Consoles>,
     pub calls: Calls,
     pub actor: mpsc::Sender<Msg>,
@@ -77,10 +81,6 @@ impl Backends {
             BackendKind::Docker => self.docker.as_ref(),
             BackendKind::Kubernetes | BackendKind::Remote => None,
         }
-    }
-
-    pub fn all(&self) -> impl Iterator<Item = &Arc<dyn Backend>> {
-        [&self.process, &self.simulated].into_iter().chain(&self.docker)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Why something is as it is, rule by rule, each with its evidence and what helps next.
 //! Pure: over a snapshot and two look-ups. Must never do anything.
 
+mod container;
+
 use super::attention::HANGING;
 use super::deck::Deck;
 use crate::model::call::CallDetail;
@@ -77,6 +79,7 @@ impl Sources<'_> {
         out.extend(held(row));
         out.extend(self.needs(row, &server.def));
         out.push(self.process(row));
+        out.extend(self.containers(row, &server.def));
         out.extend(self.secrets(row));
         out.push(self.probe(row, &server.def));
         out.push(self.last_call(row));
@@ -154,6 +157,9 @@ impl Sources<'_> {
     fn process(&self, row: &InstanceRow) -> Explained {
         let up = || row.started_at.map_or_else(String::new, |at| format!(", up {}", span(self.now.since(at))));
         match (row.backend, row.pid) {
+            (BackendKind::Remote, _) if row.container.is_some() => {
+                found("process", None, "it stands in containers that the config adopted")
+            }
             (BackendKind::Remote, _) => found("process", None, "somebody else runs it; mcpdeck only connects"),
             (_, Some(pid)) => found("process", Some(true), format!("pid {pid}{}", up())),
             (_, None) if row.state.is_live() && row.started_at.is_some() => {

@@ -6,7 +6,8 @@ use super::launch::Blueprint;
 use super::lifecycle::{Effect, Event, Life, Now};
 use super::plan::Plan;
 use super::secrets::Used;
-use super::worker::{Creating, Creation, Report, Worker};
+use super::worker::{Creating, Creation, Report, Stop, Worker};
+use crate::model::container::EngineId;
 use crate::model::instance::{BackendKind, Mark};
 use crate::model::message::{EventKind, Level};
 use crate::model::server::RestartPolicy;
@@ -49,6 +50,10 @@ pub struct Slot {
     creation: Option<Creation>,
     /// A remote's own command, to be run by the next creation.
     command: Option<Vec<String>>,
+    /// The next stop ends what stands behind a remote one, too: an operator asked for it.
+    take_down: bool,
+    /// A pause did not work in this run: it is not tried again.
+    pub no_doze: bool,
     /// Out of the plan: it goes when nothing of it runs any more.
     retired: bool,
     /// When it last began to serve; idle time counts from there.
@@ -127,6 +132,8 @@ impl Fleet {
             waiters: Vec::new(),
             creation: None,
             command: None,
+            take_down: false,
+            no_doze: false,
             retired: false,
             served_since: Stamp::default(),
             next_probe: Duration::ZERO,
@@ -209,6 +216,7 @@ impl Fleet {
         let now = self.now(&settings.restart);
         let Some(slot) = self.slots.get_mut(key) else { return };
         let old = slot.life.clone();
+        let told = matches!(event, Event::Progress(_));
         let (life, effect) = old.clone().step(event, now);
         if life == old && effect.is_none() {
             return;
@@ -222,6 +230,9 @@ impl Fleet {
         self.moved.push(key.clone());
         if before != after {
             self.transition(key, before, after);
+        } else if told {
+            // Whoever waits sees how far it is.
+            self.deck.router.set_state(key, after, &self.rows[key].reason);
         }
         if let Some(effect) = effect {
             self.carry_out(plan, key, effect);
@@ -274,11 +285,14 @@ impl Fleet {
     fn carry_out(&mut self, plan: &Plan, key: &InstanceKey, effect: Effect) {
         let Some(slot) = self.slots.get_mut(key) else { return };
         let reason = slot.life.reason.clone();
+        let container = self.rows.get(key).and_then(|row| row.container.clone());
         let mut worker =
             Worker { deck: self.deck.clone(), blueprint: slot.blueprint.clone(), kind: slot.kind, run: slot.run };
+        let stop = |kill, take_down| Stop { kill, take_down, container, reason };
         match effect {
             Effect::Create => {
                 slot.run += 1;
+                slot.no_doze = false;
                 worker.run = slot.run;
                 if slot.life.failures() > 0
                     && let Some(row) = self.rows.get_mut(key)
@@ -291,8 +305,14 @@ impl Fleet {
                 let command = slot.command.take();
                 worker.create(Creating { needs: plan.needs(key), hint, command, creation });
             }
-            Effect::Stop => worker.stop(false, slot.creation.take(), reason),
-            Effect::Kill => worker.stop(true, slot.creation.take(), reason),
+            Effect::Stop => {
+                let take_down = std::mem::take(&mut slot.take_down);
+                worker.stop(stop(false, take_down), slot.creation.take());
+            }
+            Effect::Kill => {
+                let take_down = std::mem::take(&mut slot.take_down);
+                worker.stop(stop(true, take_down), slot.creation.take());
+            }
             Effect::Doze => worker.pause(false),
             Effect::Wake => worker.pause(true),
         }
@@ -309,6 +329,7 @@ impl Fleet {
                 }
                 return self.attached(key, pid, notes);
             }
+            Report::Progress(what) => Event::Progress(what),
             Report::Opened(opened) => {
                 slot.creation = None;
                 slot.served_since = Stamp::now();
@@ -326,7 +347,13 @@ impl Fleet {
             Report::Stopped => Event::Stopped,
             Report::StopFailed(why) => Event::StopFailed(why),
             Report::Dozed(Ok(())) => Event::Dozed,
-            Report::Dozed(Err(why)) => Event::DozeFailed(why),
+            Report::Dozed(Err(why)) => {
+                slot.no_doze = true;
+                if let Some(row) = self.rows.get_mut(key) {
+                    row.notes.push(format!("cannot doze: {why}"));
+                }
+                Event::DozeFailed("answers".to_owned())
+            }
             Report::Woken(Ok(())) => {
                 slot.served_since = Stamp::now();
                 Event::Woken
@@ -367,6 +394,38 @@ impl Fleet {
         let Some(slot) = self.slots.get_mut(key) else { return };
         if let Run::Remote { restart_command, .. } = &slot.blueprint.def.run {
             slot.command.clone_from(restart_command);
+        }
+    }
+
+    /// An operator's stop or restart of a remote one ends what stands behind it, unless it has a command for that.
+    pub fn take_down_next(&mut self, key: &InstanceKey) {
+        if let Some(slot) = self.slots.get_mut(key) {
+            slot.take_down = slot.blueprint.adopted().is_some() && slot.command.is_none();
+        }
+    }
+
+    /// An engine fell silent, for this reason, or answers again.
+    pub fn engine(&mut self, plan: &Plan, engine: &EngineId, silent: Option<&str>) {
+        let first = self.deck.config.engines.first().map(|def| &def.id);
+        let on_it = |(key, slot): (&InstanceKey, &Slot)| {
+            let Run::Container(run) = &slot.blueprint.def.run else { return None };
+            let runs_on = self.rows.get(key).and_then(|row| row.container.as_ref()).map(|container| &container.engine);
+            let runs_on = runs_on.or(run.engine.as_ref()).or(first);
+            (slot.kind == BackendKind::Docker && runs_on == Some(engine)).then(|| key.clone())
+        };
+        let keys: Vec<_> = self.slots.iter().filter_map(on_it).collect();
+        for key in keys {
+            self.apply(plan, &key, Event::Silent(silent.map(str::to_owned)));
+            self.settle(plan, &key);
+        }
+    }
+
+    /// These go on serving since an earlier owner: what the plan wants is taken up.
+    pub fn take_up(&mut self, plan: &Plan, keys: Vec<InstanceKey>) {
+        for key in keys {
+            if plan.instances().contains_key(&key) && self.ensure(plan, &key) {
+                self.apply(plan, &key, Event::TakeUp("it runs since an earlier owner: taken up".to_owned()));
+            }
         }
     }
 

@@ -63,7 +63,7 @@ impl Actor {
         let idle_since = activity.last.map_or(slot.served_since, |last| last.max(slot.served_since));
         let stop_at = slot.settings().idle_stop.map(|wait| idle_since.after(wait));
         let doze_at = slot.settings().idle_doze.map(|wait| idle_since.after(wait));
-        let can_doze = live && slot.kind == BackendKind::Simulated;
+        let can_doze = live && slot.kind != BackendKind::Remote && !slot.no_doze;
         let shown = if busy { None } else { stop_at };
         if let Some(row) = self.fleet.rows.get_mut(key).filter(|row| row.idle_stop_at != shown) {
             row.idle_stop_at = shown;

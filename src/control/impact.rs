@@ -1,6 +1,11 @@
 //! What an act would do, and whether it may be done: the one judgement behind dialogs, command lines and the actor.
 //! Pure: over a snapshot. Must never do anything.
 
+mod containers;
+
+pub use containers::redirected;
+
+use crate::model::container::ContainerRow;
 use crate::model::instance::{BackendKind, InstanceRow, State};
 use crate::model::message::Impact;
 use crate::model::{Act, Command, Environment, InstanceKey, Refusal, Run, ServerId, Snapshot, TenantId, near};
@@ -8,6 +13,8 @@ use std::collections::BTreeSet;
 
 /// Judges `command` on what `snapshot` shows.
 pub fn impact(snapshot: &Snapshot, command: &Command, bulk_cap: u32) -> Impact {
+    let instead = redirected(snapshot, command);
+    let command = instead.as_ref().unwrap_or(command);
     let refused = forbidden(snapshot, command, bulk_cap).err();
     let instances = targets(snapshot, command).unwrap_or_default();
     let rows = || instances.iter().filter_map(|key| snapshot.instance(key));
@@ -101,7 +108,12 @@ fn forbidden(snapshot: &Snapshot, command: &Command, bulk_cap: u32) -> Result<()
     }
     let instances = targets(snapshot, command)?;
     let own = tenant_of(command).map(|(_, tenant)| tenant);
+    if let Command::Container { container, act } = command {
+        containers::forbidden(snapshot, container, *act)?;
+    }
+    let container = container_of(snapshot, command);
     let owners = instances.iter().filter_map(|key| key.tenant.as_ref()).chain(own);
+    let owners = owners.chain(container.and_then(|row| row.owner.tenant.as_ref()));
     for tenant in owners.filter(|_| command.changes()) {
         if snapshot.tenant(tenant.as_str()).is_some_and(|t| t.def.read_only) {
             return Err(Refusal::ReadOnly(format!("the customer {tenant} is read-only")));
@@ -123,19 +135,34 @@ fn possible(snapshot: &Snapshot, command: &Command, row: &InstanceRow) -> Result
     let refused = |why: String| Err(Refusal::Refused(why));
     match command {
         Command::Sleep(_) if row.held.is_some() => refused(format!("{key} is stopped and held; start releases it")),
-        Command::Kill(_) if row.backend == BackendKind::Remote => {
+        Command::Kill(_) if row.backend == BackendKind::Remote && !adopts(snapshot, key) => {
             refused(format!("{key} is run by somebody else; mcpdeck kills only what it started"))
         }
-        Command::Restart(_) if row.backend == BackendKind::Remote && !has_restart_command(snapshot, key) => {
-            refused(format!("{key} is run by somebody else and its definition names no restart_command"))
-        }
+        Command::Restart(_) if row.backend == BackendKind::Remote && !has_restart_command(snapshot, key) => refused(
+            format!("{key} is run by somebody else and its definition names no restart_command and adopts nothing"),
+        ),
         _ => Ok(()),
     }
 }
 
 fn has_restart_command(snapshot: &Snapshot, key: &InstanceKey) -> bool {
     let def = snapshot.server(key.server.as_str()).map(|row| &row.def);
-    def.is_some_and(|def| matches!(&def.run, Run::Remote { restart_command: Some(_), .. }))
+    def.is_some_and(|def| matches!(&def.run, Run::Remote { restart_command: Some(_), .. })) || adopts(snapshot, key)
+}
+
+/// True if containers that the config adopted stand behind it; not behind a tenant's own url.
+fn adopts(snapshot: &Snapshot, key: &InstanceKey) -> bool {
+    let adopted = |run: &Run| matches!(run, Run::Remote { adopt: Some(_), .. });
+    let own_url = || {
+        let tenant = snapshot.tenant(key.tenant.as_ref()?.as_str())?;
+        tenant.def.servers.get(&key.server)?.url.as_ref()
+    };
+    snapshot.server(key.server.as_str()).is_some_and(|row| adopted(&row.def.run)) && own_url().is_none()
+}
+
+fn container_of<'a>(snapshot: &'a Snapshot, command: &Command) -> Option<&'a ContainerRow> {
+    let Command::Container { container, .. } = command else { return None };
+    snapshot.container(container).map(AsRef::as_ref)
 }
 
 /// The acts that ask for the name in production.
@@ -151,11 +178,15 @@ fn name_to_type(snapshot: &Snapshot, command: &Command, environment: Environment
             cell.is_some_and(|c| c.enabled && !c.in_file).then(|| tenant.to_string())
         }
         Command::Shutdown => Some(snapshot.platform.name.clone()),
+        Command::Container { container, act } => containers::name_to_type(snapshot, container, *act),
         _ => None,
     }
 }
 
 fn environment(snapshot: &Snapshot, command: &Command, instances: &[InstanceKey]) -> Environment {
+    if let Command::Container { container, .. } = command {
+        return containers::environment(snapshot, container);
+    }
     let rows = instances.iter().filter_map(|key| snapshot.instance(key)).map(|row| row.environment);
     let own = tenant_of(command).and_then(|(_, t)| snapshot.tenant(t.as_str())).map(|t| t.def.environment);
     let whole = matches!(command, Command::Shutdown).then_some(snapshot.platform.environment);
@@ -165,6 +196,9 @@ fn environment(snapshot: &Snapshot, command: &Command, instances: &[InstanceKey]
 fn hit(snapshot: &Snapshot, command: &Command, instances: &[InstanceKey]) -> BTreeSet<TenantId> {
     if let Some((_, tenant)) = tenant_of(command) {
         return [tenant.clone()].into();
+    }
+    if let Command::Container { container, .. } = command {
+        return containers::hit(snapshot, container);
     }
     let mut tenants = BTreeSet::new();
     for key in instances {
@@ -243,13 +277,13 @@ fn follows<'a>(
             out.push(format!("{running} running {} stop", if running == 1 { "instance" } else { "instances" }));
             out.extend(calls("will fail unless finished in time"));
         }
+        Command::Container { container, act } => out = containers::follows(snapshot, container, *act),
+        Command::ReapOrphans => out = containers::reaped(snapshot),
         Command::ReloadSecrets => out.push("running instances keep the old values until they are restarted".to_owned()),
         Command::Probe(_)
         | Command::ExampleTraffic(_)
         | Command::CancelCall(_)
         | Command::CancelJob(_)
-        | Command::ReapOrphans
-        | Command::Container { .. }
         | Command::Deploy(_)
         | Command::Undeploy(_) => {}
     }

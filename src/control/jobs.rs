@@ -83,6 +83,13 @@ impl Jobs {
         self.running.iter().filter(on).map(|(id, job)| (*id, job.act.command.clone())).collect()
     }
 
+    /// How far one instance of a job is.
+    pub fn tell(&mut self, id: JobId, key: &InstanceKey, what: &str) {
+        if let Some(job) = self.running.get_mut(&id).filter(|job| job.active.contains(key)) {
+            job.say(format!("{key}: {what}"));
+        }
+    }
+
     /// One instance of a job is done.
     pub fn done(&mut self, id: JobId, key: &InstanceKey, result: Result<(), String>) -> Option<Finished> {
         let job = self.running.get_mut(&id)?;

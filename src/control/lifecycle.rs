@@ -68,6 +68,8 @@ pub struct Health {
     pub hanging: Option<String>,
     /// The backend does not answer for it any more.
     pub silent: Option<String>,
+    /// A stop that the silent backend did not carry out: it follows when the backend answers again.
+    pub unstopped: Option<Then>,
 }
 
 /// What happens to an instance. Texts are reasons, as one line.
@@ -76,6 +78,10 @@ pub enum Event {
     /// A call waits for it.
     Demand,
     Start(String),
+    /// It runs since an earlier owner and is taken over as it is.
+    TakeUp(String),
+    /// What the start under way is doing.
+    Progress(String),
     Hold(String),
     Sleep(String),
     Restart(String),
@@ -104,6 +110,8 @@ pub enum Event {
     },
     /// Calls in flight and none finishing; `None` when that is over.
     Hanging(Option<String>),
+    /// Its backend stopped answering, for this reason; `None`: it answers again.
+    Silent(Option<String>),
     /// The time that a backoff or a failed one names has come; `waiting`: calls wait for it.
     RetryDue {
         waiting: bool,
@@ -200,6 +208,11 @@ impl Life {
         let effect = match event {
             Event::Demand => self.demand(),
             Event::Start(why) => self.start(why),
+            Event::TakeUp(why) => self.take_up(&why),
+            Event::Progress(what) if self.phase == Phase::Starting => {
+                self.reason = what;
+                None
+            }
             Event::Hold(why) => {
                 self.desired = Desired::Held;
                 self.rest(why)
@@ -254,8 +267,14 @@ impl Life {
                 self.health(|h| h.hanging = why);
                 None
             }
+            Event::Silent(Some(why)) => {
+                self.health(|h| h.silent = Some(why));
+                None
+            }
+            Event::Silent(None) => self.answers_again(),
             Event::RetryDue { waiting } => self.retry(waiting, now),
-            Event::Opened
+            Event::Progress(_)
+            | Event::Opened
             | Event::StartFailed(_)
             | Event::Exited(_)
             | Event::Lost(_)
@@ -297,6 +316,14 @@ impl Life {
         }
     }
 
+    /// Never what is held or fenced: that stays an orphan until somebody decides.
+    fn take_up(&mut self, why: &str) -> Option<Effect> {
+        if self.desired == Desired::Held || self.fenced || self.phase != Phase::Dormant {
+            return None;
+        }
+        self.create(why)
+    }
+
     fn wake(&mut self, reason: &str) -> Option<Effect> {
         self.go(Phase::Waking, reason);
         Some(Effect::Wake)
@@ -313,6 +340,10 @@ impl Life {
                 None
             }
             Phase::Stopping(then) => {
+                *then = Then::Start;
+                None
+            }
+            Phase::Live(Health { unstopped: Some(then), .. }) => {
                 *then = Then::Start;
                 None
             }
@@ -371,7 +402,7 @@ impl Life {
     }
 
     fn idle(&mut self) -> Option<Effect> {
-        if !matches!(self.phase, Phase::Live(_) | Phase::Dozing) {
+        if !self.answers() && self.phase != Phase::Dozing {
             return None;
         }
         self.desired = Desired::OnDemand;
@@ -379,8 +410,13 @@ impl Life {
         Some(Effect::Stop)
     }
 
+    /// It runs, and its backend answers for it.
+    fn answers(&self) -> bool {
+        matches!(&self.phase, Phase::Live(health) if health.silent.is_none())
+    }
+
     fn doze(&mut self) -> Option<Effect> {
-        if !matches!(self.phase, Phase::Live(_)) {
+        if !self.answers() {
             return None;
         }
         self.go(Phase::Pausing { wake: false }, "idle: paused");
@@ -413,12 +449,36 @@ impl Life {
         }
     }
 
-    /// It may still be there: unknown, until an operator or an exit says more.
+    /// It may still be there: unknown, until an operator, an exit or its backend says more.
     fn stop_failed(&mut self, why: String) -> Option<Effect> {
-        if !matches!(self.phase, Phase::Stopping(_)) {
-            return None;
+        let Phase::Stopping(then) = &self.phase else { return None };
+        let unstopped = Some(then.clone());
+        self.go(Phase::Live(Health { silent: Some(why.clone()), unstopped, ..Health::default() }), &why)
+    }
+
+    /// What had to wait for the backend follows. What failed meanwhile may have failed for its sake alone.
+    fn answers_again(&mut self) -> Option<Effect> {
+        match &mut self.phase {
+            Phase::Live(Health { unstopped, silent, .. }) => {
+                let (then, was_silent) = (unstopped.take(), silent.take().is_some());
+                if let Some(then) = then {
+                    self.phase = Phase::Stopping(then);
+                    return Some(Effect::Stop);
+                }
+                if was_silent && !self.fenced {
+                    self.reason = self.healthy_reason();
+                }
+                None
+            }
+            Phase::Backoff { .. } | Phase::Failed { .. } => {
+                self.forgive();
+                if self.desired == Desired::Running {
+                    return self.create("its backend answers again");
+                }
+                self.go(Phase::Dormant, "its backend answers again: the next call starts it")
+            }
+            _ => None,
         }
-        self.go(Phase::Live(Health { silent: Some(why.clone()), ..Health::default() }), &why)
     }
 
     fn fail(&mut self, why: String, now: Now<'_>) -> Option<Effect> {

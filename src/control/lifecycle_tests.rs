@@ -28,6 +28,7 @@ fn after(events: &[Event]) -> (Life, Option<Effect>) {
 fn each_event_leads_where_the_table_says() {
     use Event::*;
     let hang = || Hanging(Some("hangs".into()));
+    let silent = || Silent(Some("engine local silent".into()));
     let bad = |failures| Probed { failures, reason: why() };
     let cases: Vec<(&str, Vec<Event>, State, Option<Effect>)> = vec![
         ("a call starts a dormant one", vec![Demand], State::Starting, Some(Effect::Create)),
@@ -98,6 +99,53 @@ fn each_event_leads_where_the_table_says() {
             State::Unknown,
             None,
         ),
+        ("a silent backend", vec![Demand, Opened, silent()], State::Unknown, None),
+        ("that answers again", vec![Demand, Opened, silent(), Silent(None)], State::Ready, None),
+        ("it died meanwhile", vec![Demand, Opened, silent(), Exited(why()), Silent(None)], State::Dormant, None),
+        (
+            "a stop that a silent backend did not do follows",
+            vec![Demand, Opened, silent(), Sleep(why()), StopFailed(why()), Silent(None)],
+            State::Stopping,
+            Some(Effect::Stop),
+        ),
+        (
+            "as does the start behind it",
+            vec![Demand, Opened, silent(), Lost(why()), StopFailed(why()), Start(why()), Silent(None), Stopped],
+            State::Starting,
+            Some(Effect::Create),
+        ),
+        (
+            "a start that failed for the backend's sake",
+            vec![Start(why()), StartFailed(why()), Silent(None)],
+            State::Starting,
+            Some(Effect::Create),
+        ),
+        ("nobody wanted it", vec![Demand, StartFailed(why()), Silent(None)], State::Dormant, None),
+        ("it ran since an earlier owner", vec![TakeUp(why())], State::Starting, Some(Effect::Create)),
+        ("and was held", vec![Hold(why()), TakeUp(why())], State::Stopped, None),
+        ("and was fenced", vec![Fence(why()), TakeUp(why())], State::Fenced, None),
+        ("it is started already", vec![Demand, TakeUp(why())], State::Starting, None),
+        ("a start tells how far it is", vec![Demand, Progress(why())], State::Starting, None),
+        (
+            "idle twice: paused, then stopped",
+            vec![Demand, Opened, Doze, Dozed, Idle],
+            State::Stopping,
+            Some(Effect::Stop),
+        ),
+        (
+            "a call while a paused one stops",
+            vec![Demand, Opened, Doze, Dozed, Idle, Demand, Stopped],
+            State::Starting,
+            Some(Effect::Create),
+        ),
+        (
+            "a wake that fails",
+            vec![Demand, Opened, Doze, Dozed, Demand, WakeFailed(why())],
+            State::Stopping,
+            Some(Effect::Kill),
+        ),
+        ("a hold while it is being paused", vec![Demand, Opened, Doze, Hold(why()), Dozed], State::Stopping, None),
+        ("an exit while it is paused", vec![Demand, Opened, Doze, Dozed, Exited(why())], State::Backoff, None),
     ];
     for (name, events, state, effect) in cases {
         let (life, last) = after(&events);
@@ -159,6 +207,9 @@ fn events() -> impl Strategy<Value = Event> {
         1 => Just(Event::Lost(why())),
         1 => (0..4u32).prop_map(|failures| Event::Probed { failures, reason: why() }),
         1 => any::<bool>().prop_map(|on| Event::Hanging(on.then(why))),
+        2 => any::<bool>().prop_map(|on| Event::Silent(on.then(why))),
+        1 => Just(Event::TakeUp(why())),
+        1 => Just(Event::Progress(why())),
         2 => any::<bool>().prop_map(|waiting| Event::RetryDue { waiting }),
         // Stands for: whatever is under way ends, well or badly.
         6 => Just(Event::Opened),
@@ -184,10 +235,11 @@ impl World {
                     self.exists = false;
                     event
                 }
-                (Effect::Stop | Effect::Kill, _) => {
+                (Effect::Stop | Effect::Kill, true) => {
                     self.exists = false;
                     Event::Stopped
                 }
+                (Effect::Stop | Effect::Kill, false) => Event::StopFailed(why()),
                 (Effect::Doze, true) => Event::Dozed,
                 (Effect::Doze, false) => Event::DozeFailed(why()),
                 (Effect::Wake, true) => Event::Woken,
@@ -251,6 +303,18 @@ proptest! {
                 }
             }
             l.step(Event::Unfence, at(3, &policy))
+        };
+        (life, _) = {
+            let (mut l, effect) = life.step(Event::Silent(None), at(3, &policy));
+            if let Some(effect) = effect { world.carry_out(effect); }
+            for _ in 0..2 {
+                if let Some(event) = world.translate(Event::Opened) {
+                    let (next, effect) = l.step(event, at(3, &policy));
+                    l = next;
+                    if let Some(effect) = effect { world.carry_out(effect); }
+                }
+            }
+            (l, ())
         };
         (life, _) = life.step(Event::Hanging(None), at(3, &policy));
         (life, _) = life.step(Event::Probed { failures: 0, reason: why() }, at(3, &policy));

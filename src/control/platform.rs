@@ -91,6 +91,7 @@ pub fn start(config: Arc<Config>, options: StartOptions) -> Result<Platform, Sta
         engines: Engines::open(&config),
         container_usage: watch::Sender::default(),
         left_behind: watch::Sender::default(),
+        reconciled: watch::Sender::default(),
         vault: Vault::new(&config),
         logs: options.logs.clone(),
         picture: Picture::new(builder.last().clone()),
@@ -255,7 +256,7 @@ async fn load(deck: Arc<Deck>, events: mpsc::Receiver<crate::model::Event>) {
     deck.tell(Msg::Loaded(Box::new(loaded))).await;
     if !deck.options.momentary {
         deck.vault.load_all().await;
-        yard::look_for_orphans(&deck).await;
+        yard::look_for_processes(&deck).await;
     }
     let failed = |error: &StoreError| deck.store.failed(error);
     events::write(deck.events.clone(), events, store, deck.stop.clone(), failed).await;

@@ -2,22 +2,24 @@
 //! task of its own and ends in one report to the actor. Decides nothing.
 
 use super::actor::Msg;
+use super::adopted;
 use super::deck::Deck;
 use super::launch::{Blueprint, Launch};
 use super::logs;
 use super::secrets::Used;
 use crate::backend::{Attached, Exit, StartSpec, Started};
-use crate::model::container::ContainerKey;
+use crate::model::container::{Adopt, ContainerKey};
 use crate::model::instance::BackendKind;
 use crate::model::message::{Level, LogTarget};
-use crate::model::secret::Hidden;
+use crate::model::secret::{Hidden, Secret};
 use crate::model::server::EraChoice;
 use crate::model::{Era, InstanceKey, Stamp};
 use crate::router::{Connect, Demand, OpenError, OpenOptions, Opened};
+use std::convert::Infallible;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +27,10 @@ use tokio_util::sync::CancellationToken;
 const RESTART_COMMAND: Duration = Duration::from_secs(60);
 /// How long a child that closed its pipes may take to say how it ended.
 const LAST_WORDS: Duration = Duration::from_millis(500);
+/// Between two attempts to reach what stands behind adopted containers.
+const ASK_AGAIN: Duration = Duration::from_millis(200);
+/// Between two words of a start about how far it is.
+const PROGRESS_PACE: Duration = Duration::from_millis(250);
 /// How often a stop looks whether calls are still in flight.
 const DRAIN_STEP: Duration = Duration::from_millis(20);
 
@@ -37,6 +43,8 @@ pub enum Report {
         notes: Vec<String>,
         used: Vec<Used>,
     },
+    /// What the start is doing.
+    Progress(String),
     Opened(Box<Opened>),
     StartFailed(String),
     Exited(Exit),
@@ -67,6 +75,17 @@ pub struct Worker {
     pub blueprint: Blueprint,
     pub kind: BackendKind,
     pub run: u32,
+}
+
+/// How to stop.
+pub struct Stop {
+    /// At once instead of in stages.
+    pub kill: bool,
+    /// With the containers that stand behind a remote one.
+    pub take_down: bool,
+    /// The container that it runs in.
+    pub container: Option<ContainerKey>,
+    pub reason: String,
 }
 
 /// What a creation needs beside the blueprint.
@@ -128,14 +147,14 @@ impl Worker {
         });
     }
 
-    /// Stops in stages, or (`kill`) at once. Calls in flight get the first stage's time to end.
-    pub fn stop(self, kill: bool, creation: Option<Creation>, reason: String) {
+    /// Stops in stages, or at once. Calls in flight get the first stage's time to end.
+    pub fn stop(self, stop: Stop, creation: Option<Creation>) {
         let worker = self.clone();
         self.spawn("stop", Report::StopFailed("internal error".to_owned()), async move {
             if let Some(creation) = creation {
                 creation.end().await;
             }
-            Some(match worker.end(kill, &reason).await {
+            Some(match worker.end(&stop).await {
                 Ok(()) => Report::Stopped,
                 Err(why) => Report::StopFailed(why),
             })
@@ -190,6 +209,9 @@ impl Worker {
             Launch::Remote { url, headers } => {
                 self.report(Report::Attached { pid: None, container: None, notes: Vec::new(), used: prepared.used })
                     .await;
+                if let Some(adopt) = self.blueprint.adopted() {
+                    return self.open_behind(adopt, &url, headers, options).await.map_err(Attempt::Failed);
+                }
                 let opened = self.deck.router.open(self.key(), Connect::Http { url, headers }, options).await;
                 opened.map_err(|e| Attempt::Failed(e.to_string()))
             }
@@ -205,8 +227,12 @@ impl Worker {
         options: OpenOptions,
     ) -> Result<Opened, Attempt> {
         let backend = self.deck.backends.of(self.kind).ok_or_else(|| format!("no backend runs {}", self.key()))?;
-        let Started { attached, pid, container, notes, mut exit } =
-            backend.start(spec).await.map_err(|e| e.to_string())?;
+        let progress = spec.progress.subscribe();
+        let started = tokio::select! {
+            started = backend.start(spec) => started,
+            never = self.tell_progress(progress) => match never {},
+        };
+        let Started { attached, pid, container, notes, mut exit } = started.map_err(|e| e.to_string())?;
         self.report(Report::Attached { pid, container, notes, used }).await;
         let connect = self.attach(attached, hidden);
         match self.deck.router.open(self.key(), connect, options).await {
@@ -225,6 +251,46 @@ impl Worker {
                 })
             }
         }
+    }
+
+    /// Starts the containers behind `url`, and waits until it answers.
+    async fn open_behind(
+        &self,
+        adopt: &Adopt,
+        url: &str,
+        headers: Vec<(String, Secret)>,
+        options: OpenOptions,
+    ) -> Result<Opened, String> {
+        let begun = Instant::now();
+        let deadline = begun + options.timeout;
+        let first = adopted::start(&self.deck, adopt, |what| self.report(Report::Progress(what))).await?;
+        let notes = Vec::new();
+        self.report(Report::Attached { pid: None, container: Some(first), notes, used: Vec::new() }).await;
+        loop {
+            let timeout = deadline.saturating_duration_since(Instant::now());
+            let options = OpenOptions { timeout, ..options.clone() };
+            let connect = Connect::Http { url: url.to_owned(), headers: headers.clone() };
+            let error = match self.deck.router.open(self.key(), connect, options).await {
+                Ok(opened) => return Ok(opened),
+                Err(error) => error,
+            };
+            if Instant::now() + ASK_AGAIN > deadline {
+                return Err(error.to_string());
+            }
+            let waited = begun.elapsed().as_secs();
+            self.report(Report::Progress(format!("waits for {url}, {waited} s: {error}"))).await;
+            tokio::time::sleep(ASK_AGAIN).await;
+        }
+    }
+
+    /// Passes on what a start is doing; a burst is one.
+    async fn tell_progress(&self, mut progress: watch::Receiver<String>) -> Infallible {
+        while progress.changed().await.is_ok() {
+            let what = progress.borrow_and_update().clone();
+            self.report(Report::Progress(what)).await;
+            tokio::time::sleep(PROGRESS_PACE).await;
+        }
+        std::future::pending().await
     }
 
     fn attach(&self, attached: Attached, hidden: Hidden) -> Connect {
@@ -301,20 +367,32 @@ impl Worker {
         }
     }
 
-    async fn end(&self, kill: bool, reason: &str) -> Result<(), String> {
+    async fn end(&self, stop: &Stop) -> Result<(), String> {
         let settings = &self.blueprint.def.settings;
         let left = self.deck.stop_time_left();
         let close = settings.stop_close.min(left / 2);
-        if !kill {
+        if !stop.kill {
             self.drain(close).await;
         }
-        self.deck.router.close(self.key(), reason);
+        self.deck.router.close(self.key(), &stop.reason);
+        let term = settings.stop_term.min(left / 2);
+        if let Some(adopt) = self.blueprint.adopted().filter(|_| stop.take_down) {
+            return adopted::stop(&self.deck, adopt, stop.kill, close + term).await;
+        }
         let Some(backend) = self.deck.backends.of(self.kind) else { return Ok(()) };
-        let ended = match kill {
+        let ended = match stop.kill {
             true => backend.kill(self.key()).await,
-            false => backend.stop(self.key(), close, settings.stop_term.min(left / 2)).await,
+            false => backend.stop(self.key(), close, term).await,
         };
-        ended.map_err(|e| e.to_string())
+        ended.map_err(|e| e.to_string())?;
+        self.remove_if_last(stop.container.as_ref()).await
+    }
+
+    /// A container is kept for the next start; a session has none.
+    async fn remove_if_last(&self, container: Option<&ContainerKey>) -> Result<(), String> {
+        let Some(container) = container.filter(|_| self.key().session.is_some()) else { return Ok(()) };
+        let engine = self.deck.engines.named(Some(&container.engine))?;
+        engine.remove(&container.id, Duration::ZERO).await.map_err(|e| e.to_string())
     }
 
     async fn drain(&self, limit: Duration) {

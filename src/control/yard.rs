@@ -1,24 +1,22 @@
 //! What stands on the engines: follows each one's inventory and makes the rows that are shown, each with whose it is.
 //! A row that did not change stays the same `Arc`. Never touches a container.
 
-mod claim;
+pub mod claim;
 mod rows;
 
 use super::actor::Msg;
 use super::deck::Deck;
 use crate::backend::engine::Inventory;
 use crate::model::Snapshot;
-use crate::model::container::{ContainerRow, EngineRow, OrphanRow};
+use crate::model::container::{ContainerRow, EngineId, EngineRow, EngineState, OrphanRow};
 use crate::model::gpu::Gpus;
-use crate::model::message::Level;
 use crate::model::stack::StackRow;
 use claim::{Eyes, Rules};
 use futures_util::future::select_all;
 use rows::{Look, Rows};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 /// Between two looks, so that a burst of events is one.
@@ -41,6 +39,8 @@ pub async fn follow(deck: Arc<Deck>) {
     let mut revisions = deck.picture.revisions();
     let rules = Rules::new(&deck.config);
     let boot = deck.clock.booted.0.to_string();
+    let mut reconciled = deck.reconciled.subscribe();
+    let mut states = vec![EngineState::Connecting; engines.len()];
     let mut rows = Rows::default();
     let mut before: Option<Arc<Snapshot>> = None;
     loop {
@@ -51,18 +51,28 @@ pub async fn follow(deck: Arc<Deck>) {
         let seen: Vec<_> = engines.iter().zip(seen).map(|(e, seen)| (e.id().clone(), e.is_local(), seen)).collect();
         let used = usage.borrow_and_update().clone();
         let processes = left_behind.borrow_and_update().clone();
+        let taken_up = reconciled.borrow().clone();
         let settled = before.as_ref().is_some_and(|before| same_instances(before, &snapshot));
+        let settled = settled && !reconciled.has_changed().unwrap_or(false);
+        reconciled.mark_unchanged();
         let platform = &deck.config.platform.name;
-        let eyes = Eyes { platform, boot: &boot, snapshot: &snapshot, rules: &rules, reconciled: &BTreeSet::new() };
+        let eyes = Eyes { platform, boot: &boot, snapshot: &snapshot, rules: &rules, reconciled: &taken_up };
         let look = Look { eyes, engines: &seen, used: &used, left_behind: &processes, settled };
         if rows.update(&look) && !deck.tell(Msg::Seen(rows.seen())).await {
             return;
         }
         before = Some(snapshot);
+        for (state, (id, _, seen)) in states.iter_mut().zip(&seen) {
+            if std::mem::discriminant(state) != std::mem::discriminant(&seen.state) {
+                state.clone_from(&seen.state);
+                turned(&deck, id, state).await;
+            }
+        }
         tokio::select! {
             true = any_changed(&mut inventories) => {}
             Ok(()) = usage.changed() => {}
             Ok(()) = left_behind.changed() => {}
+            Ok(()) = reconciled.changed() => {}
             // Whose a container is follows from what the instances do.
             Ok(()) = revisions.changed() => {}
             else => return,
@@ -85,15 +95,34 @@ async fn any_changed(inventories: &mut [watch::Receiver<Arc<Inventory>>]) -> boo
     select_all(changes).await.0.is_ok()
 }
 
-/// Looks for processes that an earlier owner left behind, and says so.
-pub async fn look_for_orphans(deck: &Deck) {
+/// An engine came, fell silent or answers again.
+async fn turned(deck: &Arc<Deck>, id: &EngineId, state: &EngineState) {
+    deck.tell(Msg::Engine(id.clone(), state.clone())).await;
+    if *state == EngineState::Up && !deck.options.momentary {
+        deck.spawn("take up", reconcile(deck.clone(), id.clone()));
+    }
+}
+
+/// Offers the instances what goes on serving since an earlier owner. What nobody takes is an orphan from then on.
+async fn reconcile(deck: Arc<Deck>, engine: EngineId) {
+    // Before that nobody knows what is held, fenced or disabled.
+    deck.serving.cancelled().await;
+    if let Some(docker) = &deck.backends.docker {
+        let survivors = docker.survivors().await;
+        deck.tell(Msg::Survivors(survivors)).await;
+        let (done, shown) = oneshot::channel();
+        deck.tell(Msg::Refresh(done)).await;
+        // The platform may be ending.
+        let _ = shown.await;
+    }
+    deck.reconciled.send_if_modified(|engines| engines.insert(engine));
+}
+
+/// Looks for processes that an earlier owner left behind.
+pub async fn look_for_processes(deck: &Deck) {
     let mut orphans = Vec::new();
     for backend in [&deck.backends.process, &deck.backends.simulated] {
         orphans.extend(backend.orphans().await);
-    }
-    if !orphans.is_empty() {
-        let text = format!("{} left behind by an earlier owner: mcpdeck reap --dry-run", orphans.len());
-        deck.events.notice(Level::Warn, text);
     }
     deck.left_behind.send_replace(orphans);
 }

@@ -178,6 +178,7 @@ impl Trip<'_> {
         let demand = Demand { key: slot.key.clone(), deadline: self.flight.deadline(), reply };
         self.router.demands.try_send(demand).map_err(|_| busy("the queue of starts is full"))?;
         self.flight.tell(|| CallEvent::Waking { instance: slot.key.clone() });
+        let mut started = slot.gate.state() == State::Starting;
         loop {
             tokio::select! {
                 biased;
@@ -190,6 +191,13 @@ impl Trip<'_> {
                     if slot.can_enter() {
                         return Ok(());
                     }
+                    // `pulling 40 %`
+                    let starts = slot.gate.state() == State::Starting;
+                    if starts && started {
+                        let text = slot.reason.load().to_string();
+                        self.flight.tell(|| CallEvent::Progress { percent: None, text });
+                    }
+                    started = starts;
                     changed.set(slot.changed.notified());
                     changed.as_mut().enable();
                 }
