@@ -1,13 +1,29 @@
 //! Docker and Podman through their HTTP API. The vendor's types stop here; never imports control, router or faces.
 
+mod abilities;
 mod connect;
+mod create;
+mod deploy;
+mod folders;
+mod inspect;
+mod instances;
+mod leftovers;
+mod names;
+mod network;
+mod provide;
+mod pull;
+mod running;
+mod stdio;
 mod trouble;
+
+pub use instances::DockerBackend;
 
 use super::BackendError;
 use crate::backend::engine::Inventory;
 use crate::model::Stamp;
 use crate::model::container::{EngineDef, EngineId, EngineState};
 use connect::{Client, Door};
+use provide::Workshop;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -31,6 +47,7 @@ struct Yard {
     inventory: watch::Sender<Arc<Inventory>>,
     /// Somebody wants the engine now: do not sit out the pause before the next attempt.
     wanted: Notify,
+    workshop: Workshop,
 }
 
 /// Whether the engine can be talked to.
@@ -58,9 +75,17 @@ impl DockerEngine {
             link: watch::channel(Link::Connecting).0,
             inventory: watch::channel(Arc::new(inventory)).0,
             wanted: Notify::new(),
+            workshop: Workshop::default(),
         });
         let closed = CancellationToken::new();
         Self { yard, closed }
+    }
+
+    /// Resolves when it answers again after it did not.
+    async fn returned(&self) {
+        let mut link = self.yard.link.subscribe();
+        let _ = link.wait_for(|link| !matches!(link, Link::Up(_))).await;
+        let _ = link.wait_for(|link| matches!(link, Link::Up(_))).await;
     }
 
     /// A way to talk to it. Waits for the connection if there is none yet, [`PATIENCE`] at most.

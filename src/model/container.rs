@@ -24,6 +24,8 @@ pub mod labels {
     pub const PART: &str = "io.mcpdeck.part";
     /// Hash of what it was made from.
     pub const DEFINITION: &str = "io.mcpdeck.definition";
+    /// `stdio`, `http` or `nothing`: a running stdio one cannot be taken up.
+    pub const SPEAKS: &str = "io.mcpdeck.speaks";
 }
 
 /// Name of a container engine: `local`, or as `[[engine]]` names it.

@@ -102,11 +102,20 @@ impl Door {
 
     /// Containers and their cgroups are on this machine.
     pub fn is_local(&self) -> bool {
-        matches!(self, Self::Named(Place::Socket(_)) | Self::Search(_))
+        match self {
+            Self::Named(place) => place.is_local(),
+            Self::Search(_) => true,
+            Self::Refused { .. } => false,
+        }
     }
 }
 
 impl Place {
+    /// Its containers' files, and its loopback, are on this machine.
+    pub fn is_local(&self) -> bool {
+        matches!(self, Self::Socket(_))
+    }
+
     pub fn url(&self) -> String {
         match self {
             Self::Socket(path) => format!("unix://{}", path.display()),
@@ -194,6 +203,17 @@ impl Client {
     /// they do not know. Within [`PATIENCE`].
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, BackendError> {
         self.within(PATIENCE, self.read(path)).await
+    }
+
+    /// As [`Self::get`]; `None` if there is no such thing.
+    pub async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, BackendError> {
+        let found = async {
+            match self.read(path).await {
+                Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
+                answer => answer.map(Some),
+            }
+        };
+        self.within(PATIENCE, found).await
     }
 
     /// The answer to a `GET` as it is, within [`PATIENCE`].

@@ -1,0 +1,59 @@
+//! Parts of stacks: made and removed the way instances are, owned by control.
+
+use super::DockerEngine;
+use super::inspect;
+use super::provide::{self, Order, Volumes};
+use crate::backend::{BackendError, ContainerSpec, Progress};
+use crate::model::container::labels;
+use crate::model::server::Limits;
+use std::time::Duration;
+
+/// Makes the container `name` exist as `spec` says and run. Returns its id.
+pub async fn deploy(
+    engine: &DockerEngine,
+    name: &str,
+    spec: ContainerSpec,
+    limits: Limits,
+    progress: &Progress,
+) -> Result<String, BackendError> {
+    let label = |wanted: &str| spec.labels.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone());
+    let Some(platform) = label(labels::PLATFORM) else {
+        return Err(BackendError::Engine {
+            engine: engine.yard.id.to_string(),
+            reason: format!(
+                "container {name} has no label {}; without it nobody would know whose it is",
+                labels::PLATFORM
+            ),
+        });
+    };
+    let order = Order {
+        name: name.to_owned(),
+        platform,
+        boot: label(labels::BOOT),
+        labels: vec![(labels::SPEAKS, provide::word(&spec.speaks).to_owned())],
+        spec,
+        limits,
+    };
+    let client = engine.client().await?;
+    let workshop = &engine.yard.workshop;
+    let ready = workshop.prepare(&client, &order, progress).await?;
+    for note in ready.notes() {
+        progress.send_replace(note.clone());
+    }
+    Ok(workshop.launch(&client, &order, ready).await?.id)
+}
+
+/// Stops and removes a container of ours; `Ok` if there is none.
+pub async fn remove(engine: &DockerEngine, id: &str, grace: Duration) -> Result<(), BackendError> {
+    let client = engine.client().await?;
+    let Some(there) = inspect::container(&client, id).await? else { return Ok(()) };
+    if there.label(labels::PLATFORM).is_none() {
+        return Err(BackendError::Engine {
+            engine: client.engine.to_string(),
+            reason: format!("container {id} was not made by mcpdeck and is not removed"),
+        });
+    }
+    // A database may be in a volume without a name.
+    let volumes = if there.label(labels::STACK).is_some() { Volumes::Keep } else { Volumes::Remove };
+    provide::retire(&client, &there.id, grace, Some(volumes)).await
+}
