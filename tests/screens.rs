@@ -9,7 +9,7 @@ use mcpdeck::ui::{Options, Page, picture};
 use proptest::prelude::*;
 
 const SIZES: [(u16, u16); 4] = [(40, 12), (80, 24), (120, 40), (200, 60)];
-const VIEWS: [Page; 4] = [Page::Overview, Page::Customers, Page::Servers, Page::Activity];
+const VIEWS: [Page; 5] = [Page::Overview, Page::Customers, Page::Servers, Page::Containers, Page::Activity];
 
 /// A screen that shows `view` of `snapshot`.
 fn open(view: Page, snapshot: &Snapshot, size: (u16, u16), change: impl FnOnce(&mut Options)) -> App {
@@ -49,6 +49,7 @@ fn ascii_stays_ascii() {
     let mut snapshot = sample::rich();
     // A name is the operator's own; everything else is ours.
     snapshot.tenants.retain(|t| t.def.name.is_ascii());
+    snapshot.containers.retain(|c| c.name.is_ascii());
     for view in VIEWS {
         let app = open(view, &snapshot, (120, 40), |o| o.ascii = true);
         let text = picture::plain(&picture::paint(&app, &snapshot, (120, 40)));
@@ -73,7 +74,7 @@ fn a_lost_owner_is_said_and_the_last_state_stays() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
-    fn no_size_is_too_strange(width in 1u16..220, height in 1u16..70, view in 0usize..7) {
+    fn no_size_is_too_strange(width in 1u16..220, height in 1u16..70, view in 0usize..Page::ALL.len()) {
         let snapshot = sample::rich();
         shot(Page::ALL[view], &snapshot, (width, height));
     }

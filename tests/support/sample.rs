@@ -1,5 +1,8 @@
 //! Made-up snapshots for screens: every state, long and wide names, nobody, a thousand.
 
+#[path = "sample/yard.rs"]
+pub mod yard;
+
 use mcpdeck::model::call::{Era, Origin, PendingCall};
 use mcpdeck::model::instance::InstanceRow;
 use mcpdeck::model::instance::{BackendKind, Desired, LastCall, Mark, ProbeFacts, Transport};
@@ -292,7 +295,7 @@ pub fn rich() -> Snapshot {
         .collect();
     let server_rows =
         servers.iter().map(|(id, scope)| Arc::new(server_row(id, *scope, &instances, &tenant_rows))).collect();
-    Snapshot {
+    let mut snapshot = Snapshot {
         revision: 7,
         taken: NOW,
         platform: Arc::new(platform()),
@@ -314,7 +317,9 @@ pub fn rich() -> Snapshot {
         tenants: tenant_rows,
         servers: server_rows,
         instances: instances.into_iter().map(Arc::new).collect(),
-    }
+    };
+    yard::fill(&mut snapshot);
+    snapshot
 }
 
 fn cell<'a>(
