@@ -6,12 +6,14 @@
 //! `MCPDECK_SERVER__ETIM__IDLE_STOP=1m`.
 
 mod check;
+mod compose;
 mod container;
 mod draft;
 mod engine;
 mod include;
 mod inject;
 mod layers;
+mod mistakes;
 mod pass;
 mod paths;
 mod platform;
@@ -22,6 +24,7 @@ mod run;
 mod server;
 mod settings;
 mod simulate;
+mod stack;
 mod tenant;
 mod tree;
 mod units;
@@ -188,6 +191,8 @@ fn read(options: &LoadOptions, pass: &Pass<'_>) -> Option<Config> {
         tenants.extend(more_tenants);
     }
     check::definitions(&servers, &tenants);
+    let mut stacks = stack::stacks(&mut root, &engines);
+    mistakes::check(&mut stacks, &servers, &tenants, &engines, pass);
     let example = root.opt("example_traffic", platform::example_traffic);
     let example_traffic = example.map(|(mut traffic, fields)| {
         check::example_traffic(&mut traffic, &fields, &servers, &tenants);
@@ -201,7 +206,7 @@ fn read(options: &LoadOptions, pass: &Pass<'_>) -> Option<Config> {
         servers: servers.into_iter().map(|draft| Arc::new(draft.def)).collect(),
         tenants: tenants.into_iter().map(|draft| Arc::new(draft.def)).collect(),
         engines: engines.0,
-        stacks: Vec::new(),
+        stacks: stacks.into_iter().map(|draft| Arc::new(draft.def)).collect(),
         gpu,
         example_traffic,
         ui,

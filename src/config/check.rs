@@ -117,33 +117,39 @@ fn can_wait(server: &Draft<'_, ServerDef>, other: &ServerDef) {
 
 /// Each circle is told once, where the walk first met it.
 fn circles(servers: &[Draft<'_, ServerDef>], by_id: &Servers<'_, '_>) {
+    let next = |id: &str| {
+        let needs = by_id.get(id).map(|server| server.def.needs.as_slice()).unwrap_or_default();
+        needs.iter().filter_map(|id| by_id.get_key_value(id.as_str()).map(|(id, _)| *id)).collect()
+    };
     let mut seen = BTreeSet::new();
     for server in servers {
-        let Some(circle) = circle_from(server.def.id.as_str(), by_id, &mut seen) else { continue };
+        let Some(circle) = circle(server.def.id.as_str(), &next, &mut seen) else { continue };
         let first = by_id.get(circle[0]).copied().unwrap_or(server);
         let shown = circle.iter().chain(circle.first()).copied().collect::<Vec<_>>().join(" -> ");
         first.problem(&["needs"], format!("servers need each other: {shown}"), "remove one of these needs");
     }
 }
 
-/// Walks the needs in depth; without recursion, for a file may chain any number of servers.
-fn circle_from<'d>(start: &'d str, by_id: &Servers<'d, '_>, seen: &mut BTreeSet<&'d str>) -> Option<Vec<&'d str>> {
+/// The circle that a walk along `next` meets from `start`, if there is one; what was seen before is not walked again.
+/// Without recursion, for a file may chain any number of names.
+pub(super) fn circle<'n>(
+    start: &'n str,
+    next: &dyn Fn(&str) -> Vec<&'n str>,
+    seen: &mut BTreeSet<&'n str>,
+) -> Option<Vec<&'n str>> {
     if !seen.insert(start) {
         return None;
     }
-    let mut trail = vec![(start, 0)];
-    while let Some((id, at)) = trail.last_mut() {
-        let needs = by_id.get(id).map(|server| server.def.needs.as_slice()).unwrap_or_default();
-        let Some(next) = needs.get(*at) else {
+    let mut trail = vec![(start, next(start).into_iter())];
+    while let Some((_, left)) = trail.last_mut() {
+        let Some(name) = left.next() else {
             trail.pop();
             continue;
         };
-        *at += 1;
-        let Some((next, _)) = by_id.get_key_value(next.as_str()) else { continue };
-        if seen.insert(next) {
-            trail.push((next, 0));
-        } else if let Some(from) = trail.iter().position(|(id, _)| id == next) {
-            return Some(trail[from..].iter().map(|(id, _)| *id).collect());
+        if seen.insert(name) {
+            trail.push((name, next(name).into_iter()));
+        } else if let Some(from) = trail.iter().position(|(at, _)| *at == name) {
+            return Some(trail[from..].iter().map(|(name, _)| *name).collect());
         }
     }
     None

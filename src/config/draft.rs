@@ -14,17 +14,7 @@ pub(super) struct Draft<'t, D> {
 impl<'t, D> Draft<'t, D> {
     /// Where a key (or a text in a list) inside the definition stands; the nearest thing above it if it is not given.
     pub fn place(&self, path: &[&str]) -> &'t Place {
-        let mut node: &'t Node = self.from.node;
-        for name in path {
-            let inner = match &node.value {
-                Value::Table(table) => table.get(*name).map(|entry| &entry.node),
-                Value::List(items) => items.iter().find(|item| item.value.as_text() == Some(name)),
-                _ => None,
-            };
-            let Some(inner) = inner else { break };
-            node = inner;
-        }
-        &node.at
+        walk(self.from.node, path)
     }
 
     /// Dotted key inside the definition.
@@ -43,6 +33,20 @@ impl<'t, D> Draft<'t, D> {
     }
 }
 
+/// Where `path` stands below `node`, as far as it is given.
+pub(super) fn walk<'n>(mut node: &'n Node, path: &[&str]) -> &'n Place {
+    for name in path {
+        let inner = match &node.value {
+            Value::Table(table) => table.get(*name).map(|entry| &entry.node),
+            Value::List(items) => items.iter().find(|item| item.value.as_text() == Some(name)),
+            _ => None,
+        };
+        let Some(inner) = inner else { break };
+        node = inner;
+    }
+    &node.at
+}
+
 /// The tables of `[[server]]` or `[[tenant]]`, each with the id in its key.
 pub(super) fn tables<'t>(root: &mut Reader<'t>, list: &'static str) -> Vec<Field<'t>> {
     let Some(items) = root.opt(list, Field::items) else { return Vec::new() };
@@ -54,7 +58,7 @@ pub(super) fn tables<'t>(root: &mut Reader<'t>, list: &'static str) -> Vec<Field
     named.collect()
 }
 
-fn own_text<'t>(field: &Field<'t>, key: &str) -> Option<&'t str> {
+pub(super) fn own_text<'t>(field: &Field<'t>, key: &str) -> Option<&'t str> {
     let Value::Table(table) = &field.node.value else { return None };
     table.get(key)?.node.value.as_text()
 }

@@ -26,7 +26,7 @@ pub(super) fn read_all(path: &Path, pass: &Pass<'_>) -> Option<(Table, Place)> {
 }
 
 /// A path as short as it stays clear: from the current folder where it lies below it.
-fn shown(path: &Path) -> String {
+pub(super) fn shown(path: &Path) -> String {
     let here = std::env::current_dir().ok();
     here.and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path).display().to_string()
 }
@@ -37,7 +37,7 @@ impl Includes<'_, '_> {
         if self.refuse_again(&canonical, asked_at, key) {
             return None;
         }
-        let text = self.read_text(path, asked_at, key)?;
+        let text = read_text(self.pass, path, asked_at, key)?;
         let source = Rc::new(Source {
             name,
             text: Some(text.as_str().into()),
@@ -71,33 +71,6 @@ impl Includes<'_, '_> {
             return true;
         }
         false
-    }
-
-    fn read_text(&self, path: &Path, asked_at: &Place, key: &str) -> Option<String> {
-        let report = |message: String, help: &str| {
-            self.pass.problem(Report::new(asked_at, key, message).help(help));
-            None
-        };
-        let name = shown(path);
-        match std::fs::metadata(path) {
-            Err(error) => {
-                return report(format!("cannot read {name}: {error}"), "give a file that exists and that you may read");
-            }
-            Ok(meta) if !meta.is_file() => return report(format!("{name} is no file"), "give a TOML file"),
-            Ok(meta) if meta.len() > MAX_BYTES => {
-                return report(format!("{name} has {} bytes", meta.len()), "a configuration file has 64 MiB at most");
-            }
-            Ok(_) => {}
-        }
-        match std::fs::read(path).map(String::from_utf8) {
-            Err(error) => report(format!("cannot read {name}: {error}"), "give a file that you may read"),
-            Ok(Err(error)) => {
-                let at = error.utf8_error().valid_up_to();
-                let line = error.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
-                report(format!("{name} is not UTF-8 in line {line} (byte {at})"), "save it as UTF-8")
-            }
-            Ok(Ok(text)) => Some(text),
-        }
     }
 
     fn include(&mut self, entry: &Entry, source: &Rc<Source>, root: &mut Table) {
@@ -145,6 +118,34 @@ impl Includes<'_, '_> {
             self.pass.warning(report.help("paths start at the folder of this file"));
         }
         found
+    }
+}
+
+/// The text of a file that is asked for at a place. `None` if it cannot be read (that was reported).
+pub(super) fn read_text(pass: &Pass<'_>, path: &Path, asked_at: &Place, key: &str) -> Option<String> {
+    let report = |message: String, help: &str| {
+        pass.problem(Report::new(asked_at, key, message).help(help));
+        None
+    };
+    let name = shown(path);
+    match std::fs::metadata(path) {
+        Err(error) => {
+            return report(format!("cannot read {name}: {error}"), "give a file that exists and that you may read");
+        }
+        Ok(meta) if !meta.is_file() => return report(format!("{name} is no file"), "give a file"),
+        Ok(meta) if meta.len() > MAX_BYTES => {
+            return report(format!("{name} has {} bytes", meta.len()), "a configuration file has 64 MiB at most");
+        }
+        Ok(_) => {}
+    }
+    match std::fs::read(path).map(String::from_utf8) {
+        Err(error) => report(format!("cannot read {name}: {error}"), "give a file that you may read"),
+        Ok(Err(error)) => {
+            let at = error.utf8_error().valid_up_to();
+            let line = error.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+            report(format!("{name} is not UTF-8 in line {line} (byte {at})"), "save it as UTF-8")
+        }
+        Ok(Ok(text)) => Some(text),
     }
 }
 

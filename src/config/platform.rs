@@ -151,6 +151,7 @@ fn json(node: &Node) -> serde_json::Value {
         // JSON has no NaN and no infinity.
         Value::Float(number) => Number::from_f64(*number).map_or(serde_json::Value::Null, serde_json::Value::Number),
         Value::Bool(value) => (*value).into(),
+        Value::Nothing => serde_json::Value::Null,
         Value::List(items) => items.iter().map(json).collect(),
         Value::Table(table) => {
             table.iter().map(|(key, entry)| (key.clone(), json(&entry.node))).collect::<Map<_, _>>().into()

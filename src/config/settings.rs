@@ -107,7 +107,7 @@ fn health(field: &Field<'_>, base: &HealthSettings) -> Option<HealthSettings> {
 }
 
 /// A limit that the embedded default gives is no wish of anybody: where it cannot be honoured it is only shown.
-fn limits(field: &Field<'_>, base: &Limits) -> Option<Limits> {
+pub(super) fn limits(field: &Field<'_>, base: &Limits) -> Option<Limits> {
     let explicit = base.explicit || !field.at().source.embedded;
     if field.is_off() {
         return Some(Limits { memory: None, cpus: None, pids: None, explicit: false });

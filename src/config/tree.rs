@@ -93,6 +93,8 @@ pub(super) enum Value {
     Bool(bool),
     /// A TOML date or time; no key of ours takes one.
     Time(String),
+    /// A YAML key without a value; TOML has none.
+    Nothing,
     List(Vec<Node>),
     Table(Table),
 }
@@ -154,6 +156,7 @@ impl Value {
             Self::Float(number) => format!("number {number}"),
             Self::Bool(value) => format!("{value}"),
             Self::Time(text) => format!("date {text}"),
+            Self::Nothing => "nothing".to_owned(),
             Self::List(_) => "a list".to_owned(),
             Self::Table(_) => "a table".to_owned(),
         }

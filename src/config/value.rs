@@ -193,7 +193,7 @@ impl<'t> Field<'t> {
 }
 
 /// True if a variable or header of this name holds a secret by all appearances.
-fn looks_secret(name: &str) -> bool {
+pub(super) fn looks_secret(name: &str) -> bool {
     let lower = name.to_lowercase();
     let last = lower.rsplit(['_', '-', '.']).next().unwrap_or_default();
     SECRET_WORDS.contains(&last) || lower.contains("password") || lower.ends_with("apikey")
