@@ -40,6 +40,8 @@ mod sampling;
 mod secrets;
 pub mod server;
 pub mod snapshot;
+mod usage;
+mod usage_history;
 pub mod wire;
 mod worker;
 mod yard;

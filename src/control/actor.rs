@@ -2,6 +2,7 @@
 //! Never waits for anything but its next message; everything slow is a task that tells it later.
 
 use super::attention::Conditions;
+use super::attention::usage::Pressed;
 use super::auth::AuthLog;
 use super::deck::Deck;
 use super::durable;
@@ -69,7 +70,9 @@ pub enum Msg {
     Need(Demand),
     Usage {
         instances: Vec<(InstanceKey, InstanceUsage)>,
-        host: HostUsage,
+        /// `None`: as before.
+        host: Option<HostUsage>,
+        pressed: Vec<Pressed>,
     },
     /// A job that has nothing to do with instances is over.
     Ended {
@@ -292,7 +295,10 @@ impl Actor {
             Msg::Work { key, run, report } => self.work(&key, run, report),
             Msg::Probed { key, run, facts } => self.probed(&key, run, facts),
             Msg::Need(demand) => self.fleet.demand(&self.plan, demand),
-            Msg::Usage { instances, host } => self.usage(instances, host),
+            Msg::Usage { instances, host, pressed } => {
+                self.conditions.pressed = pressed;
+                self.usage(instances, host);
+            }
             Msg::Ended { job, result } => {
                 let (outcome, message) = match result {
                     Ok(message) => (JobOutcome::Ok, message),
@@ -396,7 +402,7 @@ impl Actor {
         }
     }
 
-    fn usage(&mut self, instances: Vec<(InstanceKey, InstanceUsage)>, host: HostUsage) {
+    fn usage(&mut self, instances: Vec<(InstanceKey, InstanceUsage)>, host: Option<HostUsage>) {
         for (key, usage) in instances {
             let usage = InstanceUsage { gpu_memory: self.held.instances.get(&key).copied(), ..usage };
             if let Some(row) = self.fleet.rows.get_mut(&key).filter(|row| row.usage != usage) {
@@ -404,7 +410,7 @@ impl Actor {
                 self.fleet.dirty.insert(key);
             }
         }
-        if *self.host != host {
+        if let Some(host) = host.filter(|host| *self.host != *host) {
             self.host = Arc::new(host);
         }
         let now = Stamp::now();

@@ -3,12 +3,14 @@
 
 mod containers;
 mod gpus;
+pub mod usage;
 
 use super::gpus::watch::Watch;
 use crate::model::message::FindingRow;
 use crate::model::{InstanceKey, InstanceRow, ServerId, Snapshot, Stamp, State, TenantId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+use usage::Pressed;
 
 /// More instances than this with one state and one reason are one line.
 const GROUP_ABOVE: usize = 3;
@@ -30,6 +32,8 @@ pub struct Conditions {
     pub orphans_since: Stamp,
     pub dropped_since: Stamp,
     pub gpus: Watch,
+    /// What is at the limit of its memory or processor.
+    pub pressed: Vec<Pressed>,
 }
 
 /// An instance with calls in flight and none finishing.
@@ -88,6 +92,8 @@ const RULES: &[Rule] = &[
     Rule { word: "BACKOFF", severity: 2, next: &["logs", "explain", "stop"], find: backoff },
     Rule { word: "UNKNOWN", severity: 2, next: &["explain", "probe", "kill"], find: unknown },
     Rule { word: "ORPHANS", severity: 2, next: &["reap"], find: orphans },
+    Rule { word: "MEMORY", severity: 2, next: &["explain", "logs", "restart"], find: usage::memory },
+    Rule { word: "CPU", severity: 1, next: &["explain", "logs"], find: usage::cpu },
     Rule { word: "RECORDS", severity: 2, next: &["traffic"], find: records },
     Rule { word: "THROTTLE", severity: 1, next: &["gpus"], find: gpus::capped },
     Rule { word: "FENCED", severity: 1, next: &["unfence", "explain"], find: fenced },

@@ -9,6 +9,7 @@ use super::events::Events;
 use super::logs::Logs;
 use super::platform::StartOptions;
 use super::secrets::Vault;
+use super::usage_history::Histories;
 use crate::backend::{Backend, Orphan};
 use crate::config::Config;
 use crate::model::container::EngineId;
@@ -39,6 +40,7 @@ pub struct Deck {
     pub engines: Engines,
     /// What containers use, replaced whole by whoever measures; the yard shows it.
     pub container_usage: watch::Sender<Arc<ContainerUsage>>,
+    pub usage_history: Mutex<Histories>,
     /// Processes that an earlier owner left behind, as last looked for.
     pub left_behind: watch::Sender<Vec<Orphan>>,
     /// Engines on which whatever goes on serving since an earlier owner was offered to the instances.

@@ -74,7 +74,10 @@ impl Local {
             Query::Metrics { since } => Answer::Metrics(self.store().await?.metrics(since).await.map_err(told)?),
             Query::Inspect(container) => Answer::Inspect(inspect::inspect(deck, &container).await?),
             Query::GpuHeld { since } => Answer::GpuHeld(self.gpu_held(since).await?),
-            Query::Usage(_) | Query::StackPlan { .. } => {
+            Query::Usage(subject) => {
+                Answer::Usage(deck.usage_history.lock().unwrap_or_else(PoisonError::into_inner).of(&subject))
+            }
+            Query::StackPlan { .. } => {
                 return Err(Refusal::NotFound("no container engine".to_owned()));
             }
         })

@@ -28,7 +28,7 @@ use crate::router::{Router, RouterEnds};
 use crate::store::{Store, StoreError};
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -90,6 +90,7 @@ pub fn start(config: Arc<Config>, options: StartOptions) -> Result<Platform, Sta
         backends: backends(&config, &options),
         engines: Engines::open(&config),
         container_usage: watch::Sender::default(),
+        usage_history: Mutex::default(),
         left_behind: watch::Sender::default(),
         reconciled: watch::Sender::default(),
         vault: Vault::new(&config),

@@ -1,97 +1,306 @@
-//! Usage of the host and of running instances, sampled in the background: often while somebody looks.
+//! Usage, sampled in the background: every second what is on screen, the rest now and then, and little while nobody
+//! looks. What the kernel does not tell (a simulated instance, a container of a far engine) is asked of who runs it.
+
+mod ask;
+mod kernel;
+mod turns;
 
 use super::actor::Msg;
+use super::attention::usage::Gauge;
 use super::deck::Deck;
-use crate::metrics::{Groups, Host};
-use crate::model::InstanceKey;
+use super::engines::ContainerUsage;
+use super::gpus::owner::Held;
+use super::handle::Interest;
+use super::usage::{coarse, coarse_host};
+use super::yard::any_changed;
+use crate::backend::engine::Inventory;
+use crate::metrics::Target;
+use crate::model::container::{ContainerKey, EngineId};
 use crate::model::instance::{BackendKind, InstanceRow};
-use crate::model::usage::InstanceUsage;
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use crate::model::usage::{InstanceUsage, Subject};
+use crate::model::{InstanceKey, Snapshot, Stamp};
+use ask::Asked;
+use kernel::{Kernel, Measured, Wanted};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::ControlFlow;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use turns::Turns;
 
-/// Between two samples while somebody looks, and while nobody does.
-const WATCHED: Duration = Duration::from_secs(2);
+/// Between two rounds while somebody looks, and while nobody does: then history and attention alone want to know.
+const WATCHED: Duration = Duration::from_secs(1);
 const UNWATCHED: Duration = Duration::from_secs(10);
-/// Instances sampled each time; of more, those on screen each time and all of them now and then.
-const EACH_TIME: usize = 256;
-/// Every so many samples all of them.
-const ALL_EVERY: u64 = 10;
+/// Rounds of something new follow each other no faster.
+const BURST: Duration = Duration::from_millis(50);
+/// The host is sampled this often, sums go to the history this often: a sparkline steps no faster.
+const HOST_EVERY: Duration = Duration::from_secs(2);
+const SUMS_EVERY: Duration = Duration::from_secs(5);
 
 /// Samples until the platform stops.
 pub async fn sample(deck: Arc<Deck>) {
-    let Ok(mut samplers) = new_samplers(&deck).await else { return };
-    let mut interest = deck.consoles.version();
-    for round in 0u64.. {
-        let wanted = wanted(&deck, round);
-        let groups = process_groups(&wanted);
-        let sampled = tokio::task::spawn_blocking(move || {
-            let host = samplers.host.sample();
-            let measured = samplers.groups.sample(&groups);
-            (samplers, host, measured)
-        });
-        let Ok((back, host, measured)) = sampled.await else { return };
-        samplers = back;
-        let instances = merge(measured, told_by_backends(&deck, &wanted).await);
-        deck.tell(Msg::Usage { instances, host }).await;
-        let watched = deck.consoles.interest().watching;
-        let wait = tokio::time::sleep(if watched { WATCHED } else { UNWATCHED });
+    let Some(kernel) = Kernel::open(&deck.config.paths.state).await else { return };
+    let mut sampler = Sampler::new(deck.clone(), kernel);
+    let mut consoles = deck.consoles.version();
+    loop {
+        let begun = Instant::now();
+        consoles.borrow_and_update();
+        let interest = deck.consoles.interest();
+        let watched = interest.watching;
         tokio::select! {
-            () = wait => {}
-            // Somebody begins to look: the first fresh figure comes soon, not at once for every key press.
-            _ = interest.changed(), if !watched => tokio::time::sleep(WATCHED / 4).await,
+            round = sampler.round(&interest) => if round.is_break() { return },
             () = deck.stop.cancelled() => return,
         }
+        let due = tokio::time::sleep_until(begun + if watched { WATCHED } else { UNWATCHED });
+        tokio::pin!(due);
+        loop {
+            tokio::select! {
+                () = &mut due => break,
+                true = any_changed(&mut sampler.inventories) => if sampler.has_new() { break },
+                Ok(()) = consoles.changed() => if !watched && deck.consoles.interest().watching { break },
+                Some(told) = sampler.asked.told() => sampler.told(told).await,
+                () = deck.stop.cancelled() => return,
+            }
+        }
+        tokio::time::sleep_until(begun + BURST).await;
     }
 }
 
-struct Samplers {
-    host: Host,
-    groups: Groups,
+struct Sampler {
+    deck: Arc<Deck>,
+    kernel: Kernel,
+    /// By engine id; whether its containers' files are here.
+    engines: Vec<(EngineId, bool)>,
+    inventories: Vec<watch::Receiver<Arc<Inventory>>>,
+    asked: Asked,
+    instance_turns: Turns<InstanceKey>,
+    container_turns: Turns<ContainerKey>,
+    far_turns: Turns<ContainerKey>,
+    /// What containers use, as it is shown.
+    used: ContainerUsage,
+    /// Containers of a local engine whose files are not to be found.
+    hidden: BTreeSet<ContainerKey>,
+    gauge: Gauge,
+    host_at: Option<Instant>,
+    sums_at: Option<Instant>,
 }
 
-async fn new_samplers(deck: &Deck) -> Result<Samplers, tokio::task::JoinError> {
-    let state = deck.config.paths.state.clone();
-    tokio::task::spawn_blocking(move || Samplers { host: Host::new(&state), groups: Groups::new() }).await
-}
+/// A running container: its first process if known, and whether its files may be here.
+type Running = BTreeMap<ContainerKey, (Option<u32>, bool)>;
 
-/// Whose usage is to be known this time.
-fn wanted(deck: &Deck, round: u64) -> Vec<Arc<InstanceRow>> {
-    let snapshot = deck.picture.get();
-    let live = || snapshot.instances.iter().filter(|row| row.state.is_live() || row.pid.is_some());
-    let all = live().count() <= EACH_TIME || round.is_multiple_of(ALL_EVERY);
-    let shown: BTreeSet<InstanceKey> =
-        if all { BTreeSet::new() } else { deck.consoles.interest().instances.into_iter().collect() };
-    live().filter(|row| all || shown.contains(&row.key)).cloned().collect()
+impl Sampler {
+    fn new(deck: Arc<Deck>, kernel: Kernel) -> Self {
+        let engines = deck.engines.all();
+        Self {
+            kernel,
+            engines: engines.iter().map(|engine| (engine.id().clone(), engine.is_local())).collect(),
+            inventories: engines.iter().map(|engine| engine.watch()).collect(),
+            asked: Asked::new(&deck),
+            instance_turns: Turns::default(),
+            container_turns: Turns::default(),
+            far_turns: Turns::default(),
+            used: HashMap::new(),
+            hidden: BTreeSet::new(),
+            gauge: Gauge::default(),
+            host_at: None,
+            sums_at: None,
+            deck,
+        }
+    }
+
+    /// One sample of those whose turn it is; breaks if it cannot go on.
+    async fn round(&mut self, interest: &Interest) -> ControlFlow<()> {
+        let snapshot = self.deck.picture.get();
+        let running = self.running();
+        let rows = self.instances(&snapshot, interest);
+        let wanted = self.wanted(&rows, &running, interest);
+        let targets: Vec<ContainerKey> = wanted.containers.iter().map(|target| target.key.clone()).collect();
+        self.ask(&running, interest);
+        let Some(mut measured) = self.kernel.measure(wanted).await else { return ControlFlow::Break(()) };
+        let containers = std::mem::take(&mut measured.containers);
+        for key in targets {
+            if containers.contains_key(&key) {
+                self.hidden.remove(&key)
+            } else {
+                self.hidden.insert(key)
+            };
+        }
+        let gpu = Held::of(&snapshot.gpus);
+        self.used.retain(|key, _| running.contains_key(key));
+        self.hidden.retain(|key| running.contains_key(key));
+        self.show_containers(containers, &gpu, interest);
+        let mut instances = merge(&measured, self.told_by_backends(&rows).await);
+        self.take_instances(&mut instances, &gpu, &snapshot, interest);
+        self.sums(&snapshot);
+        let host = measured.host.map(coarse_host);
+        let pressed = self.gauge.pressed();
+        let instances = instances.into_iter().map(|(key, usage)| (key, coarse(usage))).collect();
+        match self.deck.tell(Msg::Usage { instances, host, pressed }).await {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        }
+    }
+
+    fn running(&mut self) -> Running {
+        let mut running = Running::new();
+        for ((engine, local), inventory) in self.engines.iter().zip(&mut self.inventories) {
+            for found in inventory.borrow_and_update().containers.iter().filter(|found| found.state.is_live()) {
+                let key = ContainerKey { engine: engine.clone(), id: found.id.clone() };
+                running.insert(key, (found.pid, *local));
+            }
+        }
+        running
+    }
+
+    /// True if something runs here that has not been sampled yet.
+    fn has_new(&mut self) -> bool {
+        self.running()
+            .iter()
+            .any(|(key, (_, local))| *local && !self.used.contains_key(key) && !self.hidden.contains(key))
+    }
+
+    /// The live instances whose turn it is.
+    fn instances(&mut self, snapshot: &Snapshot, interest: &Interest) -> Vec<Arc<InstanceRow>> {
+        let live: Vec<InstanceKey> = snapshot
+            .instances
+            .iter()
+            .filter(|row| row.state.is_live() || row.pid.is_some())
+            .map(|row| row.key.clone())
+            .collect();
+        let new = |key: &InstanceKey| snapshot.instance(key).is_some_and(|row| row.usage == InstanceUsage::default());
+        let turn = self.instance_turns.next(&live, &interest.instances, new);
+        turn.iter().filter_map(|key| snapshot.instance(key).cloned()).collect()
+    }
+
+    fn wanted(&mut self, rows: &[Arc<InstanceRow>], running: &Running, interest: &Interest) -> Wanted {
+        let here: Vec<ContainerKey> =
+            running.iter().filter(|(_, (_, local))| *local).map(|(key, _)| key.clone()).collect();
+        let (used, hidden) = (&self.used, &self.hidden);
+        let new = |key: &ContainerKey| !used.contains_key(key) && !hidden.contains(key);
+        let turn = self.container_turns.next(&here, &interest.containers, new);
+        let now = Instant::now();
+        let host = self.host_at.is_none_or(|at| now - at >= HOST_EVERY);
+        if host {
+            self.host_at = Some(now);
+        }
+        Wanted {
+            host,
+            groups: process_groups(rows),
+            containers: turn.into_iter().map(|key| Target { pid: running[&key].0, key }).collect(),
+            running: Arc::new(here.into_iter().collect()),
+        }
+    }
+
+    /// Asks engines for what cannot be read here.
+    fn ask(&mut self, running: &Running, interest: &Interest) {
+        let far = |(key, (_, local)): &(&ContainerKey, &(Option<u32>, bool))| !local || self.hidden.contains(*key);
+        let far: Vec<ContainerKey> = running.iter().filter(far).map(|(key, _)| key.clone()).collect();
+        if !far.is_empty() {
+            self.asked.ask(self.far_turns.next(&far, &interest.containers, |_| false));
+        }
+    }
+
+    /// An engine has answered.
+    async fn told(&mut self, told: Vec<(ContainerKey, InstanceUsage)>) {
+        let running = self.running();
+        let known = told.into_iter().filter(|(key, _)| running.contains_key(key)).collect();
+        let snapshot = self.deck.picture.get();
+        let interest = self.deck.consoles.interest();
+        self.show_containers(known, &Held::of(&snapshot.gpus), &interest);
+    }
+
+    fn show_containers(&mut self, containers: BTreeMap<ContainerKey, InstanceUsage>, gpu: &Held, interest: &Interest) {
+        let shown: BTreeSet<&ContainerKey> = interest.containers.iter().collect();
+        let now = Stamp::now();
+        let mut history = self.deck.usage_history.lock().unwrap_or_else(PoisonError::into_inner);
+        for (key, usage) in containers {
+            let subject = Subject::Container(key.clone());
+            let whole = InstanceUsage { gpu_memory: gpu.containers.get(&key).copied(), ..usage };
+            history.record(now, &subject, &whole, shown.contains(&key));
+            self.gauge.see(now, &subject, &usage);
+            self.used.insert(key, coarse(usage));
+        }
+        drop(history);
+        let used = &self.used;
+        self.gauge.keep(|subject| !matches!(subject, Subject::Container(key) if !used.contains_key(key)));
+        self.deck.container_usage.send_if_modified(|last| {
+            let changed = **last != *used;
+            if changed {
+                *last = Arc::new(used.clone());
+            }
+            changed
+        });
+    }
+
+    /// What instances use, those in containers with what their containers use.
+    fn take_instances(
+        &mut self,
+        instances: &mut BTreeMap<InstanceKey, InstanceUsage>,
+        gpu: &Held,
+        snapshot: &Snapshot,
+        interest: &Interest,
+    ) {
+        for row in snapshot.instances.iter().filter(|row| row.state.is_live()) {
+            if let Some(usage) = row.container.as_ref().and_then(|key| self.used.get(key)) {
+                instances.insert(row.key.clone(), *usage);
+            }
+        }
+        let shown: BTreeSet<&InstanceKey> = interest.instances.iter().collect();
+        let now = Stamp::now();
+        let mut history = self.deck.usage_history.lock().unwrap_or_else(PoisonError::into_inner);
+        for (key, usage) in instances.iter() {
+            let subject = Subject::Instance(key.clone());
+            let usage = InstanceUsage { gpu_memory: gpu.instances.get(key).copied(), ..*usage };
+            history.record(now, &subject, &usage, shown.contains(key));
+            self.gauge.see(now, &subject, &usage);
+        }
+        let lives = |key: &InstanceKey| snapshot.instance(key).is_some_and(|row| row.state.is_live());
+        self.gauge.keep(|subject| !matches!(subject, Subject::Instance(key) if !lives(key)));
+    }
+
+    /// Tenants and servers, as the newest snapshot sums them up.
+    fn sums(&mut self, snapshot: &Snapshot) {
+        let at = Instant::now();
+        if self.sums_at.is_some_and(|last| at - last < SUMS_EVERY) {
+            return;
+        }
+        self.sums_at = Some(at);
+        let now = Stamp::now();
+        let tenants = snapshot.tenants.iter().map(|row| (Subject::Tenant(row.def.id.clone()), row.usage));
+        let servers = snapshot.servers.iter().map(|row| (Subject::Server(row.def.id.clone()), row.usage));
+        let mut history = self.deck.usage_history.lock().unwrap_or_else(PoisonError::into_inner);
+        for (subject, usage) in tenants.chain(servers).filter(|(_, usage)| *usage != InstanceUsage::default()) {
+            history.record(now, &subject, &usage, false);
+        }
+    }
+
+    async fn told_by_backends(&self, rows: &[Arc<InstanceRow>]) -> Vec<(InstanceKey, InstanceUsage)> {
+        let mut usage = Vec::new();
+        let by_itself = rows.iter().filter(|row| row.container.is_none());
+        for (backend, keys) in by_backend(by_itself.map(|row| (row.backend, row.key.clone()))) {
+            if let Some(backend) = self.deck.backends.of(backend) {
+                usage.extend(backend.usage(&keys).await);
+            }
+        }
+        usage
+    }
 }
 
 /// Each local program leads a group of its own.
-fn process_groups(wanted: &[Arc<InstanceRow>]) -> Vec<(InstanceKey, u32)> {
-    let processes = wanted.iter().filter(|row| row.backend == BackendKind::Process);
+fn process_groups(rows: &[Arc<InstanceRow>]) -> Vec<(InstanceKey, u32)> {
+    let processes = rows.iter().filter(|row| row.backend == BackendKind::Process);
     processes.filter_map(|row| Some((row.key.clone(), row.pid?))).collect()
 }
 
-async fn told_by_backends(deck: &Deck, wanted: &[Arc<InstanceRow>]) -> Vec<(InstanceKey, InstanceUsage)> {
-    let mut usage = Vec::new();
-    for (backend, keys) in by_backend(wanted.iter().map(|row| (row.backend, row.key.clone()))) {
-        if let Some(backend) = deck.backends.of(backend) {
-            usage.extend(backend.usage(&keys).await);
-        }
+/// What was measured, with what only the backend knows (a limit in force, the usage of what is no process).
+fn merge(measured: &Measured, told: Vec<(InstanceKey, InstanceUsage)>) -> BTreeMap<InstanceKey, InstanceUsage> {
+    let mut usage: BTreeMap<InstanceKey, InstanceUsage> = told.into_iter().collect();
+    for (key, measured) in &measured.groups {
+        let one = usage.entry(key.clone()).or_default();
+        *one = one.plus(*measured);
     }
     usage
-}
-
-/// What was measured, with what only the backend knows (a limit in force, the usage of what is no process).
-fn merge(
-    measured: Vec<(InstanceKey, InstanceUsage)>,
-    told: Vec<(InstanceKey, InstanceUsage)>,
-) -> Vec<(InstanceKey, InstanceUsage)> {
-    let mut usage: BTreeMap<InstanceKey, InstanceUsage> = told.into_iter().collect();
-    for (key, measured) in measured {
-        let one = usage.entry(key).or_default();
-        *one = one.plus(measured);
-    }
-    usage.into_iter().collect()
 }
 
 fn by_backend(keys: impl Iterator<Item = (BackendKind, InstanceKey)>) -> BTreeMap<BackendKind, Vec<InstanceKey>> {

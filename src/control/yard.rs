@@ -87,7 +87,7 @@ fn same_instances(a: &Snapshot, b: &Snapshot) -> bool {
 }
 
 /// True once one of them changed; false if there is none any more.
-async fn any_changed(inventories: &mut [watch::Receiver<Arc<Inventory>>]) -> bool {
+pub(super) async fn any_changed(inventories: &mut [watch::Receiver<Arc<Inventory>>]) -> bool {
     if inventories.is_empty() {
         return false;
     }

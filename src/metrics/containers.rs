@@ -76,7 +76,7 @@ impl Containers {
     }
 
     /// Lets go of all others. Their files must not be held for long: they keep a network namespace alive.
-    pub fn keep(&mut self, live: &BTreeSet<&ContainerKey>) {
+    pub fn keep(&mut self, live: &BTreeSet<ContainerKey>) {
         let room = &mut self.room;
         self.known.retain(|key, group| {
             let kept = live.contains(key);

@@ -170,7 +170,7 @@ fn descriptors_are_bounded_and_given_back() {
         assert_eq!(sampler.known.values().map(Group::held).sum::<usize>(), 2 * FILES);
         assert_eq!(sampler.room, 0);
     }
-    sampler.keep(&BTreeSet::from([&targets[4].key]));
+    sampler.keep(&BTreeSet::from([targets[4].key.clone()]));
     assert_eq!(sampler.known.len(), 1);
     assert_eq!(sampler.room, 2 * FILES, "of those that were let go");
 }

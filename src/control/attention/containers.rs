@@ -3,7 +3,7 @@
 use super::{Hit, View, plural};
 use crate::model::container::{Claim, ContainerHealth, ContainerRow, ContainerState, EngineRow, EngineState};
 use crate::model::instance::BackendKind;
-use crate::model::{Run, TenantId};
+use crate::model::{Run, Stamp, TenantId};
 use std::collections::BTreeSet;
 
 /// Engines that do not answer, and those that are not there although the config needs them.
@@ -71,17 +71,15 @@ pub fn unhealthy(view: &View<'_>) -> Vec<Hit> {
 
 fn hits(view: &View<'_>, is: impl Fn(&ContainerRow) -> bool, text: impl Fn(&ContainerRow) -> String) -> Vec<Hit> {
     let rows = view.snapshot.containers.iter().filter(|row| is_minded(row) && is(row));
-    let hit = |row: &std::sync::Arc<ContainerRow>| Hit {
-        object: row.name.clone(),
-        target: row.owner.instance.clone(),
-        text: text(row),
-        tenants: tenants(view, row),
-        since: row.since,
-    };
-    rows.map(hit).collect()
+    rows.map(|row| hit(view, row, text(row), row.since)).collect()
 }
 
-fn is_minded(row: &ContainerRow) -> bool {
+pub(super) fn hit(view: &View<'_>, row: &ContainerRow, text: String, since: Stamp) -> Hit {
+    let (object, target) = (row.name.clone(), row.owner.instance.clone());
+    Hit { object, target, text, tenants: tenants(view, row), since }
+}
+
+pub(super) fn is_minded(row: &ContainerRow) -> bool {
     matches!(row.owner.claim, Claim::Ours | Claim::Adopted)
 }
 
