@@ -7,6 +7,7 @@ mod builtin;
 mod cli;
 mod config;
 mod control;
+mod engine;
 mod incidents;
 mod keys;
 mod pty;

@@ -1,5 +1,6 @@
 //! Small helps for all tests.
 
+pub mod engines;
 pub mod glass;
 pub mod platform;
 pub mod sample;

@@ -88,6 +88,25 @@ impl Door {
         }
     }
 
+    /// Where it is now. `Err` is a reason for people.
+    pub fn find(&self) -> Result<Place, String> {
+        match self {
+            Self::Named(place) => Ok(place.clone()),
+            Self::Refused { reason, .. } => Err(reason.clone()),
+            Self::Search(paths) => {
+                paths.iter().find(|path| path.exists()).cloned().map(Place::Socket).ok_or_else(|| {
+                    let places: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+                    format!("no container engine: no socket at {}", places.join(", "))
+                })
+            }
+        }
+    }
+
+    /// Nobody has named an engine, and none is found.
+    pub fn is_nowhere(&self) -> bool {
+        matches!(self, Self::Search(_)) && self.find().is_err()
+    }
+
     /// For people: never holds credentials.
     pub fn url(&self) -> String {
         match self {

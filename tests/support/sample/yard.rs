@@ -328,7 +328,10 @@ fn gpus() -> Gpus {
     Gpus {
         state: GpuState::Present,
         driver: Some("550.90.07".into()),
-        devices: vec![GpuRow { processes: Some(vec![vllm, stranger]), ..device(0, 58 * GIB, 72) }, device(1, 2 * GIB, 3)],
+        devices: vec![
+            GpuRow { processes: Some(vec![vllm, stranger]), ..device(0, 58 * GIB, 72) },
+            device(1, 2 * GIB, 3),
+        ],
         tenants: vec![
             GpuShare { tenant: Some("eaton".into()), memory: Some(40 * GIB), processes: 1 },
             GpuShare { tenant: None, memory: Some(18 * GIB), processes: 1 },
