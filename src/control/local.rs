@@ -8,6 +8,7 @@ use super::exec::Execs;
 use super::explain;
 use super::gpus::ledger;
 use super::handle::{Fut, Interest, Link, Pipe, Port};
+use super::logs::{self, Wanted};
 use super::{impact, inspect};
 use crate::model::call::CallDetail;
 use crate::model::filter::Filter;
@@ -108,9 +109,9 @@ impl Local {
     /// The stream itself; its end, with a reason if it is not the normal one.
     async fn stream(deck: Arc<Deck>, feed: Feed, to: mpsc::Sender<Chunk>) {
         let end = match feed {
-            Feed::Logs { targets, tail, follow, since: _ } => {
-                deck.logs.clone().follow(targets, tail as usize, follow, to.clone()).await;
-                None
+            Feed::Logs { targets, tail, follow, since } => {
+                let wanted = Wanted { tail: tail.min(ROWS) as usize, since, follow };
+                logs::follow(&deck, targets, wanted, to.clone()).await
             }
             Feed::Traffic { filter, backlog } => match Filter::parse_for::<CallRecord>(&filter) {
                 Ok(filter) => {

@@ -2,10 +2,14 @@
 //! Nothing here waits for a reader or a disk; what was dropped is counted and said. Must never call `tracing` itself:
 //! mcpdeck's own log ends here.
 
+mod containers;
 mod files;
+mod keep;
 mod layer;
 mod text;
 
+pub use containers::follow;
+pub use keep::keep;
 pub use layer::LogLayer;
 pub use text::{clean_line, level_of, pump};
 
@@ -51,8 +55,19 @@ struct Ring {
     /// Lines that were pushed out.
     gone: u64,
     run: u32,
+    /// When this run began.
+    began: Stamp,
     /// Secrets of this run.
     hidden: Hidden,
+}
+
+/// Which part of a log is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Newest lines to begin with.
+    pub tail: usize,
+    pub since: Option<Stamp>,
+    pub follow: bool,
 }
 
 impl Logs {
@@ -78,14 +93,20 @@ impl Logs {
 
     /// Adds a line that is clean already (see `logs::text`); the instance's secrets in it are masked.
     pub fn push(&self, target: &LogTarget, source: LogSource, level: Option<Level>, text: String) {
-        let text = self.masked(target, text);
+        self.add(LogLine { at: Stamp::now(), target: target.clone(), source, level, text, run: 0 });
+    }
+
+    /// Adds a line that says itself when it was written; one from before this run belongs to the run before.
+    pub fn add(&self, line: LogLine) {
+        let text = self.masked(&line.target, line.text);
         let line = {
             let mut rings = self.lock();
             rings.newest += 1;
             let number = rings.newest;
             let share = RING_BYTES.min(ALL_BYTES / rings.by_target.len().max(1));
-            let ring = rings.by_target.entry(target.clone()).or_default();
-            let line = LogLine { at: Stamp::now(), target: target.clone(), source, level, text, run: ring.run };
+            let ring = rings.by_target.entry(line.target.clone()).or_default();
+            let run = ring.run.saturating_sub(u32::from(line.at < ring.began));
+            let line = LogLine { text, run, ..line };
             ring.push(number, line.clone(), share);
             line
         };
@@ -103,6 +124,7 @@ impl Logs {
         let mut rings = self.lock();
         let ring = rings.by_target.entry(LogTarget::Instance(key.clone())).or_default();
         ring.run += 1;
+        ring.began = Stamp::now();
         ring.hidden = hidden;
     }
 
@@ -122,17 +144,26 @@ impl Logs {
         lines.iter().rev().map(|(_, line)| line).find(|line| line.source == LogSource::Stderr).cloned()
     }
 
-    /// Sends the newest `tail` lines of everything that `targets` cover, and (with `follow`) what comes after, until
-    /// `to` is dropped.
-    pub async fn follow(self: Arc<Self>, targets: Vec<LogTarget>, tail: usize, follow: bool, to: mpsc::Sender<Chunk>) {
+    /// When the instance itself last wrote something that is kept.
+    fn last_written(&self, target: &LogTarget) -> Option<Stamp> {
+        let rings = self.lock();
+        let lines = &rings.by_target.get(target)?.lines;
+        let own = |line: &&LogLine| matches!(line.source, LogSource::Stdout | LogSource::Stderr);
+        lines.iter().rev().map(|(_, line)| line).find(own).map(|line| line.at)
+    }
+
+    /// Sends the newest lines of everything that `targets` cover, and what comes after if it is wanted, until `to` is
+    /// dropped.
+    async fn follow_rings(self: Arc<Self>, targets: Vec<LogTarget>, wanted: Wanted, to: mpsc::Sender<Chunk>) {
         let mut changed = self.changed.subscribe();
-        let (mut cursor, lines) = self.lock().tail(&targets, tail);
+        let (mut cursor, mut lines) = self.lock().tail(&targets, wanted.tail);
+        lines.retain(|line| wanted.since.is_none_or(|since| line.at >= since));
         for part in lines.chunks(BATCH) {
             if to.send(Chunk::Logs(part.to_vec())).await.is_err() {
                 return;
             }
         }
-        if !follow {
+        if !wanted.follow {
             return;
         }
         loop {
@@ -178,7 +209,7 @@ impl Rings {
         let cursor = self.covered(targets).map(|(t, ring)| (t.clone(), ring.end())).collect();
         let newest = self.covered(targets).flat_map(|(_, ring)| ring.lines.iter().rev().take(tail));
         let mut lines: Vec<&(u64, LogLine)> = newest.collect();
-        lines.sort_by_key(|(number, _)| *number);
+        lines.sort_by_key(|(number, line)| (line.at, *number));
         let from = lines.len().saturating_sub(tail);
         (cursor, lines[from..].iter().map(|(_, line)| line.clone()).collect())
     }
@@ -243,7 +274,8 @@ mod tests {
             logs.say(&key(["graf@a", "graf@b"][n % 2]), Level::Info, n.to_string());
         }
         let (to, mut from) = mpsc::channel(4);
-        tokio::spawn(logs.clone().follow(vec![LogTarget::Instance(key("graf"))], 3, true, to));
+        let wanted = Wanted { tail: 3, since: None, follow: true };
+        tokio::spawn(logs.clone().follow_rings(vec![LogTarget::Instance(key("graf"))], wanted, to));
         assert_eq!(texts(from.recv().await), ["1", "2", "3"]);
         logs.say(&key("etim"), Level::Info, "other");
         logs.say(&key("graf@c"), Level::Info, "new");
@@ -270,6 +302,28 @@ mod tests {
         logs.begin_run(&key("etim"), Hidden::new(&[Secret::new("hunter-22".to_owned())]));
         logs.push(&LogTarget::Instance(key("etim")), LogSource::Stderr, None, "bad key hunter-22!".into());
         assert_eq!(logs.last_stderr(&key("etim")).unwrap().text, "bad key •••!");
+    }
+
+    #[test]
+    fn lines_from_before_this_run_belong_to_the_run_before_and_stand_before_it() {
+        let logs = Logs::new();
+        let target = LogTarget::Instance(key("etim"));
+        let line = |at, text: &str| LogLine {
+            at,
+            target: target.clone(),
+            source: LogSource::Stdout,
+            level: None,
+            text: text.into(),
+            run: 0,
+        };
+        logs.begin_run(&key("etim"), Hidden::default());
+        logs.begin_run(&key("etim"), Hidden::default());
+        logs.add(line(Stamp::now().after(Duration::from_secs(1)), "now"));
+        logs.add(line(Stamp(5), "before"));
+        let (_, lines) = logs.lock().tail(std::slice::from_ref(&target), 10);
+        let lines: Vec<_> = lines.iter().map(|l| (l.text.as_str(), l.run)).collect();
+        assert_eq!(lines, [("before", 1), ("now", 2)]);
+        assert_eq!(logs.last_written(&target), Some(Stamp(5)));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::example;
 use super::gpus;
 use super::handle::Handle;
 use super::local::Local;
-use super::logs::Logs;
+use super::logs::{self, Logs};
 use super::plan::Plan;
 use super::sampling;
 use super::secrets::Vault;
@@ -124,6 +124,7 @@ pub fn start(config: Arc<Config>, options: StartOptions) -> Result<Platform, Sta
     deck.spawn("yard", until_stopped(&deck, yard::follow(deck.clone())));
     if !deck.options.momentary {
         deck.spawn("usage", sampling::sample(deck.clone()));
+        deck.spawn("container logs", until_stopped(&deck, logs::keep(deck.clone())));
         if let Some(traffic) = deck.config.example_traffic.clone() {
             deck.spawn("example traffic", until_stopped(&deck, example::run(deck.clone(), traffic)));
         }

@@ -36,8 +36,7 @@ pub async fn pump(mut reader: impl AsyncRead + Unpin, logs: Arc<Logs>, key: Inst
             n => lines.feed(&buffer[..n], &mut keep),
         }
         if let Some(dropped) = flood.mention(now, read == 0) {
-            let text = format!("{dropped} lines dropped: it wrote more than {LINES_A_SECOND} lines a second");
-            logs.say(&key, Level::Warn, text);
+            logs.say(&key, Level::Warn, flood_text(dropped));
         }
         if read == 0 {
             return;
@@ -82,7 +81,7 @@ impl Lines {
 }
 
 /// A bucket of lines that may be kept.
-struct Flood {
+pub(super) struct Flood {
     tokens: f64,
     filled: Instant,
     dropped: u64,
@@ -90,11 +89,11 @@ struct Flood {
 }
 
 impl Flood {
-    fn new(now: Instant) -> Self {
+    pub(super) fn new(now: Instant) -> Self {
         Self { tokens: BURST, filled: now, dropped: 0, mentioned: now }
     }
 
-    fn admits(&mut self, now: Instant) -> bool {
+    pub(super) fn admits(&mut self, now: Instant) -> bool {
         self.tokens = (self.tokens + LINES_A_SECOND * (now - self.filled).as_secs_f64()).min(BURST);
         self.filled = now;
         let admitted = self.tokens >= 1.0;
@@ -106,13 +105,18 @@ impl Flood {
         admitted
     }
 
-    fn mention(&mut self, now: Instant, last: bool) -> Option<u64> {
+    /// How many were dropped, if it is time to say so.
+    pub(super) fn mention(&mut self, now: Instant, last: bool) -> Option<u64> {
         if self.dropped == 0 || !(last || now - self.mentioned >= MENTION) {
             return None;
         }
         self.mentioned = now;
         Some(std::mem::take(&mut self.dropped))
     }
+}
+
+pub(super) fn flood_text(dropped: u64) -> String {
+    format!("{dropped} lines dropped: it wrote more than {LINES_A_SECOND} lines a second")
 }
 
 /// Text without control characters and escape sequences, that a terminal may be given.
