@@ -126,6 +126,14 @@ pub fn held_at(rows: &[GpuHeld], at: Stamp) -> Vec<&GpuHeld> {
     newest.into_values().filter(|row| row.memory > 0 && at.since(row.at) < HELD_FOR).collect()
 }
 
+impl Gpus {
+    /// Percent, the mean of the devices that tell.
+    pub fn utilisation(&self) -> Option<f32> {
+        let known: Vec<u32> = self.devices.iter().filter_map(|device| device.utilisation).collect();
+        (!known.is_empty()).then(|| known.iter().sum::<u32>() as f32 / known.len() as f32)
+    }
+}
+
 impl GpuRow {
     /// What tells it from others for good: its UUID, else its index.
     pub fn identity(&self) -> String {

@@ -72,6 +72,8 @@ const TABLES: On = On::Pages(&[
 const OBJECTS: On = On::Pages(&[Page::Overview, Page::Customers, Page::Servers]);
 /// Views whose rows run: those and containers.
 const RUNNING: On = On::Pages(&[Page::Overview, Page::Customers, Page::Servers, Page::Containers]);
+/// Those, and whatever holds the memory of a GPU.
+const RESTARTABLE: On = On::Pages(&[Page::Overview, Page::Customers, Page::Servers, Page::Containers, Page::Gpus]);
 /// Views whose rows lead to logs, and to why they are as they are.
 const JUMPS: On =
     On::Pages(&[Page::Overview, Page::Customers, Page::Servers, Page::Containers, Page::Gpus, Page::Traffic]);
@@ -81,6 +83,7 @@ const STACKS: On = On::Pages(&[Page::Customers, Page::Servers, Page::Containers]
 const FOLDS: On = On::Pages(&[Page::Servers, Page::Containers, Page::Console, Page::Traffic]);
 /// Texts that are searched.
 const SEARCHED: On = On::Pages(&[Page::Containers, Page::Logs, Page::Console, Page::Traffic]);
+const GPUS: On = On::Pages(&[Page::Gpus]);
 const CONSOLE: On = On::Pages(&[Page::Console]);
 const LOGS: On = On::Pages(&[Page::Logs]);
 /// Where rows can be marked from here to there.
@@ -131,7 +134,7 @@ actions! {
     Start "start" "start now" ["s"] RUNNING;
     Stop "stop" "stop and hold: calls are refused until a start" ["x"] RUNNING;
     Sleep "sleep" "put to sleep: the next call starts it again; a container: pause, or let it go on" ["z"] RUNNING;
-    Restart "restart" "stop, then start" ["R"] RUNNING;
+    Restart "restart" "stop, then start" ["R"] RESTARTABLE;
     Kill "kill" "kill at once (SIGKILL)" ["X"] RUNNING;
     Fence "fence" "take out of rotation, or put back" ["D"] RUNNING;
     Probe "probe" "probe now" ["P"] RUNNING;
@@ -143,6 +146,8 @@ actions! {
     Inspect "inspect" "everything the engine knows of the container, secrets masked" ["i"] On::Pages(&[Page::Servers, Page::Containers]);
     Shell "shell" "a shell in the container; ctrl-] or exit leaves it" ["!"] On::Pages(&[Page::Servers, Page::Containers]);
     Orphans "orphans" "only what is ours and wanted by nobody, and why; back again" ["B"] On::Pages(&[Page::Containers]);
+    GpuHistory "gpu-history" "who held GPU memory over the last 24 hours; back again" ["h"] GPUS;
+    AtTime "at-time" "go to a time of day of the last 24 hours" ["@"] GPUS;
     Explain "explain" "why is it in this state; in the console: where the call goes, what is injected" ["e"] On::Pages(&[Page::Overview, Page::Customers, Page::Servers, Page::Containers, Page::Gpus, Page::Console, Page::Traffic]);
     Console "console" "open it in the console" ["c"] JUMPS;
     Cancel "cancel" "cancel the call or the job" ["K"] On::Pages(&[Page::Console, Page::Traffic, Page::Activity]);

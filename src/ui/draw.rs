@@ -158,8 +158,11 @@ fn figures(look: &Look) -> String {
         (Some(used), Some(total)) if total > 0 => Some(used as f32 * 100.0 / total as f32),
         _ => None,
     };
+    let gpus = &look.snap.gpus;
+    let gpu =
+        if gpus.devices.is_empty() { String::new() } else { format!(" gpu {:>4}", fmt::percent(gpus.utilisation())) };
     format!(
-        "{:>4}/s  {} in flight  cpu {:>4} mem {:>4}",
+        "{:>4}/s  {} in flight  cpu {:>4} mem {:>4}{gpu}",
         fmt::rate(look.snap.totals.rate),
         look.snap.totals.in_flight,
         fmt::percent(host.cpu),

@@ -176,12 +176,15 @@ impl View for Overview {
         let wanted = self.attention.rows().len().clamp(4, (usize::from(area.height) / 4).max(4)) as u16 + below + 2;
         let [top, rest] = Layout::vertical([Constraint::Length(wanted), Constraint::Min(0)]).areas(area);
         self.draw_attention(look, frame, top);
-        let now_height = now::HEIGHT + 2;
+        let now_height = now::height(look) + 2;
         let [left, right] = if area.width >= 100 {
             Layout::horizontal([Constraint::Min(0), Constraint::Length((area.width * 2 / 5).clamp(46, 64))]).areas(rest)
         } else {
-            Layout::vertical([Constraint::Min(0), Constraint::Length(now_height.min((rest.height / 3).max(4)))])
-                .areas(rest)
+            Layout::vertical([
+                Constraint::Min(0),
+                Constraint::Length(now_height.min((rest.height / 3).max(4 + now::gpu_lines(look).min(2)))),
+            ])
+            .areas(rest)
         };
         self.matrix.draw(look, frame, left, self.focus() == Focus::Matrix);
         let inner = widget::pane(look, frame, right, "Now", false);

@@ -1,6 +1,7 @@
 //! The platform now: calls, what is in flight and since when, the machine, states.
 
-use crate::model::State;
+use crate::model::gpu::GpuRow;
+use crate::model::{State, TenantId};
 use crate::ui::app::Look;
 use crate::ui::fmt;
 use crate::ui::theme::Role;
@@ -8,17 +9,35 @@ use crate::ui::widget::{self, graph};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
+use std::collections::BTreeMap;
 
-/// Rows it needs to show everything.
-pub const HEIGHT: u16 = 5;
+/// Rows it needs without GPUs to show everything.
+const HEIGHT: u16 = 5;
+/// Devices with a line of their own.
+const DEVICES: usize = 4;
 
 const GIB: f64 = (1_u64 << 30) as f64;
 
 /// Columns of a sparkline.
 const SPARK: usize = 12;
 
+/// Rows it needs to show everything.
+pub fn height(look: &Look) -> u16 {
+    HEIGHT + gpu_lines(look)
+}
+
+/// Rows of the GPUs among these; none where there are no GPUs.
+pub fn gpu_lines(look: &Look) -> u16 {
+    match look.snap.gpus.devices.len() {
+        more if more > DEVICES => 1,
+        few => few as u16,
+    }
+}
+
 pub fn draw(look: &Look, frame: &mut Frame, area: Rect) {
-    let mut lines = vec![calls(look), in_flight(look), cpu(look), memory(look), states(look)];
+    let mut lines = vec![calls(look), in_flight(look)];
+    lines.extend(gpus(look));
+    lines.extend([cpu(look), memory(look), states(look)]);
     lines.extend(problems(look));
     lines.extend(example(look));
     let area = Rect { x: area.x + 1, width: area.width.saturating_sub(1), ..area };
@@ -77,6 +96,69 @@ fn memory(look: &Look) -> Line<'static> {
         Span::styled(graph::gauge(percent.unwrap_or(0.0), SPARK, look.ascii), look.style(Role::Graph)),
         Span::raw(sizes),
     ])
+}
+
+/// A line for each device: load, memory, and the customer who holds most of it. Of many, one line for all.
+fn gpus(look: &Look) -> Vec<Line<'static>> {
+    let devices = &look.snap.gpus.devices;
+    if devices.len() > DEVICES {
+        return vec![all_gpus(look)];
+    }
+    devices.iter().map(|device| gpu(look, device)).collect()
+}
+
+fn gpu(look: &Look, device: &GpuRow) -> Line<'static> {
+    let name = label(look, &format!("gpu {}", device.index));
+    if let Some(error) = &device.error {
+        return Line::from(vec![name, Span::styled(error.clone(), look.style(Role::Bad))]);
+    }
+    let most = largest(device).map(|(tenant, bytes)| format!("  {tenant} {}", one_decimal(bytes))).unwrap_or_default();
+    Line::from(vec![
+        name,
+        Span::raw(format!("{:>4} ", fmt::percent(device.utilisation.map(|percent| percent as f32)))),
+        Span::styled(
+            graph::spark(&device.utilisation_history, SPARK, Some(100.0), look.ascii),
+            look.style(Role::Graph),
+        ),
+        Span::raw(format!("  {}{most}", sizes(device.memory_used, device.memory_total))),
+    ])
+}
+
+fn all_gpus(look: &Look) -> Line<'static> {
+    let devices = &look.snap.gpus.devices;
+    let lost = devices.iter().filter(|device| device.error.is_some()).count();
+    let sum = |of: fn(&GpuRow) -> Option<u64>| devices.iter().filter_map(of).reduce(u64::saturating_add);
+    let mut spans = vec![
+        label(look, &format!("gpus {}", devices.len())),
+        Span::raw(format!("{:>4} ", fmt::percent(look.snap.gpus.utilisation()))),
+        Span::raw(format!("mean load  {}", sizes(sum(|d| d.memory_used), sum(|d| d.memory_total)))),
+    ];
+    if lost > 0 {
+        spans.push(Span::styled(format!("  {lost} lost"), look.style(Role::Bad)));
+    }
+    Line::from(spans)
+}
+
+/// `58.1/80 GiB`
+fn sizes(used: Option<u64>, total: Option<u64>) -> String {
+    let used = used.map_or_else(|| fmt::UNKNOWN.to_owned(), one_decimal);
+    let total = total.map_or_else(|| fmt::UNKNOWN.to_owned(), |bytes| format!("{:.0}", bytes as f64 / GIB));
+    format!("{used:>5}/{total} GiB")
+}
+
+fn one_decimal(bytes: u64) -> String {
+    format!("{:.1}", bytes as f64 / GIB)
+}
+
+/// The customer who holds most of a device.
+fn largest(device: &GpuRow) -> Option<(TenantId, u64)> {
+    let mut held: BTreeMap<&TenantId, u64> = BTreeMap::new();
+    for process in device.processes.iter().flatten() {
+        if let Some(tenant) = &process.owner.tenant {
+            *held.entry(tenant).or_default() += process.memory.unwrap_or(0);
+        }
+    }
+    held.into_iter().max_by_key(|(_, bytes)| *bytes).map(|(tenant, bytes)| (tenant.clone(), bytes))
 }
 
 /// How many instances are in which state, as symbol and number; the worst first.
