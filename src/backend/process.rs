@@ -94,6 +94,13 @@ impl ProcessBackend {
             decided.cancelled().await;
         }
     }
+
+    async fn signal(&self, key: InstanceKey, signal: Signal) -> Result<(), BackendError> {
+        let group = self.running(&key).await;
+        let missing = || BackendError::Io { what: key.to_string(), source: std::io::ErrorKind::NotFound.into() };
+        group.ok_or_else(missing)?.signal(signal);
+        Ok(())
+    }
 }
 
 impl Backend for ProcessBackend {
@@ -135,12 +142,13 @@ impl Backend for ProcessBackend {
         })
     }
 
-    fn doze(&self, _key: &InstanceKey) -> Fut<'_, Result<(), BackendError>> {
-        Box::pin(async { Err(BackendError::Unsupported { backend: "process", what: "doze" }) })
+    /// The kernel holds every member of its group where it is.
+    fn doze(&self, key: &InstanceKey) -> Fut<'_, Result<(), BackendError>> {
+        Box::pin(self.signal(key.clone(), Signal::STOP))
     }
 
-    fn wake(&self, _key: &InstanceKey) -> Fut<'_, Result<(), BackendError>> {
-        Box::pin(async { Err(BackendError::Unsupported { backend: "process", what: "wake" }) })
+    fn wake(&self, key: &InstanceKey) -> Fut<'_, Result<(), BackendError>> {
+        Box::pin(self.signal(key.clone(), Signal::CONT))
     }
 
     /// Only what this backend alone knows: the memory limit in force. The rest is measured by `metrics::Groups`.

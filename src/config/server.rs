@@ -131,9 +131,8 @@ fn check_settings(draft: &Draft<'_, ServerDef>, [autostart, limits, doze]: [bool
     if limits && matches!(def.run, Run::Remote { .. } | Run::PerTenant { .. }) {
         draft.problem(&["limits"], "what somebody else runs cannot be limited from here", "remove limits");
     }
-    if doze && def.settings.idle_doze.is_some() && !matches!(def.run, Run::Container(_) | Run::Simulated(_)) {
-        let help = "use idle_stop: the next call starts it again";
-        draft.problem(&["idle_doze"], "only containers and simulated servers can be paused", help);
+    if doze && def.settings.idle_doze.is_some() && matches!(def.run, Run::Remote { .. } | Run::PerTenant { .. }) {
+        draft.problem(&["idle_doze"], "what somebody else runs cannot be paused from here", "remove idle_doze");
     }
 }
 

@@ -70,8 +70,7 @@ pub struct Deck {
 pub struct Backends {
     pub process: Arc<dyn Backend>,
     pub simulated: Arc<dyn Backend>,
-    /// `None` until there is an engine to run it in.
-    pub docker: Option<Arc<dyn Backend>>,
+    pub docker: Arc<dyn Backend>,
 }
 
 impl Backends {
@@ -80,7 +79,7 @@ impl Backends {
         match kind {
             BackendKind::Process => Some(&self.process),
             BackendKind::Simulated => Some(&self.simulated),
-            BackendKind::Docker => self.docker.as_ref(),
+            BackendKind::Docker => Some(&self.docker),
             BackendKind::Kubernetes | BackendKind::Remote => None,
         }
     }
@@ -96,6 +95,11 @@ pub struct Clock {
 impl Clock {
     pub fn start() -> Self {
         Self { boot: Instant::now(), booted: Stamp::now() }
+    }
+
+    /// What this owner writes on the containers that it makes.
+    pub fn boot_label(&self) -> String {
+        self.booted.0.to_string()
     }
 
     pub fn now(&self) -> Duration {

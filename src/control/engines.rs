@@ -1,9 +1,10 @@
 //! The container engines of a platform, by name. Opening one costs nothing: it connects by itself and says how that went.
 //! Knows no vendor; must never wait for an engine.
 
+use crate::backend::docker::{DockerBackend, DockerEngine};
 use crate::backend::engine::Engine;
 use crate::config::Config;
-use crate::model::container::{ContainerKey, EngineDef, EngineId};
+use crate::model::container::{ContainerKey, EngineId};
 use crate::model::usage::InstanceUsage;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,12 +16,26 @@ pub type ContainerUsage = HashMap<ContainerKey, InstanceUsage>;
 #[derive(Default)]
 pub struct Engines {
     list: Vec<Arc<dyn Engine>>,
+    /// Those in which instances can run.
+    docker: Vec<Arc<DockerEngine>>,
 }
 
 impl Engines {
     /// Those of the config. Must be called inside a runtime.
     pub fn open(config: &Config) -> Self {
-        Self { list: config.engines.iter().filter_map(|def| open(def)).collect() }
+        let mut engines = Self::default();
+        for def in &config.engines {
+            match &def.simulated {
+                Some(_) => {}
+                None => engines.docker.push(Arc::new(DockerEngine::open(def))),
+            }
+        }
+        engines
+    }
+
+    /// Where instances run in containers.
+    pub fn backend(&self, platform: &str, boot: &str) -> DockerBackend {
+        DockerBackend::new(platform, boot, self.docker.clone())
     }
 
     pub fn all(&self) -> &[Arc<dyn Engine>] {
@@ -38,9 +53,4 @@ impl Engines {
             None => self.list.first().ok_or_else(|| "there is no container engine".to_owned()),
         }
     }
-}
-
-/// An engine as it is configured.
-fn open(_def: &EngineDef) -> Option<Arc<dyn Engine>> {
-    None
 }

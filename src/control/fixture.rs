@@ -1,11 +1,16 @@
 //! Small configs for the unit tests of this module.
 
+use super::plan::{Placement, Plan};
+use super::snapshot::{Builder, Dirty, Inputs, Yard};
+use crate::backend::engine::Found;
 use crate::config::{Config, GpuConfig, OnHangup, OwnerMode, Paths, Platform, StoreConfig, UiConfig};
+use crate::model::container::{ContainerRun, ContainerState, Speaks};
 use crate::model::server::{Inject, Settings, SimulatedRun};
 use crate::model::snapshot::PlatformInfo;
+use crate::model::template::Template;
 use crate::model::tenant::AuditPolicy;
-use crate::model::{Environment, Run, Scope, ServerDef, TenantDef};
-use std::collections::BTreeMap;
+use crate::model::{Environment, InstanceKey, InstanceRow, Run, Scope, ServerDef, Snapshot, Stamp, TenantDef};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -115,4 +120,58 @@ pub fn platform() -> PlatformInfo {
         keeps_running: false,
         warnings: Vec::new(),
     }
+}
+
+/// A running container of the engine `local`, as its engine lists it.
+pub fn found(id: &str, labels: &[(&str, &str)]) -> Found {
+    Found {
+        id: id.into(),
+        name: format!("c-{id}"),
+        image: "image".into(),
+        state: ContainerState::Running,
+        since: Stamp(1),
+        exit_code: None,
+        oom: false,
+        restarts: 0,
+        health: None,
+        labels: labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        ports: Vec::new(),
+        networks: Vec::new(),
+        pid: None,
+    }
+}
+
+/// The newest picture of a platform of which only the plan, the instances and the yard are known.
+pub fn snapshot(config: &Config, yard: &Yard, change: impl Fn(&mut InstanceRow)) -> Arc<Snapshot> {
+    let plan = Plan::new(config, []);
+    let row = |(key, place): (&InstanceKey, &Placement)| {
+        let mut row = InstanceRow::new(key.clone(), *place, Stamp(1));
+        change(&mut row);
+        (key.clone(), row)
+    };
+    let instances = plan.instances().iter().map(row).collect();
+    let platform = Arc::new(PlatformInfo { read_only: config.platform.read_only, ..platform() });
+    let inputs = Inputs {
+        now: Stamp(100_000),
+        plan: &plan,
+        instances: &instances,
+        figures: &Default::default(),
+        pending: &[],
+        tools: &HashMap::new(),
+        platform: &platform,
+        jobs: Vec::new(),
+        secrets: Vec::new(),
+        consoles: Vec::new(),
+        host: &Arc::default(),
+        yard,
+        rate_history: &[],
+        store_error: None,
+        conditions: &Default::default(),
+    };
+    Builder::new(platform.clone()).build(Dirty::default(), inputs)
+}
+
+/// A server in a container of `image`.
+pub fn contained(image: &str, speaks: Speaks) -> Run {
+    Run::Container(Box::new(ContainerRun::of(Template::parse(image).unwrap(), speaks)))
 }

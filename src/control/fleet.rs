@@ -285,10 +285,9 @@ impl Fleet {
     fn carry_out(&mut self, plan: &Plan, key: &InstanceKey, effect: Effect) {
         let Some(slot) = self.slots.get_mut(key) else { return };
         let reason = slot.life.reason.clone();
-        let container = self.rows.get(key).and_then(|row| row.container.clone());
         let mut worker =
             Worker { deck: self.deck.clone(), blueprint: slot.blueprint.clone(), kind: slot.kind, run: slot.run };
-        let stop = |kill, take_down| Stop { kill, take_down, container, reason };
+        let stop = |kill, take_down| Stop { kill, take_down, reason };
         match effect {
             Effect::Create => {
                 slot.run += 1;

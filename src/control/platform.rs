@@ -86,9 +86,10 @@ pub fn start(config: Arc<Config>, options: StartOptions) -> Result<Platform, Sta
     let clock = Clock::start();
     let builder = first_snapshot(&config, &plan, &clock);
     let example = config.example_traffic.as_ref().is_some_and(|t| t.on) && !options.momentary;
+    let engines = Engines::open(&config);
     let deck = Arc::new(Deck {
-        backends: backends(&config, &options),
-        engines: Engines::open(&config),
+        backends: backends(&config, &options, &engines, &clock),
+        engines,
         container_usage: watch::Sender::default(),
         usage_history: Mutex::default(),
         left_behind: watch::Sender::default(),
@@ -186,11 +187,16 @@ async fn stop_instances(deck: &Arc<Deck>, by: Instant) -> bool {
     tokio::time::timeout(KILL_GRACE, gone).await.is_ok()
 }
 
-fn backends(config: &Config, options: &StartOptions) -> Backends {
+fn backends(config: &Config, options: &StartOptions, engines: &Engines, clock: &Clock) -> Backends {
     let state_dir = config.paths.state.clone();
     let process = ProcessOptions { state_dir, helper: options.program.clone(), cgroups: true };
     let simulated = SimulatedBackend::new(SimulatedOptions::default());
-    Backends { process: Arc::new(ProcessBackend::new(process)), simulated: Arc::new(simulated), docker: None }
+    let docker = engines.backend(&config.platform.name, &clock.boot_label());
+    Backends {
+        process: Arc::new(ProcessBackend::new(process)),
+        simulated: Arc::new(simulated),
+        docker: Arc::new(docker),
+    }
 }
 
 /// What can be shown before anything is known but the config.

@@ -83,8 +83,6 @@ pub struct Stop {
     pub kill: bool,
     /// With the containers that stand behind a remote one.
     pub take_down: bool,
-    /// The container that it runs in.
-    pub container: Option<ContainerKey>,
     pub reason: String,
 }
 
@@ -384,15 +382,7 @@ impl Worker {
             true => backend.kill(self.key()).await,
             false => backend.stop(self.key(), close, term).await,
         };
-        ended.map_err(|e| e.to_string())?;
-        self.remove_if_last(stop.container.as_ref()).await
-    }
-
-    /// A container is kept for the next start; a session has none.
-    async fn remove_if_last(&self, container: Option<&ContainerKey>) -> Result<(), String> {
-        let Some(container) = container.filter(|_| self.key().session.is_some()) else { return Ok(()) };
-        let engine = self.deck.engines.named(Some(&container.engine))?;
-        engine.remove(&container.id, Duration::ZERO).await.map_err(|e| e.to_string())
+        ended.map_err(|e| e.to_string())
     }
 
     async fn drain(&self, limit: Duration) {

@@ -38,7 +38,7 @@ pub async fn follow(deck: Arc<Deck>) {
     let mut left_behind = deck.left_behind.subscribe();
     let mut revisions = deck.picture.revisions();
     let rules = Rules::new(&deck.config);
-    let boot = deck.clock.booted.0.to_string();
+    let boot = deck.clock.boot_label();
     let mut reconciled = deck.reconciled.subscribe();
     let mut states = vec![EngineState::Connecting; engines.len()];
     let mut rows = Rows::default();
@@ -107,14 +107,12 @@ async fn turned(deck: &Arc<Deck>, id: &EngineId, state: &EngineState) {
 async fn reconcile(deck: Arc<Deck>, engine: EngineId) {
     // Before that nobody knows what is held, fenced or disabled.
     deck.serving.cancelled().await;
-    if let Some(docker) = &deck.backends.docker {
-        let survivors = docker.survivors().await;
-        deck.tell(Msg::Survivors(survivors)).await;
-        let (done, shown) = oneshot::channel();
-        deck.tell(Msg::Refresh(done)).await;
-        // The platform may be ending.
-        let _ = shown.await;
-    }
+    let survivors = deck.backends.docker.survivors().await;
+    deck.tell(Msg::Survivors(survivors)).await;
+    let (done, shown) = oneshot::channel();
+    deck.tell(Msg::Refresh(done)).await;
+    // The platform may be ending.
+    let _ = shown.await;
     deck.reconciled.send_if_modified(|engines| engines.insert(engine));
 }
 

@@ -70,6 +70,8 @@ impl Group {
     /// The polite stages: waits `close` for it to notice its closed stdin, then `term` after a SIGTERM.
     pub async fn stop(&self, close: Duration, term: Duration) {
         self.asked.store(true, Ordering::Relaxed);
+        // A paused one would notice nothing.
+        self.signal(Signal::CONT);
         if timeout(close, self.gone.cancelled()).await.is_err() {
             self.signal(Signal::TERM);
             let _ = timeout(term, self.gone.cancelled()).await;

@@ -106,3 +106,7 @@ fn limit(view: &View<'_>, row: &ContainerRow) -> Option<u64> {
 fn mebibytes(bytes: u64) -> String {
     format!("{} MiB", bytes >> 20)
 }
+
+#[cfg(test)]
+#[path = "containers_tests.rs"]
+mod tests;

@@ -112,3 +112,7 @@ pub fn reaped(snapshot: &Snapshot) -> Vec<String> {
     let more = (more > 0).then(|| format!("removes {more} more (mcpdeck get orphans)"));
     orphans.iter().take(NAMED).map(line).chain(more).collect()
 }
+
+#[cfg(test)]
+#[path = "containers_tests.rs"]
+mod tests;

@@ -3,7 +3,7 @@
 
 use crate::backend::engine::Found;
 use crate::config::Config;
-use crate::model::container::{Adopt, Claim, ContainerKey, EngineId, Owner, Speaks, labels};
+use crate::model::container::{Adopt, Claim, EngineId, Owner, Speaks, labels};
 use crate::model::instance::InstanceRow;
 use crate::model::stack::{StackDef, StackOwner};
 use crate::model::{InstanceKey, Run, Snapshot, State};
@@ -147,7 +147,7 @@ impl Eyes<'_> {
         if wanted.is_some_and(|wanted| wanted != engine) {
             return Some(format!("{} is on another engine now", key.server));
         }
-        if own || !found.state.is_live() || runs_it(row, engine, found) {
+        if own || !found.state.is_live() || ran_it(row, engine, found) || row.state == State::Starting {
             return None;
         }
         self.earlier(engine, row, &run.speaks)
@@ -158,8 +158,8 @@ impl Eyes<'_> {
         match speaks {
             Speaks::Http { .. } if row.held.is_some() => Some(format!("{} is stopped and held", row.key)),
             Speaks::Http { .. } if row.fenced.is_some() => Some(format!("{} is fenced", row.key)),
-            // It may be taken up yet, or is about to be.
-            Speaks::Http { .. } if !self.reconciled.contains(engine) || row.state == State::Starting => None,
+            // It may be taken up yet.
+            Speaks::Http { .. } if !self.reconciled.contains(engine) => None,
             Speaks::Http { .. } => Some("an HTTP server of an earlier owner that was not taken up".to_owned()),
             Speaks::Stdio | Speaks::Nothing => Some("a stdio server of an earlier owner".to_owned()),
         }
@@ -175,9 +175,9 @@ impl Eyes<'_> {
     }
 }
 
-fn runs_it(row: &InstanceRow, engine: &EngineId, found: &Found) -> bool {
-    let this = |key: &ContainerKey| key.engine == *engine && key.id == found.id;
-    row.state.is_live() && row.container.as_ref().is_some_and(this)
+/// This owner has started the instance in it, though an earlier one made it.
+fn ran_it(row: &InstanceRow, engine: &EngineId, found: &Found) -> bool {
+    row.container.as_ref().is_some_and(|key| key.engine == *engine && key.id == found.id)
 }
 
 fn ours(owner: Owner) -> Claimed {
