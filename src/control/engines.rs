@@ -27,7 +27,11 @@ impl Engines {
         for def in &config.engines {
             match &def.simulated {
                 Some(_) => {}
-                None => engines.docker.push(Arc::new(DockerEngine::open(def))),
+                None => {
+                    let engine = Arc::new(DockerEngine::open(def));
+                    engines.list.push(engine.clone());
+                    engines.docker.push(engine);
+                }
             }
         }
         engines
