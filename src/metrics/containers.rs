@@ -13,8 +13,9 @@ use std::time::Instant;
 
 /// Longest file that is read whole: an `io.stat` of a hundred devices.
 const ROOM: usize = 16 << 10;
-/// Limits are read again after so many samples: they seldom change.
-const LIMITS_EVERY: u32 = 10;
+/// Every so many samples all is read: limits seldom change, and the longest file by far says how much is page cache,
+/// which is as before where the memory is as before.
+const THOROUGH_EVERY: u32 = 10;
 /// Part of the descriptors we may have that is held open here; what is beyond is opened for each reading.
 const HELD_PART: u64 = 4;
 /// Assumed where the kernel names no bound.
@@ -125,7 +126,9 @@ impl Containers {
             net: source(net.filter(|_| own)),
             place: place.to_owned(),
             limits: Limits::default(),
-            until_limits: 0,
+            until_thorough: 0,
+            used: None,
+            cached: 0,
             last: None,
         }
     }
@@ -151,7 +154,10 @@ struct Group {
     block_io: Source,
     net: Source,
     limits: Limits,
-    until_limits: u32,
+    until_thorough: u32,
+    /// Bytes with page cache at the last sample, and the page cache in them.
+    used: Option<u64>,
+    cached: u64,
     last: Option<(Instant, Counters)>,
 }
 
@@ -181,16 +187,20 @@ impl Group {
             net: self.net.read(reader).map(traffic),
             block_io: self.block_io.read(reader).map(|text| tree.block_io(text)),
         };
-        let used = self.memory.read(reader).and_then(number);
-        let cache = self.cache.read(reader).and_then(|text| tree.cache(text)).unwrap_or(0);
         let pids = self.pids.read(reader).and_then(first_number);
-        if self.until_limits == 0 {
+        let thorough = self.until_thorough == 0;
+        self.until_thorough = self.until_thorough.checked_sub(1).unwrap_or(THOROUGH_EVERY - 1);
+        if thorough {
             self.limits = read_limits(tree, reader, &self.place);
         }
-        self.until_limits = self.until_limits.checked_sub(1).unwrap_or(LIMITS_EVERY - 1);
+        let used = self.memory.read(reader).and_then(number);
+        if thorough || used != self.used {
+            self.used = used;
+            self.cached = self.cache.read(reader).and_then(|text| tree.cache(text)).unwrap_or(0);
+        }
         let last = self.last.replace((now, counters));
         let usage = InstanceUsage {
-            memory: used.map(|used| used.saturating_sub(cache)),
+            memory: used.map(|used| used.saturating_sub(self.cached)),
             memory_limit: self.limits.memory,
             cpu_limit: self.limits.cpu,
             pids,
