@@ -1,6 +1,8 @@
 //! Builds snapshots: only rows that may have changed are made anew, and one that did not change stays the same `Arc`.
 //! Pure; must never import a task, a clock or a face.
 
+mod behind;
+
 use super::attention;
 use super::gpus::owner::Held;
 use super::plan::Plan;
@@ -14,6 +16,7 @@ use crate::model::stack::StackRow;
 use crate::model::usage::{HostUsage, InstanceUsage};
 use crate::model::{InstanceKey, PendingCall, ServerId, Snapshot, Stamp, TenantId};
 use crate::router::{AllFigures, Figures};
+use behind::Behind;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -110,6 +113,7 @@ impl Loads {
 pub struct Builder {
     last: Arc<Snapshot>,
     loads: Loads,
+    behind: Behind,
     pending: HashMap<u64, Arc<PendingCall>>,
 }
 
@@ -136,7 +140,7 @@ impl Builder {
             orphans: Vec::new(),
             gpus: Arc::default(),
         };
-        Self { last: Arc::new(last), loads: Loads::default(), pending: HashMap::new() }
+        Self { last: Arc::new(last), loads: Loads::default(), behind: Behind::default(), pending: HashMap::new() }
     }
 
     /// The newest snapshot.
@@ -148,13 +152,17 @@ impl Builder {
     pub fn build(&mut self, dirty: Dirty, inputs: Inputs<'_>) -> Arc<Snapshot> {
         let loads = Loads::of(inputs.pending);
         let held = Held::of(&inputs.yard.gpus);
-        let work = Work { inputs: &inputs, loads: &loads, held: &held, before: &self.last };
+        let work = Work { inputs: &inputs, loads: &loads, before: &self.last };
         let all = dirty.all || self.last.revision == 0;
         let instances = if all { work.all_instances() } else { work.some_instances(&dirty, &self.loads) };
+        let behind = Behind::of(&inputs.yard.containers, &instances);
+        let sums = Sums { work: &work, instances: &instances, held: &held, behind: &behind };
         let mut touched = Touched::between(&self.last.instances, &instances, all, &inputs, &loads, &self.loads);
         touched.by_gpus(&Held::of(&self.last.gpus), &held);
-        let tenants = work.tenants(&touched, &instances);
-        let servers = work.servers(&touched, &instances);
+        touched.tenants.extend(behind.tenants_changed(&self.behind).cloned());
+        touched.servers.extend(behind.servers_changed(&self.behind).cloned());
+        let tenants = sums.tenants(&touched);
+        let servers = sums.servers(&touched);
         let (pending, shown) = show_pending(&mut self.pending, inputs.pending);
         let totals = keep(&self.last.totals, totals(&inputs, &loads, &instances));
         let mut next = Snapshot {
@@ -179,6 +187,7 @@ impl Builder {
         };
         next.findings = keep_findings(&self.last.findings, attention::findings(&next, inputs.conditions, inputs.now));
         self.loads = loads;
+        self.behind = behind;
         self.pending = shown;
         if self.last.revision == 0 || !same(&self.last, &next) {
             next.revision = self.last.revision + 1;
@@ -240,8 +249,15 @@ impl Touched {
 struct Work<'a> {
     inputs: &'a Inputs<'a>,
     loads: &'a Loads,
-    held: &'a Held,
     before: &'a Snapshot,
+}
+
+/// The tables that sum instances up.
+struct Sums<'a> {
+    work: &'a Work<'a>,
+    instances: &'a [Arc<InstanceRow>],
+    held: &'a Held,
+    behind: &'a Behind,
 }
 
 impl Work<'_> {
@@ -288,34 +304,36 @@ impl Work<'_> {
             _ => Arc::new(row),
         }
     }
+}
 
-    fn tenants(&self, touched: &Touched, instances: &[Arc<InstanceRow>]) -> Vec<Arc<TenantRow>> {
+impl Sums<'_> {
+    fn tenants(&self, touched: &Touched) -> Vec<Arc<TenantRow>> {
         if touched.all {
-            return self.inputs.plan.tenants.keys().map(|id| self.tenant(id, instances)).collect();
+            return self.work.inputs.plan.tenants.keys().map(|id| self.tenant(id)).collect();
         }
-        let mut rows = self.before.tenants.clone();
+        let mut rows = self.work.before.tenants.clone();
         for row in rows.iter_mut().filter(|row| touched.tenants.contains(&row.def.id)) {
-            *row = self.tenant(&row.def.id, instances);
+            *row = self.tenant(&row.def.id);
         }
         rows
     }
 
-    fn tenant(&self, id: &TenantId, instances: &[Arc<InstanceRow>]) -> Arc<TenantRow> {
-        let plan = self.inputs.plan;
+    fn tenant(&self, id: &TenantId) -> Arc<TenantRow> {
+        let plan = self.work.inputs.plan;
         let def = plan.tenants[id].clone();
-        let cells: Vec<Cell> = plan.decided(id).into_iter().map(|s| self.cell(id, s, instances)).collect();
+        let cells: Vec<Cell> = plan.decided(id).into_iter().map(|s| self.cell(id, s)).collect();
         let own = || {
             let servers = cells.iter().filter(|c| c.enabled);
-            servers.flat_map(|c| of_tenant(instances, &c.server, id))
+            servers.flat_map(|c| of_tenant(self.instances, &c.server, id))
         };
-        let load = self.loads.tenants.get(id).copied().unwrap_or_default();
-        let figures = self.inputs.figures.by_tenant.get(id);
+        let load = self.work.loads.tenants.get(id).copied().unwrap_or_default();
+        let figures = self.work.inputs.figures.by_tenant.get(id);
         let row = TenantRow {
             instances: count(own().filter(|row| row.pid.is_some() || row.state.is_live())),
             usage: InstanceUsage {
-                // The containers behind the tenant count, too.
+                // Of all processes of the tenant, whatever they run in.
                 gpu_memory: self.held.tenants.get(id).copied(),
-                ..own().fold(InstanceUsage::default(), |sum, row| sum.plus(row.usage))
+                ..own().fold(self.behind.tenant(id), |sum, row| sum.plus(row.usage))
             },
             cells,
             in_flight: load.in_flight + load.waiting,
@@ -326,25 +344,25 @@ impl Work<'_> {
             last_call: figures.and_then(|f| f.last_call),
             def,
         };
-        match self.before.tenant(id.as_str()) {
+        match self.work.before.tenant(id.as_str()) {
             Some(old) if **old == row => old.clone(),
             _ => Arc::new(row),
         }
     }
 
-    fn cell(&self, tenant: &TenantId, server: ServerId, instances: &[Arc<InstanceRow>]) -> Cell {
-        let plan = self.inputs.plan;
+    fn cell(&self, tenant: &TenantId, server: ServerId) -> Cell {
+        let plan = self.work.inputs.plan;
         let def = &plan.servers[&server];
         let key = def.instance_for(&plan.tenants[tenant], None);
         let enabled = plan.enabled(tenant, &server);
         let sessions = InstanceKey { session: None, ..key.clone() };
         let place = (tenant.clone(), server.clone());
-        let load = self.loads.cells.get(&place).copied().unwrap_or_default();
-        let figures = self.inputs.figures.by_cell.get(&place);
+        let load = self.work.loads.cells.get(&place).copied().unwrap_or_default();
+        let figures = self.work.inputs.figures.by_cell.get(&place);
         // The shared row covers every tenant's own instance too, so it counts alone.
         let state = match &sessions.tenant {
-            None => instances.binary_search_by(|row| row.key.cmp(&key)).ok().map(|at| instances[at].state),
-            Some(own) => of_tenant(instances, &server, own).map(|row| row.state).max_by_key(|s| s.severity()),
+            None => self.instances.binary_search_by(|row| row.key.cmp(&key)).ok().map(|at| self.instances[at].state),
+            Some(own) => of_tenant(self.instances, &server, own).map(|row| row.state).max_by_key(|s| s.severity()),
         };
         Cell {
             changed: plan.change_of(tenant, &server).map(|(_, mark)| mark.clone()),
@@ -359,22 +377,22 @@ impl Work<'_> {
         }
     }
 
-    fn servers(&self, touched: &Touched, instances: &[Arc<InstanceRow>]) -> Vec<Arc<ServerRow>> {
+    fn servers(&self, touched: &Touched) -> Vec<Arc<ServerRow>> {
         if touched.all {
-            return self.inputs.plan.servers.keys().map(|id| self.server(id, instances)).collect();
+            return self.work.inputs.plan.servers.keys().map(|id| self.server(id)).collect();
         }
-        let mut rows = self.before.servers.clone();
+        let mut rows = self.work.before.servers.clone();
         for row in rows.iter_mut().filter(|row| touched.servers.contains(&row.def.id)) {
-            *row = self.server(&row.def.id, instances);
+            *row = self.server(&row.def.id);
         }
         rows
     }
 
-    fn server(&self, id: &ServerId, instances: &[Arc<InstanceRow>]) -> Arc<ServerRow> {
-        let plan = self.inputs.plan;
-        let own = || of_server(instances, id);
-        let load = self.loads.servers.get(id).copied().unwrap_or_default();
-        let figures = self.inputs.figures.by_server.get(id);
+    fn server(&self, id: &ServerId) -> Arc<ServerRow> {
+        let plan = self.work.inputs.plan;
+        let own = || of_server(self.instances, id);
+        let load = self.work.loads.servers.get(id).copied().unwrap_or_default();
+        let figures = self.work.inputs.figures.by_server.get(id);
         let row = ServerRow {
             def: plan.servers[id].clone(),
             environment: plan.environment(id),
@@ -389,11 +407,11 @@ impl Work<'_> {
             errors: figures.map_or(0, |f| f.errors),
             usage: InstanceUsage {
                 gpu_memory: self.held.servers.get(id).copied(),
-                ..own().fold(InstanceUsage::default(), |sum, row| sum.plus(row.usage))
+                ..own().fold(self.behind.server(id), |sum, row| sum.plus(row.usage))
             },
-            tools: self.inputs.tools.get(id).copied(),
+            tools: self.work.inputs.tools.get(id).copied(),
         };
-        match self.before.server(id.as_str()) {
+        match self.work.before.server(id.as_str()) {
             Some(old) if **old == row => old.clone(),
             _ => Arc::new(row),
         }

@@ -1,6 +1,7 @@
 use super::super::fixture;
 use super::*;
 use crate::model::call::Origin;
+use crate::model::container::{ContainerKey, ContainerState, Owner};
 use crate::model::{CallId, Scope};
 
 struct World {
@@ -149,4 +150,67 @@ fn incremental_and_full_agree() {
         assert_eq!((&one.instances, &one.tenants, &one.servers), (&other.instances, &other.tenants, &other.servers));
         assert_eq!((&one.findings, &one.totals), (&other.findings, &other.totals));
     }
+}
+
+fn container(id: &str, memory: u64, owner: Owner) -> Arc<ContainerRow> {
+    Arc::new(ContainerRow {
+        key: container_key(id),
+        name: id.to_owned(),
+        image: "image".to_owned(),
+        state: ContainerState::Running,
+        since: Stamp(1),
+        exit_code: None,
+        oom: false,
+        restarts: 0,
+        health: None,
+        owner,
+        compose_project: None,
+        compose_service: None,
+        ports: Vec::new(),
+        networks: Vec::new(),
+        usage: InstanceUsage { memory: Some(memory), ..InstanceUsage::default() },
+    })
+}
+
+fn container_key(id: &str) -> ContainerKey {
+    ContainerKey { engine: "local".into(), id: id.into() }
+}
+
+#[test]
+fn containers_behind_a_tenant_or_a_server_count_once() {
+    let mut world = World::new();
+    let key: InstanceKey = "graf@eaton".parse().unwrap();
+    let graf = world.instances.get_mut(&key).unwrap();
+    (graf.state, graf.container) = (State::Ready, Some(container_key("own")));
+    graf.usage.memory = Some(100);
+    let eaton = || Owner { tenant: Some("eaton".into()), ..Owner::default() };
+    let etim = || Owner { server: Some("etim".into()), ..Owner::default() };
+    let own = Owner { server: Some("graf".into()), instance: Some(key.clone()), ..eaton() };
+    world.yard.containers = vec![
+        container("own", 100, own),
+        container("part", 10, eaton()),
+        container("server", 1, etim()),
+        container("somebody", 1000, Owner::default()),
+    ];
+    let mut builder = Builder::new(world.platform.clone());
+    let first = world.build(&mut builder, &[]);
+    let memory = |s: &Snapshot| {
+        let tenant = |id| s.tenant(id).unwrap().usage.memory;
+        let server = |id| s.server(id).unwrap().usage.memory;
+        (tenant("eaton"), tenant("vatt"), server("graf"), server("etim"))
+    };
+    assert_eq!(memory(&first), (Some(110), None, Some(100), Some(1)));
+
+    // Nothing but containers changed: the sums follow, and nobody else's row is new.
+    world.yard.containers[1] = container("part", 20, eaton());
+    world.yard.containers[2] = container("server", 2, etim());
+    let second = world.build(&mut builder, &[]);
+    assert_eq!(memory(&second), (Some(120), None, Some(100), Some(2)));
+    assert!(Arc::ptr_eq(first.tenant("vatt").unwrap(), second.tenant("vatt").unwrap()));
+
+    // The instance is gone and its container is left over.
+    let graf = world.instances.get_mut(&key).unwrap();
+    (graf.state, graf.container, graf.usage) = (State::Dormant, None, InstanceUsage::default());
+    let third = world.build(&mut builder, &["graf@eaton"]);
+    assert_eq!(memory(&third), (Some(120), None, Some(100), Some(2)), "it counts as a container then");
 }
