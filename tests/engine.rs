@@ -190,7 +190,7 @@ async fn every_act_does_what_it_says_and_twice_is_fine() {
 #[tokio::test]
 async fn logs_are_told_from_the_tail_since_and_on() {
     for lab in labs("engine logs") {
-        let script = "for i in 1 2 3; do echo out $i; echo err $i >&2; sleep 0.05; done; while [ ! -e /tmp/go ]; do sleep 0.05; done; echo late";
+        let script = "for i in 1 2 3; do echo out $i; echo err $i >&2; sleep 1.1; done; while [ ! -e /tmp/go ]; do sleep 0.05; done; echo late";
         let made = lab.run("logs", &["sh", "-c", script]);
         let (engine, _inventory) = up(&lab).await;
         let mut follow = engine.logs(&made.id, LogRange { follow: true, ..LogRange::default() });
@@ -211,6 +211,7 @@ async fn logs_are_told_from_the_tail_since_and_on() {
 
         let tail = lines(engine.logs(&made.id, LogRange { tail: Some(2), ..LogRange::default() })).await;
         assert_eq!(tail.len(), 2, "{}: {tail:?}", lab.name);
+        // Podman's times are whole seconds.
         let third = first.iter().find(|line| line.text == "out 3").unwrap().at;
         let since = lines(engine.logs(&made.id, LogRange { since: Some(third), ..LogRange::default() })).await;
         assert!(!texts(&since).contains(&"out 1") && texts(&since).contains(&"out 3"), "{}: {since:?}", lab.name);

@@ -16,14 +16,23 @@ use std::time::{Duration, Instant};
 /// Where Docker is, if this machine has it.
 const DOCKER: &str = "/var/run/docker.sock";
 
-/// Has `sh`, `sleep`, `stty`, `nc`, `httpd` and the like, and nothing else.
-pub const IMAGE: &str = "mcpdeck-test/box:1";
+/// Has `sh`, `sleep`, `stty`, `nc`, `httpd` and the like, and nothing else. Podman looks for a name without a host in
+/// registries, and ignores a tag when it imports; another content gets another number.
+pub const IMAGE: &str = "localhost/mcpdeck-test/box-1:latest";
 
 /// How long a busy machine may take for one request.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Seconds after which a Podman service that nobody uses ends, because nothing else would end it.
 const IDLE_S: &str = "20";
+
+/// What Podman needs where it may raise no limits and no systemd runs.
+const PODMAN_SETTINGS: &str = r#"
+[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
+[engine]
+cgroup_manager = "cgroupfs"
+"#;
 
 /// An engine that runs [`IMAGE`].
 #[derive(Clone, Debug)]
@@ -64,6 +73,9 @@ fn start_podman() -> Result<Lab, String> {
     let socket = std::env::temp_dir().join(format!("mcpdeck-podman-{}.sock", std::process::id()));
     let mut service = Command::new("podman");
     service.args(["system", "service", "-t", IDLE_S]).arg(format!("unix://{}", socket.display()));
+    let settings = Path::new(env!("CARGO_TARGET_TMPDIR")).join("containers.conf");
+    std::fs::write(&settings, PODMAN_SETTINGS).map_err(|error| format!("{}: {error}", settings.display()))?;
+    service.env("CONTAINERS_CONF", settings);
     service.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     service.spawn().map_err(|error| format!("podman does not start: {error}"))?;
     let lab = Lab { name: "podman", socket };
@@ -167,7 +179,7 @@ impl Lab {
             return Ok(());
         }
         let tar = image_tar()?;
-        let (name, tag) = IMAGE.split_once(':').expect("a tag");
+        let (name, tag) = IMAGE.rsplit_once(':').expect("a tag");
         let path = format!("/images/create?fromSrc=-&repo={name}&tag={tag}");
         match self.api("POST", &path, Some(("application/x-tar", &tar))) {
             Ok((200, answer)) if !answer.contains("errorDetail") => Ok(()),
@@ -228,11 +240,18 @@ fn image_tar() -> Result<Vec<u8>, String> {
 
 fn static_program() -> Result<PathBuf, String> {
     let places = ["/bin/busybox", "/usr/bin/busybox"].map(PathBuf::from);
-    let is_static = |path: &&PathBuf| {
-        std::fs::read(path)
-            .is_ok_and(|bytes| !bytes.windows(10).any(|window| window == b"ld-linux-x" || window == b"ld-linux-a"))
-    };
+    let is_static = |path: &&PathBuf| std::fs::read(path).is_ok_and(|program| !asks_for_a_loader(&program));
     places.iter().find(is_static).cloned().ok_or_else(|| "no static busybox (apt install busybox-static)".to_owned())
+}
+
+/// A 64-bit ELF program with a `PT_INTERP` segment.
+fn asks_for_a_loader(program: &[u8]) -> bool {
+    let number = |at: usize, size: usize| {
+        let bytes = program.get(at..at + size).unwrap_or_default();
+        bytes.iter().rev().fold(0, |sum, byte| sum << 8 | usize::from(*byte))
+    };
+    let (table, size, count) = (number(0x20, 8), number(0x36, 2), number(0x38, 2));
+    (0..count).any(|index| number(table + index * size, 4) == 3)
 }
 
 /// A dockerd of one test, to be frozen, killed and restarted.
@@ -300,6 +319,9 @@ impl OwnDocker {
         if let Some(mut daemon) = self.daemon.take() {
             let _ = daemon.wait();
         }
+        // Its containerd dies with it, and where nobody reaps it, its pid still looks alive to the next dockerd.
+        end_those("containerd ", self.dir.path());
+        let _ = std::fs::remove_file(self.path("exec/containerd/containerd.pid"));
     }
 
     fn signal(&self, signal: Signal) {
@@ -321,7 +343,7 @@ impl Drop for OwnDocker {
             let _ = daemon.kill();
             let _ = daemon.wait();
         }
-        end_those_under(self.dir.path());
+        end_those("", self.dir.path());
         let _ = Command::new("sh")
             .arg("-c")
             .arg(format!(
@@ -332,14 +354,16 @@ impl Drop for OwnDocker {
     }
 }
 
-/// A killed dockerd leaves its containerd and its shims, which name its folder.
-fn end_those_under(dir: &Path) {
+/// Kills the processes whose command line begins with `program` and names `dir`: a killed dockerd leaves its containerd
+/// and its shims.
+fn end_those(program: &str, dir: &Path) {
     let dir = dir.to_string_lossy();
     let pids = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     for pid in pids.filter(|pid| *pid != std::process::id() as i32) {
         let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        if String::from_utf8_lossy(&command).contains(&*dir) {
+        let command = String::from_utf8_lossy(&command).replace('\0', " ");
+        if command.starts_with(program) && command.contains(&*dir) {
             let _ = Pid::from_raw(pid).map(|pid| kill_process(pid, Signal::KILL));
         }
     }
