@@ -6,6 +6,7 @@ mod backend_contract;
 mod builtin;
 mod cli;
 mod config;
+mod containers;
 mod control;
 mod engine;
 mod incidents;

@@ -6,7 +6,7 @@ use mcpdeck::control::{Handle, Platform, StartOptions, start};
 use mcpdeck::model::call::Origin;
 use mcpdeck::model::message::{CallEvent, ConsoleCall, Face, Operator};
 use mcpdeck::model::{CallRecord, Chunk, Feed};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,11 +15,22 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A platform in `dir` with the config `text`.
 pub fn platform(dir: &Path, text: &str) -> Platform {
+    platform_called("test", dir, text)
+}
+
+/// The config `text` of a platform in `dir`, as a file.
+pub fn config_file(name: &str, dir: &Path, text: &str) -> PathBuf {
     let file = dir.join("deck.toml");
     let state = dir.join("state");
     let head =
-        format!("[platform]\nname = \"test\"\nsocket = {:?}\n[paths]\nstate = {:?}\n", dir.join("s.sock"), state);
+        format!("[platform]\nname = {name:?}\nsocket = {:?}\n[paths]\nstate = {:?}\n", dir.join("s.sock"), state);
     std::fs::write(&file, format!("{head}{text}")).unwrap();
+    file
+}
+
+/// A platform of its own name: containers of two such are told apart by it.
+pub fn platform_called(name: &str, dir: &Path, text: &str) -> Platform {
+    let file = config_file(name, dir, text);
     let env = std::env::vars().collect();
     let config = load(&LoadOptions { file: Some(file), env, set: Vec::new() });
     let config = config.unwrap_or_else(|problems| panic!("{}", problems_text(&problems)));
