@@ -40,6 +40,7 @@ mod sampling;
 mod secrets;
 pub mod server;
 pub mod snapshot;
+mod stacks;
 mod usage;
 mod usage_history;
 pub mod wire;

@@ -2,6 +2,7 @@
 
 use mcpdeck::config::{Config, LoadOptions, OnHangup, Problem, load, problems_text};
 use mcpdeck::model::server::{EnvValue, Run, Scope, ServerDef, Settings};
+use mcpdeck::model::stack::PartDef;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -53,6 +54,64 @@ fn every_invalid_file_is_told_what_is_wrong_where_and_what_to_do() {
         let problems = file(&path, &[], &[]).expect_err(&path.display().to_string());
         snapshot(&path, &problems_text(&problems));
     }
+}
+
+/// A compose file as the parts that it becomes, one after the other, without what is as by default.
+#[test]
+fn every_compose_file_becomes_the_parts_it_means() {
+    let env = [("VLLM_API_KEY", "k3y"), ("FROM_OURS", "ours"), ("A_VARIABLE", "filled"), ("DB_PASSWORD", "pa55")];
+    for path in files("tests/config/compose/good").into_iter().filter(|path| path.extension().unwrap() == "yml") {
+        let folder = tempfile::tempdir().unwrap();
+        let own = folder.path().join("deck.toml");
+        let stack = format!("[[stack]]\nname = \"s\"\ntenant = \"t\"\ncompose = {:?}\n", path.display().to_string());
+        std::fs::write(&own, format!("[[tenant]]\nid = \"t\"\n{stack}")).unwrap();
+        let config = good(file(&own, &env, &[]));
+        let parts: String = config.stacks[0].parts.iter().map(part_text).collect();
+        let here = format!("{}/", env!("CARGO_MANIFEST_DIR"));
+        let shown = format!("{parts}\n{}", problems_text(&config.warnings)).replace(&here, "");
+        assert!(!shown.contains("k3y") && !shown.contains("pa55"), "{shown}");
+        snapshot(&Path::new("compose").join(path.file_name().unwrap()), &shown);
+    }
+}
+
+fn part_text(part: &PartDef) -> String {
+    let PartDef { name, run, needs, limits, ready, watch: _, stop_grace } = part;
+    let mut out = format!("{name}: {:?}\n", run.image);
+    let mut line = |key: &str, value: String, default: &str| {
+        if value != default {
+            out.push_str(&format!("  {key} {value}\n"));
+        }
+    };
+    line("pull", format!("{:?}", run.pull), "Missing");
+    line("entrypoint", format!("{:?}", run.entrypoint), "None");
+    line("command", format!("{:?}", run.command), "None");
+    for (name, value) in &run.env {
+        line("env", format!("{name} {value:?}"), "");
+    }
+    line("workdir", format!("{:?}", run.workdir), "None");
+    line("user", format!("{:?}", run.user), "Some(\"\")");
+    line("writable_root", run.writable_root.to_string(), "true");
+    line("tmpfs", format!("{:?}", run.tmpfs), "[]");
+    for mount in &run.mounts {
+        let ro = if mount.read_only { " (read-only)" } else { "" };
+        line("mount", format!("{} -> {}{ro}", mount.source.source(), mount.target), "");
+    }
+    line("gpu", format!("{:?}", run.gpu), "None");
+    line("shm", format!("{:?}", run.shm), "None");
+    for port in &run.ports {
+        line("port", format!("{}:{:?} -> {}", port.address, port.host, port.container), "");
+    }
+    line("networks", format!("{:?}", run.networks), "[]");
+    line("aliases", format!("{:?}", run.aliases), "[]");
+    line("hosts", format!("{:?}", run.hosts), "[]");
+    let usual = "AUDIT_WRITE CHOWN DAC_OVERRIDE FOWNER FSETID KILL MKNOD NET_BIND_SERVICE NET_RAW SETFCAP SETGID SETPCAP SETUID SYS_CHROOT";
+    line("capabilities", run.capabilities.join(" "), usual);
+    line("health", format!("{:?}", run.health), "None");
+    line("needs", format!("{needs:?}"), "[]");
+    line("limits", format!("{:?} {:?} {:?}", limits.memory, limits.cpus, limits.pids), "None None None");
+    line("ready", format!("{:?}", ready.by), "Running");
+    line("stop_grace", format!("{stop_grace:?}"), "10s");
+    out
 }
 
 const FILLED: [(&str, &str); 3] = [("ETIM_HOST", "etim.example"), ("SHARE", "/mnt"), ("BRACES", "{x}")];
@@ -116,9 +175,15 @@ fn the_default_file_has_a_word_on_every_key() {
         ["platform", "paths", "store", "ui", "defaults", "defaults.health", "defaults.limits", "defaults.restart"];
     let more = ["defaults.stop", "example_traffic"];
     let unknown: String = tables.iter().chain(&more).map(|table| format!("[{table}]\nzzzz = 1\n")).collect();
-    let lists = "[[server]]\nid = \"s\"\nzzzz = 1\n[[tenant]]\nid = \"t\"\nzzzz = 1\n[tenant.server.x]\nzzzz = 1\n";
+    let lists = "[[engine]]\nname = \"e\"\nzzzz = 1\n[engine.simulated]\nzzzz = 1\n[[stack]]\nname = \"k\"\ntenant = \"t\"\nzzzz = 1\n\
+                 [[stack.part]]\nname = \"p\"\nimage = \"x\"\nzzzz = 1\ngpu = { zzzz = 1 }\nhealthcheck = { zzzz = 1 }\n\
+                 [[stack]]\nname = \"c\"\ntenant = \"t\"\ncompose = { zzzz = 1 }\n\
+                 [[server]]\nid = \"d\"\nrun = { backend = \"docker\", image = \"x\", zzzz = 1 }\n\
+                 [[server]]\nid = \"s\"\nzzzz = 1\n[[tenant]]\nid = \"t\"\nzzzz = 1\n[tenant.server.x]\nzzzz = 1\n";
     let problems = text(&format!("zzzz = 1\n{unknown}{lists}")).unwrap_err();
-    assert_eq!(problems.len(), 14);
+    // A table without its required key says so besides.
+    let problems: Vec<_> = problems.into_iter().filter(|problem| problem.message.contains("zzzz")).collect();
+    assert_eq!(problems.len(), 22);
     for problem in problems {
         let help = problem.help.unwrap();
         for key in help.strip_prefix("allowed here: ").unwrap().split(", ").filter(|key| *key != "simulate") {
@@ -288,7 +353,7 @@ fn a_chain_of_any_length_is_walked() {
 }
 
 /// Pieces that meet in real files, so that random files get past the first key.
-const PIECES: [&str; 24] = [
+const PIECES: [&str; 32] = [
     "[[server]]\n",
     "id = \"a\"\n",
     "id = \"b\"\n",
@@ -313,6 +378,57 @@ const PIECES: [&str; 24] = [
     "[defaults]\n",
     "timeout = \"9h\"\n",
     "limits = \"off\"\n",
+    "run = { backend = \"docker\", image = \"x\", port = 80, ports = [\"80:80\"] }\n",
+    "[[engine]]\nname = \"e\"\n",
+    "[[stack]]\nname = \"k\"\ntenant = \"a\"\n",
+    "server = \"a\"\n",
+    "[[stack.part]]\nname = \"p\"\nimage = \"x\"\n",
+    "needs = [\"p\"]\n",
+    "adopt = { container = \"x\" }\n",
+    "ready = { http = { port = 80 } }\n",
+];
+
+fn compose(text: &str) -> Result<Config, Vec<Problem>> {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("compose.yml"), text).unwrap();
+    let path = folder.path().join("deck.toml");
+    std::fs::write(
+        &path,
+        "[[tenant]]\nid = \"t\"\n[[stack]]\nname = \"s\"\ntenant = \"t\"\ncompose = \"compose.yml\"\n",
+    )
+    .unwrap();
+    file(&path, &[], &[])
+}
+
+#[test]
+fn a_compose_file_that_is_no_yaml_says_where() {
+    let told = problems_text(&compose("services:\n  a:\n    image: x\n   b: y\n").unwrap_err());
+    assert!(told.contains("compose.yml:4:"), "{told}");
+    let bomb: String = (1..40).fold("a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned(), |text, n| {
+        let refs = vec![format!("*a{}", n - 1); 9].join(", ");
+        format!("{text}a{n}: &a{n} [{refs}]\n")
+    });
+    assert!(compose(&bomb).is_err(), "a file that grows without end is refused");
+}
+
+/// Pieces that meet in real compose files.
+const COMPOSE: [&str; 16] = [
+    "services:\n",
+    "  a:\n",
+    "  b: &b\n",
+    "  c:\n    <<: *b\n",
+    "    image: x\n",
+    "    image: ${X:-y}\n",
+    "    command: [a, 1, true, null]\n",
+    "    ports: [80, \"1:2\", {target: 3}]\n",
+    "    environment: {A: 1, B: , C: \"{\"}\n",
+    "    volumes: [v:/x, ./y:/y]\n",
+    "    depends_on: [b]\n",
+    "    deploy: {resources: {limits: {memory: 1g}}}\n",
+    "    healthcheck: {test: x}\n",
+    "    networks: {n: }\n",
+    "volumes: {v: }\n",
+    "networks: {n: {external: true}}\n",
 ];
 
 proptest! {
@@ -336,6 +452,20 @@ proptest! {
             for problem in problems {
                 let span = problem.span.clone().unwrap_or_default();
                 prop_assert!(problem.text.as_deref().is_none_or(|text| text.get(span).is_some()), "{}", problem);
+            }
+        }
+    }
+
+    #[test]
+    fn any_pieces_of_compose_are_a_config_or_problems(picks in prop::collection::vec(0..COMPOSE.len(), 0..12), end in "\\PC{0,8}") {
+        let whole: String = picks.iter().map(|at| COMPOSE[*at]).collect();
+        for text in [whole.clone(), whole + &end] {
+            if let Err(problems) = compose(&text) {
+                prop_assert!(!problems.is_empty());
+                for problem in problems {
+                    let span = problem.span.clone().unwrap_or_default();
+                    prop_assert!(problem.text.as_deref().is_none_or(|text| text.get(span).is_some()), "{}", problem);
+                }
             }
         }
     }

@@ -62,7 +62,8 @@ pub(super) fn include(field: &Field<'_>, order: usize) -> Option<ComposeFile> {
     let text = include::read_text(field.pass, &asked.path, field.at(), &field.key)?;
     let folder = asked.path.parent().map(Path::to_owned).unwrap_or_default();
     let source = Rc::new(Source {
-        name: include::shown(&asked.path),
+        // Without the `..` on the way there.
+        name: include::shown(&asked.path.canonicalize().unwrap_or_else(|_| asked.path.clone())),
         text: Some(text.as_str().into()),
         folder: folder.clone(),
         order: ORDER + order,
@@ -146,7 +147,12 @@ fn fill(node: &mut Node, variables: &Variables<'_>, key: &str, told: &mut BTreeS
                 }
             }
             Err(message) => {
-                variables.pass.problem(Report::new(&node.at, key, message).help("write `$$` for a `$` that is none"))
+                let help = if message.starts_with("the variable") {
+                    "set it in the environment, or in .env beside the file"
+                } else {
+                    "write `$$` for a `$` that is none"
+                };
+                variables.pass.problem(Report::new(&node.at, key, message).help(help));
             }
         },
         Value::List(items) => items.iter_mut().for_each(|item| fill(item, variables, key, told)),

@@ -12,6 +12,7 @@ use super::jobs::{Jobs, verdict};
 use super::lifecycle::Event;
 use super::plan::Plan;
 use super::snapshot::{Builder, Dirty, Inputs, Yard};
+use super::stacks::{Stacks, WatchedLine, life};
 use super::worker::Report;
 use super::yard::Seen;
 use crate::model::container::{EngineId, EngineState};
@@ -21,7 +22,7 @@ use crate::model::message::{EventKind, JobOutcome, Level, LogSource, LogTarget};
 use crate::model::snapshot::PlatformInfo;
 use crate::model::usage::{HostUsage, InstanceUsage};
 use crate::model::{
-    Act, CallRecord, Command, Era, InstanceKey, JobId, Outcome, Refusal, Scope, ServerId, Stamp, State,
+    Act, CallRecord, Command, Era, InstanceKey, JobId, Outcome, Refusal, Scope, ServerId, StackId, Stamp, State,
 };
 use crate::router::{AllFigures, Demand, Note};
 use crate::store::{Enablement, MarkKind};
@@ -79,6 +80,20 @@ pub enum Msg {
         job: JobId,
         result: Result<String, String>,
     },
+    /// How far such a job is.
+    Said {
+        job: JobId,
+        message: String,
+    },
+    /// What became of the work on a part of a stack.
+    Part {
+        stack: StackId,
+        part: usize,
+        run: u32,
+        report: life::Report,
+    },
+    /// A line in the log of a part that asks for attention.
+    Watched(WatchedLine),
     /// What stands on the engines, or a part of it.
     Seen(Seen),
     /// An engine came, fell silent or answers again.
@@ -128,7 +143,8 @@ pub struct Actor {
     figures: AllFigures,
     tools: HashMap<ServerId, u32>,
     host: Arc<HostUsage>,
-    yard: Yard,
+    pub(super) yard: Yard,
+    pub(super) stacks: Stacks,
     /// GPU memory by who holds it.
     held: Held,
     /// Engines that were heard of, and whether they answer.
@@ -154,6 +170,7 @@ impl Actor {
     pub fn new(deck: Arc<Deck>, plan: Plan, builder: Builder, durable: mpsc::Sender<durable::Write>) -> Self {
         let platform = builder.last().platform.clone();
         let mut fleet = Fleet::new(deck.clone());
+        let stacks = Stacks::new(&deck.config.stacks);
         fleet.follow(&plan);
         Self {
             fleet,
@@ -169,6 +186,7 @@ impl Actor {
             tools: HashMap::new(),
             host: Arc::default(),
             yard: Yard::default(),
+            stacks,
             held: Held::default(),
             engines: HashMap::new(),
             rate_history: Vec::new(),
@@ -306,6 +324,9 @@ impl Actor {
                 };
                 self.finish(job, outcome, message);
             }
+            Msg::Said { job, message } => self.jobs.say(job, message),
+            Msg::Part { stack, part, run, report } => self.part_report(&stack, part, run, report),
+            Msg::Watched(line) => self.watched(line),
             Msg::Seen(seen) => self.seen(seen),
             Msg::Engine(id, state) => self.engine(&id, &state),
             Msg::Survivors(keys) => self.fleet.take_up(&self.plan, keys),
@@ -352,7 +373,9 @@ impl Actor {
         self.replan();
         if !self.deck.options.momentary {
             self.autostart();
+            self.autostart_stacks();
         }
+        self.show_stacks();
         self.publish();
         self.deck.serving.cancel();
     }
@@ -433,8 +456,8 @@ impl Actor {
                 let before = std::mem::replace(&mut self.yard.containers, containers);
                 self.held.mark(&mut self.yard.containers, &before);
                 (self.yard.engines, self.yard.orphans) = (engines, orphans);
+                self.look_at_stacks();
             }
-            Seen::Stacks(stacks) => self.yard.stacks = stacks,
             Seen::Gpus(gpus) => self.gpus(gpus),
         }
     }

@@ -49,6 +49,8 @@ impl Actor {
             Command::CancelCall(id) if !self.deck.router.cancel(*id) => {
                 Err(Refusal::NotFound(format!("{id} is not in flight")))
             }
+            Command::Deploy(stack) => self.accept_stack(stack, false).map(|()| targets),
+            Command::Undeploy(stack) => self.accept_stack(stack, true).map(|()| targets),
             _ => Ok(targets),
         }
     }
@@ -110,6 +112,7 @@ impl Actor {
             }
             Command::CancelCall(_) => self.finish(job, JobOutcome::Ok, "cancelled".to_owned()),
             Command::CancelJob(other) => {
+                self.cancel_stack_job(*other, &act.operator.name);
                 self.finish(*other, JobOutcome::Cancelled, format!("cancelled by {}", act.operator.name));
                 self.finish(job, JobOutcome::Ok, "cancelled".to_owned());
             }
@@ -119,8 +122,13 @@ impl Actor {
                 self.finish(job, JobOutcome::Ok, "shutting down".to_owned());
                 self.deck.asked.cancel();
             }
-            Command::Container { container, act } => self.act_on_container(job, container.clone(), *act),
-            _ => self.finish(job, JobOutcome::Failed, "no container engine".to_owned()),
+            Command::Container { container, act: what } => {
+                self.hold_part(container, *what, &act.operator.name);
+                self.act_on_container(job, container.clone(), *what);
+            }
+            Command::Deploy(stack) => self.deploy(Some(job), stack),
+            Command::Undeploy(stack) => self.undeploy(job, stack),
+            _ => self.finish(job, JobOutcome::Failed, "an act that nobody carries out".to_owned()),
         }
     }
 

@@ -3,9 +3,11 @@
 
 mod containers;
 mod gpus;
+mod stacks;
 pub mod usage;
 
 use super::gpus::watch::Watch;
+use super::stacks::WatchedLine;
 use crate::model::message::FindingRow;
 use crate::model::{InstanceKey, InstanceRow, ServerId, Snapshot, Stamp, State, TenantId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +36,8 @@ pub struct Conditions {
     pub gpus: Watch,
     /// What is at the limit of its memory or processor.
     pub pressed: Vec<Pressed>,
+    /// Lines of parts of stacks that the config watches for.
+    pub watched: Vec<WatchedLine>,
 }
 
 /// An instance with calls in flight and none finishing.
@@ -87,6 +91,9 @@ const RULES: &[Rule] = &[
     Rule { word: "OOM", severity: 3, next: &["logs", "explain", "restart"], find: containers::oom },
     Rule { word: "UNHEALTHY", severity: 2, next: &["logs", "explain", "restart"], find: containers::unhealthy },
     Rule { word: "RESTARTING", severity: 2, next: &["logs", "explain", "stop"], find: containers::restarting },
+    Rule { word: "STACK", severity: 3, next: &["logs", "deploy"], find: stacks::failed },
+    Rule { word: "LOG", severity: 3, next: &["logs", "explain"], find: stacks::watched },
+    Rule { word: "STACK", severity: 2, next: &["logs", "deploy"], find: stacks::degraded },
     Rule { word: "SECRET", severity: 2, next: &["reload-secrets", "explain"], find: secret },
     Rule { word: "DEGRADED", severity: 2, next: &["explain", "probe", "logs"], find: degraded },
     Rule { word: "BACKOFF", severity: 2, next: &["logs", "explain", "stop"], find: backoff },

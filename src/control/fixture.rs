@@ -5,8 +5,9 @@ use super::snapshot::{Builder, Dirty, Inputs, Yard};
 use crate::backend::engine::Found;
 use crate::config::{Config, GpuConfig, OnHangup, OwnerMode, Paths, Platform, StoreConfig, UiConfig};
 use crate::model::container::{ContainerRun, ContainerState, Speaks};
-use crate::model::server::{Inject, Settings, SimulatedRun};
+use crate::model::server::{Inject, Limits, Settings, SimulatedRun};
 use crate::model::snapshot::PlatformInfo;
+use crate::model::stack::{PartDef, Readiness, ReadyBy, StackDef, StackOwner};
 use crate::model::template::Template;
 use crate::model::tenant::AuditPolicy;
 use crate::model::{Environment, InstanceKey, InstanceRow, Run, Scope, ServerDef, Snapshot, Stamp, TenantDef};
@@ -174,4 +175,38 @@ pub fn snapshot(config: &Config, yard: &Yard, change: impl Fn(&mut InstanceRow))
 /// A server in a container of `image`.
 pub fn contained(image: &str, speaks: Speaks) -> Run {
     Run::Container(Box::new(ContainerRun::of(Template::parse(image).unwrap(), speaks)))
+}
+
+/// A part of a stack, with everything as by default.
+pub fn part(name: &str, needs: &[&str]) -> PartDef {
+    let image = Template::parse("image:1").unwrap_or_else(|error| panic!("{error}"));
+    PartDef {
+        name: name.into(),
+        run: ContainerRun::of(image, Speaks::Nothing),
+        needs: needs.iter().map(|need| (*need).to_owned()).collect(),
+        limits: Limits::default(),
+        ready: Readiness {
+            by: ReadyBy::Running,
+            expected: None,
+            timeout: Duration::from_secs(600),
+            progress: Vec::new(),
+        },
+        watch: Vec::new(),
+        stop_grace: Duration::from_secs(10),
+    }
+}
+
+/// A stack of these parts behind the tenant `eaton`.
+pub fn stack(id: &str, parts: Vec<PartDef>) -> Arc<StackDef> {
+    Arc::new(StackDef {
+        id: id.into(),
+        owner: StackOwner::Tenant("eaton".into()),
+        engine: None,
+        parts,
+        adopt: None,
+        compose: None,
+        environment: None,
+        autostart: false,
+        defined_at: "test:1".into(),
+    })
 }

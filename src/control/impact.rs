@@ -2,6 +2,7 @@
 //! Pure: over a snapshot. Must never do anything.
 
 mod containers;
+mod stacks;
 
 pub use containers::redirected;
 
@@ -108,8 +109,10 @@ fn forbidden(snapshot: &Snapshot, command: &Command, bulk_cap: u32) -> Result<()
     }
     let instances = targets(snapshot, command)?;
     let own = tenant_of(command).map(|(_, tenant)| tenant);
-    if let Command::Container { container, act } = command {
-        containers::forbidden(snapshot, container, *act)?;
+    match command {
+        Command::Container { container, act } => containers::forbidden(snapshot, container, *act)?,
+        Command::Deploy(stack) | Command::Undeploy(stack) => stacks::forbidden(snapshot, stack)?,
+        _ => {}
     }
     let container = container_of(snapshot, command);
     let owners = instances.iter().filter_map(|key| key.tenant.as_ref()).chain(own);
@@ -179,6 +182,7 @@ fn name_to_type(snapshot: &Snapshot, command: &Command, environment: Environment
         }
         Command::Shutdown => Some(snapshot.platform.name.clone()),
         Command::Container { container, act } => containers::name_to_type(snapshot, container, *act),
+        Command::Undeploy(stack) => Some(stack.to_string()),
         _ => None,
     }
 }
@@ -186,6 +190,9 @@ fn name_to_type(snapshot: &Snapshot, command: &Command, environment: Environment
 fn environment(snapshot: &Snapshot, command: &Command, instances: &[InstanceKey]) -> Environment {
     if let Command::Container { container, .. } = command {
         return containers::environment(snapshot, container);
+    }
+    if let Some(row) = stacks::of(snapshot, command) {
+        return row.environment;
     }
     let rows = instances.iter().filter_map(|key| snapshot.instance(key)).map(|row| row.environment);
     let own = tenant_of(command).and_then(|(_, t)| snapshot.tenant(t.as_str())).map(|t| t.def.environment);
@@ -199,6 +206,9 @@ fn hit(snapshot: &Snapshot, command: &Command, instances: &[InstanceKey]) -> BTr
     }
     if let Command::Container { container, .. } = command {
         return containers::hit(snapshot, container);
+    }
+    if let Some(row) = stacks::of(snapshot, command) {
+        return stacks::hit(snapshot, row);
     }
     let mut tenants = BTreeSet::new();
     for key in instances {
@@ -279,13 +289,12 @@ fn follows<'a>(
         }
         Command::Container { container, act } => out = containers::follows(snapshot, container, *act),
         Command::ReapOrphans => out = containers::reaped(snapshot),
+        Command::Deploy(_) | Command::Undeploy(_) => {
+            let undeploy = matches!(command, Command::Undeploy(_));
+            out.extend(stacks::of(snapshot, command).into_iter().flat_map(|row| stacks::follows(row, undeploy)));
+        }
         Command::ReloadSecrets => out.push("running instances keep the old values until they are restarted".to_owned()),
-        Command::Probe(_)
-        | Command::ExampleTraffic(_)
-        | Command::CancelCall(_)
-        | Command::CancelJob(_)
-        | Command::Deploy(_)
-        | Command::Undeploy(_) => {}
+        Command::Probe(_) | Command::ExampleTraffic(_) | Command::CancelCall(_) | Command::CancelJob(_) => {}
     }
     out
 }

@@ -83,6 +83,13 @@ impl Jobs {
         self.running.iter().filter(on).map(|(id, job)| (*id, job.act.command.clone())).collect()
     }
 
+    /// How far a job is that has nothing to do with instances.
+    pub fn say(&mut self, id: JobId, message: String) {
+        if let Some(job) = self.running.get_mut(&id) {
+            job.say(message);
+        }
+    }
+
     /// How far one instance of a job is.
     pub fn tell(&mut self, id: JobId, key: &InstanceKey, what: &str) {
         if let Some(job) = self.running.get_mut(&id).filter(|job| job.active.contains(key)) {

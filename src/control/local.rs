@@ -9,12 +9,13 @@ use super::explain;
 use super::gpus::ledger;
 use super::handle::{Fut, Interest, Link, Pipe, Port};
 use super::logs::{self, Wanted};
+use super::stacks::plan;
 use super::{impact, inspect};
 use crate::model::call::CallDetail;
 use crate::model::filter::Filter;
 use crate::model::gpu::GpuHeld;
 use crate::model::message::{Exec, Face, Operator};
-use crate::model::{Act, Answer, CallId, CallRecord, Chunk, Feed, JobId, Query, Refusal, Snapshot, Stamp};
+use crate::model::{Act, Answer, CallId, CallRecord, Chunk, Command, Feed, JobId, Query, Refusal, Snapshot, Stamp};
 use crate::store::{Store, StoreError};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -57,7 +58,13 @@ impl Local {
             }
             Query::Explain(what) => Answer::Explain(explain::explain_on(deck, &what)?),
             Query::Impact(command) => {
-                Answer::Impact(impact::impact(&deck.picture.get(), &command, deck.config.platform.bulk_cap))
+                let mut impact = impact::impact(&deck.picture.get(), &command, deck.config.platform.bulk_cap);
+                if let Command::Deploy(stack) = &command
+                    && impact.refused.is_none()
+                {
+                    impact.refused = plan::refusal(deck, stack)?;
+                }
+                Answer::Impact(impact)
             }
             Query::Calls { filter, limit } => {
                 let filter = Filter::parse_for::<CallRecord>(&filter).map_err(|e| Refusal::Refused(e.to_string()))?;
@@ -78,9 +85,7 @@ impl Local {
             Query::Usage(subject) => {
                 Answer::Usage(deck.usage_history.lock().unwrap_or_else(PoisonError::into_inner).of(&subject))
             }
-            Query::StackPlan { .. } => {
-                return Err(Refusal::NotFound("no container engine".to_owned()));
-            }
+            Query::StackPlan { stack, undeploy } => Answer::StackPlan(plan::steps(deck, &stack, undeploy)?),
         })
     }
 

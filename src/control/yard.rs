@@ -10,7 +10,6 @@ use crate::backend::engine::Inventory;
 use crate::model::Snapshot;
 use crate::model::container::{ContainerRow, EngineId, EngineRow, EngineState, OrphanRow};
 use crate::model::gpu::Gpus;
-use crate::model::stack::StackRow;
 use claim::{Eyes, Rules};
 use futures_util::future::select_all;
 use rows::{Look, Rows};
@@ -25,7 +24,6 @@ const PACE: Duration = Duration::from_millis(100);
 /// What was seen; what a snapshot shows of it is replaced whole.
 pub enum Seen {
     Containers { engines: Vec<Arc<EngineRow>>, containers: Vec<Arc<ContainerRow>>, orphans: Vec<Arc<OrphanRow>> },
-    Stacks(Vec<Arc<StackRow>>),
     Gpus(Arc<Gpus>),
 }
 

@@ -24,6 +24,8 @@ pub mod labels {
     pub const PART: &str = "io.mcpdeck.part";
     /// Hash of what it was made from.
     pub const DEFINITION: &str = "io.mcpdeck.definition";
+    /// Hash of the config of a stack's part, without secrets: a dry run tells by it whether anything changed.
+    pub const CONFIG: &str = "io.mcpdeck.config";
     /// `stdio`, `http` or `nothing`: a running stdio one cannot be taken up.
     pub const SPEAKS: &str = "io.mcpdeck.speaks";
 }

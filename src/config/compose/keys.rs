@@ -123,3 +123,25 @@ pub const SERVICE: [(&str, Treatment); 85] = [
     ("volumes_from", Refused("name the volumes in both services")),
     ("working_dir", Mapped("the folder that it starts in")),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOCUMENT: &str = include_str!("../../../config/compose.md");
+
+    #[test]
+    fn the_document_shows_these_tables() {
+        for keys in [&TOP[..], &SERVICE[..]] {
+            assert!(keys.is_sorted_by_key(|(key, _)| *key));
+            let row = |(key, treatment): &(&str, Treatment)| match treatment {
+                Mapped(into) => format!("| `{key}` | {into} |\n"),
+                Silent(why) => format!("| `{key}` | nothing to do: {why} |\n"),
+                Ignored(why) => format!("| `{key}` | **ignored**: {why} |\n"),
+                Refused(help) => format!("| `{key}` | **refused**: {help} |\n"),
+            };
+            let table: String = keys.iter().map(row).collect();
+            assert!(DOCUMENT.contains(&format!("| --- | --- |\n{table}\n")), "config/compose.md should have:\n{table}");
+        }
+    }
+}

@@ -3,11 +3,11 @@
 use super::fill::Filler;
 use crate::backend::{BoundMount, ContainerSpec, Plain};
 use crate::config::Config;
-use crate::control::secrets::{Used, Vault};
-use crate::model::container::{ContainerRun, EngineId, Mount, labels};
+use crate::control::secrets::Vault;
+use crate::model::container::{ContainerRun, EngineId, Mount, Port, labels};
 use crate::model::secret::Hidden;
 use crate::model::server::EnvValue;
-use crate::model::stack::{PartDef, StackDef, StackOwner};
+use crate::model::stack::{PartDef, ReadyBy, StackDef, StackOwner};
 use crate::model::template::Template;
 use crate::model::{ServerId, Stamp, TenantId};
 use std::collections::BTreeMap;
@@ -19,7 +19,6 @@ const STACKS: &str = ".stacks";
 /// A part of a stack, ready to be deployed.
 pub struct Part {
     pub spec: ContainerSpec,
-    pub used: Vec<Used>,
     /// Its secrets, for whoever shows what it says.
     pub hidden: Hidden,
 }
@@ -43,6 +42,14 @@ pub fn part_folder(config: &Config, stack: &StackDef, part: &PartDef) -> PathBuf
     config.paths.data.join(STACKS).join(stack.id.as_str()).join(&part.name)
 }
 
+/// Tells whether the config of a part is what its container was made from. Secrets are in it by reference alone.
+pub fn fingerprint(part: &PartDef) -> String {
+    // These have no map with keys that JSON could not hold.
+    let text = serde_json::to_vec(&(&part.run, &part.limits)).unwrap_or_default();
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &text);
+    digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Fills in a part of a stack. `boot` is when this owner started.
 pub async fn part(
     config: &Config,
@@ -63,16 +70,23 @@ pub async fn part(
     let network = network(platform, tenant.map(|t| &t.id), server.map(|s| &s.id));
     let mut spec = fill(&mut filler, &part.run, stack.engine.as_ref(), &BTreeMap::new(), network).await?;
     spec.aliases.push(part.name.clone());
+    if let ReadyBy::Http { port, .. } = part.ready.by
+        && !spec.ports.iter().any(|published| published.container == port)
+    {
+        // It is asked for its readiness there.
+        spec.ports.push(Port { address: "127.0.0.1".to_owned(), host: None, container: port });
+    }
     let label = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     spec.labels.extend([
         label(labels::PLATFORM, platform),
         label(labels::BOOT, &boot.0.to_string()),
         label(labels::STACK, stack.id.as_str()),
         label(labels::PART, &part.name),
+        label(labels::CONFIG, &fingerprint(part)),
     ]);
     spec.labels.extend(tenant.map(|t| label(labels::TENANT, t.id.as_str())));
     spec.labels.extend(server.map(|s| label(labels::SERVER, s.id.as_str())));
-    Ok(Part { spec, used: std::mem::take(&mut filler.used), hidden: filler.hidden() })
+    Ok(Part { spec, hidden: filler.hidden() })
 }
 
 /// Fills in `run`; `own` are values that come after the definition's. `engine` counts where the run names none.

@@ -1,0 +1,57 @@
+//! Rules over stacks: parts that failed or keep ending, and lines of their logs that the config watches for.
+
+use super::{Hit, View};
+use crate::model::TenantId;
+use crate::model::stack::{StackOwner, StackRow, StackState};
+use std::sync::Arc;
+
+/// Given up, until somebody looks at it or much later.
+pub fn failed(view: &View<'_>) -> Vec<Hit> {
+    hits(view, StackState::Failed)
+}
+
+/// Ends and is started again, or runs and does not serve.
+pub fn degraded(view: &View<'_>) -> Vec<Hit> {
+    hits(view, StackState::Degraded)
+}
+
+fn hits(view: &View<'_>, state: StackState) -> Vec<Hit> {
+    let rows = view.snapshot.stacks.iter().filter(|row| !row.adopted || state == StackState::Degraded);
+    let hit = |row: &Arc<StackRow>| {
+        let parts: Vec<_> = row.parts.iter().filter(|part| part.state == state).collect();
+        let text = parts.iter().map(|part| format!("part {}: {}", part.name, part.message)).collect::<Vec<_>>();
+        let containers = parts.iter().filter_map(|part| view.snapshot.container(part.container.as_ref()?));
+        let since = containers.map(|container| container.since).min().unwrap_or_default();
+        (!parts.is_empty()).then(|| Hit {
+            object: format!("stack {}", row.id),
+            target: None,
+            text: text.join("; "),
+            tenants: tenants(view, row),
+            since,
+        })
+    };
+    rows.filter_map(hit).collect()
+}
+
+/// Texts of `watch` that were seen since the part last became ready.
+pub fn watched(view: &View<'_>) -> Vec<Hit> {
+    let hit = |line: &crate::control::stacks::WatchedLine| {
+        let row = view.snapshot.stack(line.stack.as_str());
+        let times = if line.times > 1 { format!(" ({} times)", line.times) } else { String::new() };
+        Hit {
+            object: format!("stack {}", line.stack),
+            target: None,
+            text: format!("part {} said{times}: {}", line.part, line.line),
+            tenants: row.map(|row| tenants(view, row)).unwrap_or_default(),
+            since: line.at,
+        }
+    };
+    view.conditions.watched.iter().map(hit).collect()
+}
+
+fn tenants(view: &View<'_>, row: &StackRow) -> Vec<TenantId> {
+    match &row.owner {
+        StackOwner::Tenant(id) => vec![id.clone()],
+        StackOwner::Server(id) => view.snapshot.users(id).cloned().collect(),
+    }
+}

@@ -1,0 +1,182 @@
+//! Stacks as they are shown: from their lives, and from the containers where nobody keeps them. Pure.
+
+use super::life::{Life, Part, Phase};
+use crate::model::container::{Adopt, ContainerHealth, ContainerRow, ContainerState, EngineId, EngineRow, EngineState};
+use crate::model::stack::{PartDef, PartRow, StackDef, StackOwner, StackRow, StackState};
+use crate::model::{Environment, Snapshot};
+use std::sync::Arc;
+
+/// What rows are made of.
+pub struct Look<'a> {
+    pub snapshot: &'a Snapshot,
+    pub engines: &'a [Arc<EngineRow>],
+    pub containers: &'a [Arc<ContainerRow>],
+    /// The engine that is meant where none is named.
+    pub first: Option<&'a EngineId>,
+}
+
+impl Look<'_> {
+    pub fn row(&self, life: &Life) -> StackRow {
+        let def = &life.def;
+        let mut parts = match &def.adopt {
+            Some(_) => self.adopted(def),
+            None => def.parts.iter().zip(&life.parts).map(|(def_part, part)| self.part(def, def_part, part)).collect(),
+        };
+        let silent = self.silence(def);
+        if silent.is_some() {
+            parts.iter_mut().for_each(|part| part.state = StackState::Unknown);
+        }
+        let state = if silent.is_some() { StackState::Unknown } else { together(&parts) };
+        StackRow {
+            id: def.id.clone(),
+            owner: def.owner.clone(),
+            environment: self.environment(def),
+            adopted: def.adopt.is_some(),
+            compose: def.compose.clone(),
+            state,
+            reason: silent.unwrap_or_else(|| reason(def, state, &parts)),
+            parts,
+        }
+    }
+
+    /// Its own word, else its owner's.
+    fn environment(&self, def: &StackDef) -> Environment {
+        let owner = || match &def.owner {
+            StackOwner::Tenant(id) => self.snapshot.tenant(id.as_str()).map(|tenant| tenant.def.environment),
+            StackOwner::Server(id) => self.snapshot.server(id.as_str()).map(|server| server.environment),
+        };
+        def.environment.or_else(owner).unwrap_or(self.snapshot.platform.environment)
+    }
+
+    fn silence(&self, def: &StackDef) -> Option<String> {
+        let id = def.engine.as_ref().or(self.first)?;
+        let engine = self.engines.iter().find(|engine| engine.id == *id)?;
+        match &engine.state {
+            EngineState::Silent { reason, .. } => Some(format!("engine {id} is silent: {reason}")),
+            EngineState::Absent { reason } => Some(format!("engine {id} is not there: {reason}")),
+            EngineState::Up | EngineState::Connecting => None,
+        }
+    }
+
+    fn part(&self, stack: &StackDef, def: &PartDef, part: &Part) -> PartRow {
+        let own = |row: &&Arc<ContainerRow>| {
+            row.owner.stack.as_ref() == Some(&stack.id) && row.owner.part.as_deref() == Some(&def.name)
+        };
+        let container = self.containers.iter().find(own);
+        let (state, message) = match (part.phase, container) {
+            // Nobody keeps it: what is there speaks for itself.
+            (Phase::Down, Some(row)) if part.message.is_empty() => of_container(row),
+            (phase, _) => (of_phase(phase), part.message.clone()),
+        };
+        PartRow {
+            name: def.name.clone(),
+            image: container.map_or_else(|| def.run.image.source().to_owned(), |row| row.image.clone()),
+            container: part.container.clone().or_else(|| container.map(|row| row.key.clone())),
+            state,
+            message,
+            started: part.started,
+            percent: part.percent,
+        }
+    }
+
+    fn adopted(&self, def: &StackDef) -> Vec<PartRow> {
+        let own = self.containers.iter().filter(|row| row.owner.stack.as_ref() == Some(&def.id));
+        let part = |row: &Arc<ContainerRow>| {
+            let (state, message) = of_container(row);
+            PartRow {
+                name: row.owner.part.clone().unwrap_or_else(|| row.name.clone()),
+                image: row.image.clone(),
+                container: Some(row.key.clone()),
+                state,
+                message,
+                started: None,
+                percent: None,
+            }
+        };
+        let mut parts: Vec<_> = own.map(part).collect();
+        parts.sort_by(|a, b| a.name.cmp(&b.name));
+        parts
+    }
+}
+
+fn of_phase(phase: Phase) -> StackState {
+    match phase {
+        Phase::Down | Phase::Held => StackState::Stopped,
+        Phase::Waiting | Phase::Starting => StackState::Starting,
+        Phase::Ready | Phase::Done => StackState::Ready,
+        Phase::Unwell | Phase::Backoff => StackState::Degraded,
+        Phase::Failed => StackState::Failed,
+        Phase::Leaving | Phase::Stopping => StackState::Stopping,
+    }
+}
+
+fn of_container(row: &ContainerRow) -> (StackState, String) {
+    let ended = |what: &str| match (row.oom, row.exit_code) {
+        (true, _) => "killed for memory (its limit)".to_owned(),
+        (false, Some(code)) => format!("{what} {code}"),
+        (false, None) => what.to_owned(),
+    };
+    match (row.state, row.health) {
+        (ContainerState::Running, Some(ContainerHealth::Unhealthy)) => {
+            (StackState::Degraded, "its health check fails".to_owned())
+        }
+        (ContainerState::Running, Some(ContainerHealth::Starting)) => {
+            (StackState::Starting, "waits for its health check".to_owned())
+        }
+        (ContainerState::Running, _) => (StackState::Ready, String::new()),
+        (ContainerState::Paused, _) => (StackState::Degraded, "it is paused".to_owned()),
+        (ContainerState::Restarting, _) => (StackState::Degraded, "restarts again and again".to_owned()),
+        (ContainerState::Exited | ContainerState::Dead, _) => (StackState::Stopped, ended("exited")),
+        (state @ (ContainerState::Created | ContainerState::Removing), _) => {
+            (StackState::Stopped, state.name().to_owned())
+        }
+    }
+}
+
+fn together(parts: &[PartRow]) -> StackState {
+    let any = |state| parts.iter().any(|part| part.state == state);
+    let all = |state| parts.iter().all(|part| part.state == state);
+    if any(StackState::Stopping) {
+        StackState::Stopping
+    } else if any(StackState::Starting) {
+        StackState::Starting
+    } else if all(StackState::Stopped) {
+        StackState::Stopped
+    } else if all(StackState::Ready) {
+        StackState::Ready
+    } else if any(StackState::Failed) {
+        StackState::Failed
+    } else {
+        StackState::Degraded
+    }
+}
+
+/// The first part that is not as it should be.
+fn reason(def: &StackDef, state: StackState, parts: &[PartRow]) -> String {
+    if parts.is_empty() {
+        return match &def.adopt {
+            Some(Adopt::ComposeProject(project)) => format!("no container of the compose project {project} is there"),
+            Some(Adopt::Container(name)) => format!("no container called {name} is there"),
+            None => String::new(),
+        };
+    }
+    let first = |state| parts.iter().find(|part| part.state == state);
+    let told = |part: &PartRow| match part.message.as_str() {
+        "" => format!("{} is {}", part.name, part.state.name()),
+        message => format!("{}: {message}", part.name),
+    };
+    let ready = parts.iter().filter(|part| part.state == StackState::Ready).count();
+    match state {
+        StackState::Ready | StackState::Unknown => String::new(),
+        StackState::Starting | StackState::Stopping => {
+            let now = parts.iter().find(|part| part.state == state && part.started.is_some()).or(first(state));
+            let now = now.map(told).unwrap_or_default();
+            if state == StackState::Starting { format!("{ready} of {} ready; {now}", parts.len()) } else { now }
+        }
+        StackState::Stopped => parts.iter().find(|part| !part.message.is_empty()).map(told).unwrap_or_default(),
+        StackState::Failed | StackState::Degraded => {
+            let not_ready = || parts.iter().find(|part| part.state != StackState::Ready);
+            first(state).or_else(not_ready).map(told).unwrap_or_default()
+        }
+    }
+}
