@@ -19,3 +19,4 @@ mod screens;
 mod screens_console;
 mod store_contract;
 mod support;
+mod usage;
