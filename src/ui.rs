@@ -32,6 +32,7 @@ pub mod picture;
 pub mod ring;
 pub mod run;
 pub mod shell;
+pub mod stack;
 pub mod term;
 pub mod theme;
 pub mod update;

@@ -76,6 +76,11 @@ pub fn bytes(n: u64) -> String {
     if value < 9.95 { format!("{value:.1} {}", UNITS[unit]) } else { format!("{value:.0} {}", UNITS[unit]) }
 }
 
+/// Percent of one core for a column headed `cpu%`: no digit after the point above a thousand.
+pub fn cpu(percent: f32) -> String {
+    if percent < 999.95 { format!("{percent:.1}") } else { format!("{percent:.0}") }
+}
+
 /// Memory in whole MiB for a column headed `MiB`.
 pub fn mebibytes(n: Option<u64>) -> String {
     n.map_or_else(|| UNKNOWN.to_owned(), |n| ((n + (1 << 19)) >> 20).to_string())
@@ -226,6 +231,9 @@ mod tests {
             [(None, "n/a"), (Some(0), "0"), (Some(50), "<0.1"), (Some(1024), "1.0"), (Some(512 << 10), "512")]
         {
             assert_eq!(kibibytes(n), text, "{n:?}");
+        }
+        for (percent, text) in [(0.0, "0.0"), (118.44, "118.4"), (1599.9, "1600")] {
+            assert_eq!(cpu(percent), text);
         }
         assert_eq!(mebibytes(None), "n/a");
         assert_eq!(mebibytes(Some(5 << 20)), "5");

@@ -167,6 +167,8 @@ impl View for Customers {
                 A::Logs,
                 A::Explain,
                 A::Console,
+                A::Deploy,
+                A::Undeploy,
             ];
         }
         &[A::Open, A::Explain, A::Logs, A::Console, A::Limit, A::Sort, A::Wide]
@@ -206,7 +208,7 @@ impl Customers {
             "" => {
                 "no customer is configured yet: add a [[tenant]] to the config; `mcpdeck check` says whether it reads"
             }
-            _ => "no customer matches the filter; esc clears it",
+            _ => &self.table.nothing("no customer matches the filter"),
         };
         widget::empty(look, frame, inner, text);
     }

@@ -6,6 +6,7 @@ mod now;
 
 use super::{Page, View};
 use crate::control::handle::Interest;
+use crate::model::TenantId;
 use crate::ui::action::Action;
 use crate::ui::acts::{self, Subject};
 use crate::ui::app::{Cx, Look, Target, Token};
@@ -19,6 +20,10 @@ use matrix::Matrix;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::Line;
+use std::time::Duration;
+
+/// How long a finding that is gone keeps its place under the cursor.
+const RESOLVED_FOR: Duration = Duration::from_secs(30);
 
 /// State of the view.
 #[derive(Default)]
@@ -44,6 +49,16 @@ impl Overview {
             Focus::Auto => Focus::Attention,
             chosen => chosen,
         }
+    }
+
+    /// The selected finding, with its place, if it is gone since a moment ago: nobody's key shall hit what comes next.
+    fn resolved(&self, cx: &Cx, limit: Option<&TenantId>) -> Option<(usize, Attention)> {
+        let chosen = self.attention.selected()?;
+        let gone = !cx.snap.findings.iter().any(|finding| finding.id == chosen.row.id);
+        let since = chosen.resolved.unwrap_or(cx.shared.now);
+        let fresh = cx.shared.now.since(since) < RESOLVED_FOR;
+        (gone && fresh && attention::concerns(&chosen.row, limit))
+            .then(|| (self.attention.cursor(), Attention { resolved: Some(since), ..chosen.clone() }))
     }
 
     fn subjects(&self) -> Vec<Subject> {
@@ -79,7 +94,11 @@ impl View for Overview {
     fn sync(&mut self, cx: &mut Cx) {
         let limit = cx.shared.limit.clone();
         let mine = |f: &&std::sync::Arc<_>| attention::concerns(f, limit.as_ref());
-        self.attention.set_rows(cx.snap.findings.iter().filter(mine).cloned().map(Attention::new), cx.shared.now);
+        let mut rows: Vec<Attention> = cx.snap.findings.iter().filter(mine).cloned().map(Attention::new).collect();
+        if let Some((at, resolved)) = self.resolved(cx, limit.as_ref()) {
+            rows.insert(at.min(rows.len()), resolved);
+        }
+        self.attention.set_rows(rows, cx.shared.now);
         self.matrix.sync(cx);
     }
 
@@ -117,7 +136,9 @@ impl View for Overview {
             Focus::Matrix => self.matrix.act(action, cx),
             _ => self.attention.act(action, cx),
         };
-        if reorders(action) {
+        let left = self.attention.rows().iter().any(|a| a.resolved.is_some())
+            && self.attention.selected().is_some_and(|a| a.resolved.is_none());
+        if reorders(action) || left {
             self.sync(cx);
         }
         taken
@@ -173,12 +194,23 @@ impl View for Overview {
         }
         // At least four causes on a small screen; on a large one as many as there are, up to a third.
         let below = u16::from(!attention::is_roomy(look) && !self.attention.rows().is_empty());
-        let wanted = self.attention.rows().len().clamp(4, (usize::from(area.height) / 4).max(4)) as u16 + below + 2;
+        let lines = if attention::is_roomy(look) {
+            self.attention.lines_wanted(look, area.width - 2)
+        } else {
+            self.attention.rows().len()
+        };
+        let wanted = lines.clamp(4, (usize::from(area.height) / 3).max(4)) as u16 + below + 2;
         let [top, rest] = Layout::vertical([Constraint::Length(wanted), Constraint::Min(0)]).areas(area);
         self.draw_attention(look, frame, top);
         let now_height = now::height(look) + 2;
-        let [left, right] = if area.width >= 100 {
-            Layout::horizontal([Constraint::Min(0), Constraint::Length((area.width * 2 / 5).clamp(46, 64))]).areas(rest)
+        let beside = (area.width * 2 / 5).clamp(46, 64);
+        // Names are not cut while there is room below: then what is now stands there.
+        let cut = self.matrix.wanted_width() + beside > area.width;
+        let below = cut && self.matrix.wanted_height() + now_height <= rest.height;
+        let [left, right] = if area.width >= 100 && !below {
+            Layout::horizontal([Constraint::Min(0), Constraint::Length(beside)]).areas(rest)
+        } else if below {
+            Layout::vertical([Constraint::Min(0), Constraint::Length(now_height)]).areas(rest)
         } else {
             Layout::vertical([
                 Constraint::Min(0),
@@ -214,7 +246,7 @@ impl Overview {
                 "no server is configured yet: `mcpdeck paths` says where the config file goes, `mcpdeck check` reads it"
             }
             ("", false) => "nothing is wrong that mcpdeck can see",
-            _ => "no finding matches the filter; esc clears it",
+            _ => &self.attention.nothing("no finding matches the filter"),
         };
         widget::empty(look, frame, inner, text);
     }

@@ -127,7 +127,19 @@ impl View for Servers {
     fn keys(&self) -> &'static [Action] {
         use Action as A;
         if self.in_detail {
-            return &[A::Escape, A::Left, A::Right, A::Start, A::Stop, A::Restart, A::Logs, A::Explain, A::Console];
+            return &[
+                A::Escape,
+                A::Left,
+                A::Right,
+                A::Start,
+                A::Stop,
+                A::Restart,
+                A::Logs,
+                A::Explain,
+                A::Console,
+                A::Deploy,
+                A::Undeploy,
+            ];
         }
         &[
             A::Open,
@@ -141,6 +153,7 @@ impl View for Servers {
             A::Fence,
             A::Probe,
             A::Kill,
+            A::Shell,
             A::Fold,
             A::Sort,
             A::Wide,
@@ -185,7 +198,7 @@ impl Servers {
                 "no server is configured yet: add a [[server]] to the config; `mcpdeck check` says whether it reads"
             }
             ("", Some(_)) => "this customer has no server enabled: enable one in Customers, or lift the limit with esc",
-            _ => "no server or instance matches the filter; esc clears it",
+            _ => &self.tree.table.nothing("no server or instance matches the filter"),
         };
         widget::empty(look, frame, inner, text);
     }

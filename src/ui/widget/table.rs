@@ -3,6 +3,7 @@
 //! Rows are filtered and sorted when they are set (a new snapshot, filter or order), never while drawing.
 
 use crate::model::filter::{Fields, Filter};
+use crate::model::gpu::GpuState;
 use crate::model::{Snapshot, Stamp};
 use crate::ui::action::Action;
 use crate::ui::app::{Cx, Look, Token};
@@ -37,6 +38,11 @@ pub trait Row: Fields + Clone + 'static {
     /// False for lists whose rows explain themselves: no line of titles.
     fn titled() -> bool {
         true
+    }
+
+    /// Title of the column whose text goes on below its row while there is room.
+    fn wraps() -> Option<&'static str> {
+        None
     }
 
     /// True for a row that shows the past: everything of it is dim.
@@ -389,10 +395,38 @@ impl<R: Row> Table<R> {
         if head == 1 {
             self.draw_head(look, buffer, area, &layout);
         }
+        // Room beyond one line a row goes to the texts that need it, the first rows first.
+        let mut spare = height.saturating_sub(self.rows.len());
+        let mut y = body.y;
         for (at, row) in self.rows.iter().enumerate().skip(top).take(height) {
-            let line = Rect { y: body.y + (at - top) as u16, height: 1, ..body };
-            self.draw_row(look, buffer, line, &layout, at, row, focused);
+            let below = self.below(look, row, &layout, spare);
+            spare -= below.len();
+            let line = Rect { y, height: 1, ..body };
+            self.draw_row(look, buffer, line, &layout, row, (at == self.cursor, focused), !below.is_empty());
+            y += 1;
+            for (place, text) in below {
+                let style = look.style(if row.faded() { Role::Dim } else { Role::Text });
+                buffer.set_stringn(body.x + place.x, y, text, usize::from(place.width), style);
+                y += 1;
+            }
         }
+    }
+
+    /// What the wrapped column of a row says on the lines below it; nothing if not all of it fits `spare` lines.
+    fn below<'p>(&self, look: &Look, row: &R, layout: &'p [Place<R>], spare: usize) -> Vec<(&'p Place<R>, String)> {
+        let Some(place) = layout.iter().find(|place| Some(place.column.title) == R::wraps()) else { return Vec::new() };
+        let text = (place.column.cell)(row, look).text;
+        let mut lines = super::wrap(&text, usize::from(place.width));
+        if lines.len() > spare + 1 {
+            return Vec::new();
+        }
+        lines.drain(1..).map(|line| (place, line)).collect()
+    }
+
+    /// Lines that all rows take in a table so wide, if no text of them is to be cut.
+    pub fn lines_wanted(&self, look: &Look, width: u16) -> usize {
+        let layout = self.layout(look, width);
+        self.rows.iter().map(|row| 1 + self.below(look, row, &layout, usize::MAX - 1).len()).sum()
     }
 
     fn draw_head(&self, look: &Look, buffer: &mut Buffer, area: Rect, layout: &[Place<R>]) {
@@ -425,23 +459,26 @@ impl<R: Row> Table<R> {
         buffer: &mut Buffer,
         line: Rect,
         layout: &[Place<R>],
-        at: usize,
         row: &R,
-        focused: bool,
+        (chosen, focused): (bool, bool),
+        wrapped: bool,
     ) {
         let marked = self.is_marked(row);
         if marked {
             buffer.set_string(line.x, line.y, if look.ascii { "*" } else { "▌" }, look.style(Role::Mark));
         }
         for place in layout {
-            let cell = (place.column.cell)(row, look);
+            let mut cell = (place.column.cell)(row, look);
+            if wrapped && R::wraps() == Some(place.column.title) {
+                cell.text = super::wrap(&cell.text, usize::from(place.width)).swap_remove(0);
+            }
             let role = if row.faded() { Role::Dim } else { cell.role };
             let style = look.style(if marked { Role::Mark } else { role });
             let spot = Rect { x: line.x + place.x, width: place.width, ..line };
             put(buffer, spot, &cell.text, style, place.column.right, look.ascii);
             self.highlight(look, buffer, spot, place, &cell.text);
         }
-        if at == self.cursor {
+        if chosen {
             buffer.set_style(line, look.style(if focused { Role::Selection } else { Role::SelectionIdle }));
         }
     }
@@ -525,6 +562,19 @@ fn put(buffer: &mut Buffer, spot: Rect, text: &str, style: Style, right: bool, a
 /// True for an action after which rows must be set again; moving and marking leave them as they are.
 pub fn reorders(action: Action) -> bool {
     action == Action::SortReverse
+}
+
+/// Title of the column of GPU memory, which is there only where a GPU is.
+pub const GPU: &str = "gpuMiB";
+
+/// Most hold none of it: only what is held is shown.
+pub fn gpu(held: Option<u64>) -> Cell {
+    held.map_or_else(|| Cell::dim(""), |n| Cell::plain(fmt::mebibytes(Some(n))))
+}
+
+/// True for the column of GPU memory where there is no GPU.
+pub fn hides_gpu<R>(column: &Column<R>, snap: &Snapshot) -> bool {
+    column.title == GPU && snap.gpus.state != GpuState::Present
 }
 
 /// Larger first; what is unknown last.

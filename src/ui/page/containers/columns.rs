@@ -6,7 +6,7 @@ use crate::model::container::{Claim, ContainerRow, EngineState};
 use crate::ui::app::Look;
 use crate::ui::fmt;
 use crate::ui::theme::Role;
-use crate::ui::widget::table::{Cell, Column, Width, descending};
+use crate::ui::widget::table::{Cell, Column, GPU, Width, descending, gpu};
 use crate::ui::widget::words;
 use std::cmp::Ordering;
 
@@ -56,7 +56,12 @@ pub const COLUMNS: &[C] = &[
         Some(|a, b| descending(a.usage().disk_write, b.usage().disk_write)),
     ),
     number("pids", 4, pids, Some(|a, b| descending(a.usage().pids, b.usage().pids))),
-    number("gpuMiB", 6, gpu, Some(|a, b| descending(a.usage().gpu_memory, b.usage().gpu_memory))),
+    number(
+        GPU,
+        6,
+        |u, _| gpu(u.usage().gpu_memory),
+        Some(|a, b| descending(a.usage().gpu_memory, b.usage().gpu_memory)),
+    ),
     number("since", 5, since, Some(|a, b| b.since().cmp(&a.since()))),
     Column { width: Width::Flex(12, 48), ..column("image", 12, image, None) },
     Column { wide: true, ..number("rst", 3, restarts, None) },
@@ -92,6 +97,9 @@ fn whose(unit: &Unit, dot: &str) -> String {
     let tenant = unit.tenant().map_or("shared", |t| t.as_str());
     let owner = unit.container().map(|row| &row.owner);
     let stack = owner.and_then(|o| o.stack.as_ref()).map(|s| s.as_str());
+    // `eaton-models` of eaton is its `models`.
+    let own = stack.and_then(|stack| stack.strip_prefix(tenant)?.strip_prefix('-'));
+    let stack = own.filter(|rest| !rest.is_empty()).or(stack);
     let part = owner.and_then(|o| o.part.as_deref());
     let behind = stack.or(unit.server().map(|s| s.as_str()));
     match (behind, part) {
@@ -105,9 +113,14 @@ fn by_owner(a: &Unit, b: &Unit) -> Ordering {
     (a.tenant(), a.server()).cmp(&(b.tenant(), b.server())).then_with(|| a.name().cmp(&b.name()))
 }
 
-fn name(unit: &Unit, _look: &Look) -> Cell {
+/// Ours are all called `mcpdeck-PLATFORM-...`: what tells them apart is the rest.
+fn name(unit: &Unit, look: &Look) -> Cell {
     match unit {
-        Unit::Container { row, .. } => Cell::plain(row.name.as_str()),
+        Unit::Container { row, .. } => {
+            let ours = row.name.strip_prefix("mcpdeck-").and_then(|rest| rest.strip_prefix(&*look.snap.platform.name));
+            let own = ours.and_then(|rest| rest.strip_prefix('-')).filter(|_| row.owner.claim != Claim::Other);
+            Cell::plain(own.unwrap_or(&row.name))
+        }
         Unit::Process(row) => Cell::plain(row.key.to_string()),
     }
 }
@@ -128,7 +141,7 @@ fn figure(unit: &Unit, known: bool, cell: impl FnOnce() -> Cell) -> Cell {
 
 fn cpu(unit: &Unit, _look: &Look) -> Cell {
     let cpu = unit.usage().cpu;
-    figure(unit, cpu.is_some(), || Cell::plain(format!("{:.1}", cpu.unwrap_or_default())))
+    figure(unit, cpu.is_some(), || Cell::plain(fmt::cpu(cpu.unwrap_or_default())))
 }
 
 fn memory(unit: &Unit, _look: &Look) -> Cell {
@@ -159,11 +172,6 @@ fn rate(unit: &Unit, bytes: Option<u64>) -> Cell {
 fn pids(unit: &Unit, _look: &Look) -> Cell {
     let pids = unit.usage().pids;
     figure(unit, pids.is_some(), || Cell::plain(pids.unwrap_or_default().to_string()))
-}
-
-/// Most hold none, and most machines have none: only what is held is shown.
-fn gpu(unit: &Unit, _look: &Look) -> Cell {
-    unit.usage().gpu_memory.map_or_else(|| Cell::dim(""), |n| Cell::plain(fmt::mebibytes(Some(n))))
 }
 
 fn since(unit: &Unit, look: &Look) -> Cell {

@@ -11,7 +11,7 @@ use crate::model::{InstanceKey, ServerId, Snapshot, Stamp, TenantId};
 use crate::ui::acts::Subject;
 use crate::ui::app::Look;
 use crate::ui::theme::Role;
-use crate::ui::widget::table::{Column, Row};
+use crate::ui::widget::table::{Column, Row, hides_gpu};
 use std::sync::Arc;
 
 /// One row.
@@ -266,6 +266,6 @@ impl Row for Unit {
     }
 
     fn hides(column: &Column<Self>, snap: &Snapshot) -> bool {
-        column.title == columns::ENGINE && columns::engines_shown(snap) < 2
+        hides_gpu(column, snap) || (column.title == columns::ENGINE && columns::engines_shown(snap) < 2)
     }
 }

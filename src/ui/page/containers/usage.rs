@@ -28,13 +28,13 @@ pub fn lines(look: &Look, history: &UsageHistory, now: &InstanceUsage, columns: 
     };
     let both = |a: Option<u64>, b: Option<u64>| match (a, b) {
         (None, None) => fmt::UNKNOWN.to_owned(),
-        (a, b) => format!("{} {} K/s", fmt::kibibytes(a), fmt::kibibytes(b)),
+        (a, b) => format!("{} / {} K/s", fmt::kibibytes(a), fmt::kibibytes(b)),
     };
     vec![
         line(look, "cpu", known(now.cpu, &percent), &series(|u| u.cpu), bars, None, &percent),
         line(look, "memory", memory, &series(|u| u.memory.map(|n| n as f32)), bars, limit, &bytes),
-        line(look, "net in out", both(now.net_in, now.net_out), &series(net), bars, None, &per_second),
-        line(look, "io read write", both(now.disk_read, now.disk_write), &series(io), bars, None, &per_second),
+        line(look, "net in/out", both(now.net_in, now.net_out), &series(net), bars, None, &per_second),
+        line(look, "io rd/wr", both(now.disk_read, now.disk_write), &series(io), bars, None, &per_second),
         Line::styled(format!("{:13}{}", "history", reach(history)), look.style(Role::Dim)),
     ]
 }

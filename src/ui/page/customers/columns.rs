@@ -2,11 +2,11 @@
 
 use crate::model::filter::{Fields, Value};
 use crate::model::snapshot::TenantRow;
-use crate::model::{Stamp, State, TenantId};
+use crate::model::{Snapshot, Stamp, State, TenantId};
 use crate::ui::app::Look;
 use crate::ui::fmt;
 use crate::ui::theme::Role;
-use crate::ui::widget::table::{Cell, Column, Row, Width, descending};
+use crate::ui::widget::table::{Cell, Column, GPU, Row, Width, descending, gpu, hides_gpu};
 use std::cmp::Ordering;
 use std::sync::Arc;
 
@@ -35,6 +35,10 @@ impl Row for Customer {
 
     fn columns() -> &'static [Column<Self>] {
         COLUMNS
+    }
+
+    fn hides(column: &C, snap: &Snapshot) -> bool {
+        hides_gpu(column, snap)
     }
 
     fn json(&self) -> String {
@@ -66,6 +70,12 @@ const COLUMNS: &[C] = &[
     number("err5m", 5, errors, Some(|a, b| descending(a.0.errors, b.0.errors))),
     number("cpu%", 5, cpu, Some(|a, b| descending(a.0.usage.cpu, b.0.usage.cpu))),
     number("MiB", 6, memory, Some(|a, b| descending(a.0.usage.memory, b.0.usage.memory))),
+    number(
+        GPU,
+        6,
+        |c, _| gpu(c.0.usage.gpu_memory),
+        Some(|a, b| descending(a.0.usage.gpu_memory, b.0.usage.gpu_memory)),
+    ),
     number("last call", 9, last_call, Some(|a, b| descending(a.0.last_call, b.0.last_call))),
     Column { wide: true, ..column("id", 20, |c, _| Cell::dim(c.0.def.id.as_str()), None) },
 ];
@@ -115,7 +125,7 @@ fn errors(customer: &Customer, look: &Look) -> Cell {
 }
 
 fn cpu(customer: &Customer, _look: &Look) -> Cell {
-    Cell::plain(customer.0.usage.cpu.map_or_else(|| fmt::UNKNOWN.to_owned(), |c| format!("{c:.1}")))
+    Cell::plain(customer.0.usage.cpu.map_or_else(|| fmt::UNKNOWN.to_owned(), fmt::cpu))
 }
 
 fn memory(customer: &Customer, _look: &Look) -> Cell {

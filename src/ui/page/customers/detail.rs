@@ -4,6 +4,7 @@ use super::switches::Switch;
 use crate::model::message::Catalog;
 use crate::model::secret::{SecretRef, SecretRow};
 use crate::model::snapshot::TenantRow;
+use crate::model::stack::StackOwner;
 use crate::model::{Answer, CallRecord, InstanceKey, Query, Refusal, ServerId, TenantId};
 use crate::ui::action::Action;
 use crate::ui::acts::Subject;
@@ -11,14 +12,14 @@ use crate::ui::app::{Cx, Look, Token};
 use crate::ui::theme::Role;
 use crate::ui::widget::pager::{Scroll, field, tabs};
 use crate::ui::widget::table::Table;
-use crate::ui::{catalog, fmt, widget};
+use crate::ui::{catalog, fmt, stack, widget};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-const TABS: [&str; 5] = ["Servers", "Identity", "Agent sees", "Calls", "Credentials"];
+const TABS: [&str; 6] = ["Servers", "Identity", "Agent sees", "Calls", "Credentials", "Stack"];
 const CALLS: u32 = 100;
 /// Catalogs asked for at once for one customer.
 const CATALOGS: usize = 64;
@@ -151,7 +152,8 @@ impl Detail {
             1 => identity(look, tenant, below.width),
             2 => self.agent_sees(look, tenant),
             3 => self.calls(look),
-            _ => credentials(look, tenant),
+            4 => credentials(look, tenant),
+            _ => stack::lines(look, &StackOwner::Tenant(tenant.def.id.clone()), below.width),
         };
         self.scroll.draw(frame, below, &lines);
     }

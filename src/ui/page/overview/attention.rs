@@ -15,6 +15,8 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Attention {
     pub row: Arc<FindingRow>,
+    /// When it was gone, if it is: its row keeps its place for a while, so that no other slips under the cursor.
+    pub resolved: Option<Stamp>,
 }
 
 /// True if the finding hits the tenant, or everybody is looked at.
@@ -24,7 +26,7 @@ pub fn concerns(finding: &FindingRow, limit: Option<&TenantId>) -> bool {
 
 impl Attention {
     pub fn new(row: Arc<FindingRow>) -> Self {
-        Self { row }
+        Self { row, resolved: None }
     }
 
     pub fn subject(&self) -> Subject {
@@ -90,6 +92,14 @@ impl Row for Attention {
         false
     }
 
+    fn wraps() -> Option<&'static str> {
+        Some("why")
+    }
+
+    fn faded(&self) -> bool {
+        self.resolved.is_some()
+    }
+
     fn columns() -> &'static [Column<Self>] {
         const COLUMNS: &[Column<Attention>] = &[
             Column {
@@ -140,6 +150,9 @@ pub fn is_roomy(look: &Look) -> bool {
 }
 
 fn word(row: &Attention, look: &Look) -> Cell {
+    if row.resolved.is_some() {
+        return Cell::dim(if look.ascii { "- RESOLVED" } else { "✓ RESOLVED" });
+    }
     let symbol = match (row.row.severity, look.ascii) {
         (3.., false) => "✗",
         (3.., true) => "x",

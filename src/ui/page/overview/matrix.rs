@@ -23,8 +23,10 @@ const LONG: Duration = Duration::from_secs(10);
 const NAME: u16 = 18;
 const ENVIRONMENT: u16 = 5;
 /// Least and most for a server: its state and rate, and as much of its name as there is room for.
-const SERVER: (u16, u16) = (6, 15);
+const SERVER: (u16, u16) = (6, 24);
 const SUM: u16 = 5;
+/// All of that with the gaps between.
+const BESIDES: u16 = 1 + NAME + 1 + ENVIRONMENT + 1 + SUM;
 
 /// State of the matrix: a table of customers whose columns are servers.
 #[derive(Default)]
@@ -35,11 +37,10 @@ pub struct Matrix {
     server: Option<ServerId>,
 }
 
-/// First server shown, how many fit, and the columns of screen each has.
+/// First server shown, and the columns of screen that it and those after it have.
 struct Places {
     first: usize,
-    count: usize,
-    each: u16,
+    widths: Vec<u16>,
 }
 
 /// A customer's row.
@@ -196,7 +197,7 @@ impl Matrix {
         if self.table.rows().is_empty() {
             let text = match self.table.filter_text() {
                 "" => "no customer is configured yet: add a [[tenant]] to the config and enable servers for it",
-                _ => "no customer matches the filter; esc clears it",
+                _ => &self.table.nothing("no customer matches the filter"),
             };
             return widget::empty(look, frame, inner, text);
         }
@@ -214,22 +215,43 @@ impl Matrix {
         }
     }
 
-    /// Where the servers stand, so that the selected one is among those shown.
-    fn places(&self, width: u16) -> Places {
-        let room = width.saturating_sub(1 + NAME + 1 + ENVIRONMENT + 1 + SUM);
-        let longest = self.servers.iter().map(|s| fmt::width(s.as_str())).max().unwrap_or(0);
-        let most = (longest as u16 + 1).clamp(SERVER.0, SERVER.1);
-        let each = (room / (self.servers.len() as u16).max(1)).clamp(SERVER.0, most);
-        let count = usize::from(room / each).max(1);
-        Places { first: (self.column() + 1).saturating_sub(count), count, each }
+    /// Columns of screen in which no server's name is cut.
+    pub fn wanted_width(&self) -> u16 {
+        BESIDES + 2 + self.servers.iter().map(wide).sum::<u16>()
     }
 
-    fn draw_head(&self, look: &Look, buffer: &mut Buffer, area: Rect, &Places { first, count, each }: &Places) {
+    /// Rows of screen in which every customer is seen.
+    pub fn wanted_height(&self) -> u16 {
+        u16::try_from(self.table.rows().len()).unwrap_or(u16::MAX).saturating_add(3)
+    }
+
+    /// Where the servers stand, so that the selected one is among those shown. Each has the room its name needs; where
+    /// that is too much for all of them, long names are cut, but not shorter than a state and its rate.
+    fn places(&self, width: u16) -> Places {
+        let room = width.saturating_sub(BESIDES);
+        let fits = |most: u16| self.servers.iter().map(|s| wide(s).min(most)).sum::<u16>() <= room;
+        let most = (SERVER.0..=SERVER.1).rev().find(|most| fits(*most)).unwrap_or(SERVER.0);
+        let widths: Vec<u16> = self.servers.iter().map(|s| wide(s).min(most)).collect();
+        let chosen = self.column();
+        let mut first = 0;
+        while first < chosen && widths[first..=chosen].iter().sum::<u16>() > room {
+            first += 1;
+        }
+        let mut used = 0;
+        let shown = widths[first.min(widths.len())..].iter().take_while(|w| {
+            used += **w;
+            used <= room
+        });
+        Places { first, widths: shown.copied().collect() }
+    }
+
+    fn draw_head(&self, look: &Look, buffer: &mut Buffer, area: Rect, places: &Places) {
         let dim = look.style(Role::Dim);
         buffer.set_stringn(area.x + 1, area.y, "customer", usize::from(NAME), dim);
         buffer.set_stringn(area.x + 2 + NAME, area.y, "env", 3, dim);
         let mut x = area.x + 3 + NAME + ENVIRONMENT;
-        for server in self.servers.iter().skip(first).take(count) {
+        for (server, each) in self.servers.iter().skip(places.first).zip(&places.widths) {
+            let each = *each;
             let style = if self.server.as_ref() == Some(server) { look.style(Role::Title) } else { dim };
             buffer.set_stringn(
                 x,
@@ -252,7 +274,7 @@ impl Matrix {
         look: &Look,
         buffer: &mut Buffer,
         row: Rect,
-        &Places { first, count, each }: &Places,
+        places: &Places,
         line: &Line,
         (chosen, focused): (bool, bool),
     ) {
@@ -270,7 +292,8 @@ impl Matrix {
             buffer.set_style(Rect { width: NAME + 1, ..row }, selection);
         }
         let mut x = row.x + 3 + NAME + ENVIRONMENT;
-        for server in self.servers.iter().skip(first).take(count) {
+        for (server, each) in self.servers.iter().skip(places.first).zip(&places.widths) {
+            let each = *each;
             let (text, role) = pair(tenant, server, look);
             buffer.set_stringn(x, row.y, text, usize::from(each) - 1, look.style(role));
             if chosen && self.server.as_ref() == Some(server) {
@@ -283,6 +306,11 @@ impl Matrix {
             buffer.set_stringn(row.right() - SUM, row.y, sum, usize::from(SUM), look.style(Role::Text));
         }
     }
+}
+
+/// Columns of screen for a server whose name is whole, with the gap behind it.
+fn wide(server: &ServerId) -> u16 {
+    u16::try_from(fmt::width(server.as_str()) + 1).unwrap_or(u16::MAX).clamp(SERVER.0, SERVER.1)
 }
 
 fn worst(tenant: &TenantRow) -> u8 {

@@ -1,6 +1,7 @@
 //! The platform now: calls, what is in flight and since when, the machine, states.
 
 use crate::model::gpu::GpuRow;
+use crate::model::container::EngineState;
 use crate::model::{State, TenantId};
 use crate::ui::app::Look;
 use crate::ui::fmt;
@@ -11,8 +12,6 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use std::collections::BTreeMap;
 
-/// Rows it needs without GPUs to show everything.
-const HEIGHT: u16 = 5;
 /// Devices with a line of their own.
 const DEVICES: usize = 4;
 
@@ -23,7 +22,7 @@ const SPARK: usize = 12;
 
 /// Rows it needs to show everything.
 pub fn height(look: &Look) -> u16 {
-    HEIGHT + gpu_lines(look)
+    u16::try_from(lines(look).len()).unwrap_or(u16::MAX)
 }
 
 /// Rows of the GPUs among these; none where there are no GPUs.
@@ -35,13 +34,19 @@ pub fn gpu_lines(look: &Look) -> u16 {
 }
 
 pub fn draw(look: &Look, frame: &mut Frame, area: Rect) {
+    let lines = lines(look);
+    let area = Rect { x: area.x + 1, width: area.width.saturating_sub(1), ..area };
+    widget::lines(frame, area, &lines);
+}
+
+fn lines(look: &Look) -> Vec<Line<'static>> {
     let mut lines = vec![calls(look), in_flight(look)];
     lines.extend(gpus(look));
     lines.extend([cpu(look), memory(look), states(look)]);
+    lines.extend(containers(look));
     lines.extend(problems(look));
     lines.extend(example(look));
-    let area = Rect { x: area.x + 1, width: area.width.saturating_sub(1), ..area };
-    widget::lines(frame, area, &lines);
+    lines
 }
 
 fn label(look: &Look, text: &str) -> Span<'static> {
@@ -176,6 +181,23 @@ fn states(look: &Look) -> Line<'static> {
         ));
     }
     Line::from(spans)
+}
+
+/// How many run, per engine that there is.
+fn containers(look: &Look) -> Option<Line<'static>> {
+    let engines: Vec<_> = look.snap.engines.iter().filter(|e| !matches!(e.state, EngineState::Absent { .. })).collect();
+    let mut spans = vec![label(look, "containers")];
+    for engine in &engines {
+        let name = if engines.len() > 1 { format!("{} ", engine.id) } else { String::new() };
+        let (text, role) = match &engine.state {
+            EngineState::Silent { since, .. } => (format!("silent for {}", look.age(*since)), Role::Warn),
+            EngineState::Connecting => ("connecting".to_owned(), Role::Dim),
+            _ => (format!("{} of {} running", engine.running, engine.containers), Role::Text),
+        };
+        spans.push(Span::styled(name, look.style(Role::Dim)));
+        spans.push(Span::styled(format!("{text}  "), look.style(role)));
+    }
+    (!engines.is_empty()).then(|| Line::from(spans))
 }
 
 fn problems(look: &Look) -> Option<Line<'static>> {

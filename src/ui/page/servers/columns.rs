@@ -7,7 +7,7 @@ use crate::model::{Stamp, State};
 use crate::ui::app::Look;
 use crate::ui::fmt;
 use crate::ui::theme::Role;
-use crate::ui::widget::table::{Cell, Column, Width, descending};
+use crate::ui::widget::table::{Cell, Column, GPU, Width, descending, gpu};
 use std::cmp::Ordering;
 
 type C = Column<Node>;
@@ -43,6 +43,7 @@ pub const COLUMNS: &[C] = &[
     number("rst", 3, restarts, Some(|a, b| descending(restarts_of(a), restarts_of(b)))),
     number("cpu%", 5, cpu, Some(|a, b| descending(usage(a).cpu, usage(b).cpu))),
     number("MiB", 6, memory, Some(|a, b| descending(usage(a).memory, usage(b).memory))),
+    number(GPU, 6, |n, _| gpu(usage(n).gpu_memory), Some(|a, b| descending(usage(a).gpu_memory, usage(b).gpu_memory))),
     column("wanted", 9, desired, None),
     column("scope", 7, scope, None),
     column("env", 10, environment, None),
@@ -188,7 +189,7 @@ fn restarts(node: &Node, look: &Look) -> Cell {
 
 fn cpu(node: &Node, _look: &Look) -> Cell {
     match (usage(node).cpu, state_of(node).is_live()) {
-        (Some(cpu), _) => Cell::plain(format!("{cpu:.1}")),
+        (Some(cpu), _) => Cell::plain(fmt::cpu(cpu)),
         (None, true) => Cell::dim(fmt::UNKNOWN),
         (None, false) => Cell::dim(""),
     }

@@ -5,18 +5,19 @@ use crate::model::instance::{Desired, InstanceRow, Mark};
 use crate::model::message::{Catalog, Event, EventKind};
 use crate::model::server::{PricePer, Run};
 use crate::model::snapshot::ServerRow;
+use crate::model::stack::StackOwner;
 use crate::model::{Answer, InstanceKey, Outcome, Query, Refusal, ServerId, TenantId};
 use crate::ui::action::Action;
 use crate::ui::app::{Cx, Look, Token};
 use crate::ui::theme::Role;
 use crate::ui::widget::pager::{Scroll, field, tabs};
 use crate::ui::widget::table::Row as _;
-use crate::ui::{catalog, fmt, widget};
+use crate::ui::{catalog, fmt, stack, widget};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-const TABS: [&str; 5] = ["State", "Definition", "Offers", "Events", "Needs"];
+const TABS: [&str; 6] = ["State", "Definition", "Offers", "Events", "Needs", "Stack"];
 const EVENTS_ASKED: u32 = 500;
 
 /// State of the detail.
@@ -115,7 +116,8 @@ impl Detail {
             1 => definition(look, node, below.width),
             2 => self.offers(look),
             3 => self.events(look, node),
-            _ => needs(look, node, below.width),
+            4 => needs(look, node, below.width),
+            _ => stack::lines(look, &StackOwner::Server(node.server().clone()), below.width),
         };
         self.scroll.draw(frame, below, &lines);
     }

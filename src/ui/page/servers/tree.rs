@@ -4,10 +4,10 @@ use super::columns;
 use crate::model::filter::{Fields, Value};
 use crate::model::instance::InstanceRow;
 use crate::model::snapshot::ServerRow;
-use crate::model::{InstanceKey, Scope, ServerId, Stamp};
+use crate::model::{InstanceKey, Scope, ServerId, Snapshot, Stamp};
 use crate::ui::acts::Subject;
 use crate::ui::app::Cx;
-use crate::ui::widget::table::{Column, Row, Table};
+use crate::ui::widget::table::{Column, Row, Table, hides_gpu};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -90,6 +90,10 @@ impl Row for Node {
         columns::COLUMNS
     }
 
+    fn hides(column: &Column<Self>, snap: &Snapshot) -> bool {
+        hides_gpu(column, snap)
+    }
+
     fn label(&self) -> Option<String> {
         self.subject().key.map(|key| key.to_string())
     }
@@ -122,6 +126,8 @@ impl Tree {
         let tenant = limit.and_then(|id| snap.tenant(id.as_str()));
         let mine = |s: &&Arc<ServerRow>| tenant.is_none_or(|t| t.cell(&s.def.id).is_some_and(|c| c.enabled));
         let mut total = 0;
+        let mut all = Vec::new();
+        let filtered = !self.table.filter().is_empty();
         let mut groups = Vec::new();
         for row in snap.servers.iter().filter(mine) {
             let below = below(snap, &row.def.id);
@@ -129,7 +135,14 @@ impl Tree {
             let own = own.into_iter().filter(|i| limit.is_none_or(|limit| i.key.tenant.as_ref() == Some(limit)));
             let own: Vec<Node> = own.cloned().map(Node::Instance).collect();
             total += 1 + own.len();
+            if filtered {
+                all.push(Node::Server { row: row.clone(), shared: shared.first().copied().cloned(), open: false });
+                all.extend(own.iter().cloned());
+            }
             groups.extend(self.group(row, shared.first().copied().cloned(), own, cx.shared.now));
+        }
+        if groups.is_empty() {
+            self.table.explain_filter(&all, cx.shared.now);
         }
         groups.sort_by(|a, b| self.table.compare(&a[0], &b[0]));
         self.table.set_ordered(groups.into_iter().flatten().collect(), total);
