@@ -17,6 +17,7 @@ mod reference_servers;
 mod router;
 mod screens;
 mod screens_console;
+mod screens_containers;
 mod store_contract;
 mod support;
 mod usage;

@@ -1,6 +1,6 @@
 //! Console, Traffic and Logs as reviewed pictures at four sizes, and driven by keys.
 
-mod deck;
+pub mod deck;
 mod keys;
 
 use crate::support::sample;

@@ -177,6 +177,7 @@ actions! {
     MergeLogs "merge-logs" "add another log, or take it out" ["+"] LOGS;
     Follow "follow" "follow the newest line" ["f"] LOGS;
     KeepLines "keep-lines" "show only lines that match" ["&"] LOGS;
+    Since "since" "only lines since then: 10m, 2h, 03:00" ["s"] LOGS;
     Previous "previous" "the run before this one" ["b"] LOGS;
     Wrap "wrap" "wrap long lines" ["w"] LOGS;
     Times "times" "time stamps" ["i"] LOGS;

@@ -3,8 +3,12 @@
 use crate::support::sample;
 use mcpdeck::control::handle::Link;
 use mcpdeck::model::call::{CallDetail, CallId, CallRecord, Era, Origin};
-use mcpdeck::model::message::{CallEvent, Catalog, ConsoleCall, HistoryEntry, Preview};
-use mcpdeck::model::{Answer, Chunk, Command, Feed, InstanceKey, Outcome, Query, Refusal, Snapshot, Stamp, State};
+use mcpdeck::model::message::{CallEvent, Catalog, ConsoleCall, HistoryEntry, Impact, Preview};
+use mcpdeck::model::stack::StackStep;
+use mcpdeck::model::usage::{InstanceUsage, UsageHistory};
+use mcpdeck::model::{
+    Answer, Chunk, Command, Environment, Feed, InstanceKey, Outcome, Query, Refusal, Snapshot, Stamp, State,
+};
 use mcpdeck::ui::app::{App, Effect, Msg, Token};
 use mcpdeck::ui::keymap::parse_keys;
 use mcpdeck::ui::update::update;
@@ -133,8 +137,70 @@ fn answer(query: &Query) -> Result<Answer, Refusal> {
         Query::Preview(call) => Answer::Preview(preview(call)),
         Query::History { tenant, .. } => Answer::History(history(tenant.as_ref().map_or("eaton", |t| t.as_str()))),
         Query::Call(id) => Answer::Call(Box::new(detail(*id))),
+        Query::Inspect(_) => Answer::Inspect(INSPECTED.to_owned()),
+        Query::Usage(_) => Answer::Usage(usage()),
+        Query::StackPlan { stack, undeploy } => Answer::StackPlan(plan(stack.as_str(), *undeploy)),
+        Query::Impact(command) => Answer::Impact(impact(command)),
         other => return Err(Refusal::Failed(format!("nobody answers {other:?}"))),
     })
+}
+
+const INSPECTED: &str = r#"{"Id":"02c5a1b2c3d4","Name":"/mcpdeck-lab-fra1-eaton-models-vllm",
+  "Config":{"User":"65534:65534","Env":["HF_TOKEN=(masked)","CUDA_VISIBLE_DEVICES=0"],
+    "Labels":{"io.mcpdeck.platform":"lab-fra1","io.mcpdeck.stack":"eaton-models","io.mcpdeck.part":"vllm"}},
+  "HostConfig":{"Memory":34359738368,"NanoCpus":8000000000,"PidsLimit":512,"ReadonlyRootfs":true,"Privileged":false,
+    "CapDrop":["ALL"],"CapAdd":null,"SecurityOpt":["no-new-privileges"],"RestartPolicy":{"Name":"no"},
+    "DeviceRequests":[{"Count":0,"DeviceIDs":["0"]}]},
+  "State":{"Status":"running","Pid":5120,"Health":{"Status":"healthy","FailingStreak":0}}}"#;
+
+/// Ten minutes of a load that comes and goes.
+fn usage() -> UsageHistory {
+    let point = |n: u64| {
+        let wave = (n % 40) as f32;
+        let usage = InstanceUsage {
+            cpu: Some(20.0 + wave * 4.0),
+            memory: Some((20 << 30) + (n << 24)),
+            net_in: Some(n % 40 * 9_000),
+            net_out: Some(n % 40 * 50_000),
+            disk_read: Some(if n % 100 < 8 { 80 << 20 } else { 0 }),
+            disk_write: Some(0),
+            ..InstanceUsage::default()
+        };
+        (sample::ago(600 - n), usage)
+    };
+    UsageHistory { points: (0..600).map(point).collect(), reach: "10 min by 1 s".to_owned() }
+}
+
+fn plan(stack: &str, undeploy: bool) -> Vec<StackStep> {
+    let step = |part: &str, does: &str, refused: Option<&str>| StackStep {
+        part: part.to_owned(),
+        does: does.to_owned(),
+        refused: refused.map(str::to_owned),
+    };
+    match (stack, undeploy) {
+        (_, true) => vec![step("embeddings", "stop, remove", None), step("vllm", "stop, remove", None)],
+        ("vattenfall-models", _) => {
+            vec![step("vllm", "start", Some("needs 32 GiB of GPU 0, 11 free, held by eaton-models/vllm (40 GiB)"))]
+        }
+        _ => vec![step("vllm", "nothing: it runs", None), step("embeddings", "recreate (image changed)", None)],
+    }
+}
+
+fn impact(command: &Command) -> Impact {
+    let follows = match command {
+        Command::ReapOrphans => vec!["container mcpdeck-lab-fra1-search-hilti is removed".to_owned()],
+        Command::Container { .. } => vec!["it is stopped; its data stays".to_owned()],
+        _ => Vec::new(),
+    };
+    Impact {
+        instances: command.target().cloned().into_iter().collect(),
+        tenants: vec!["eaton".into()],
+        environment: Environment::Lab,
+        in_flight: 0,
+        follows,
+        type_name: None,
+        refused: None,
+    }
 }
 
 fn preview(call: &ConsoleCall) -> Preview {

@@ -11,6 +11,7 @@ use nucleo_matcher::{Config, Matcher, Utf32Str};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
+use std::cell::Cell;
 
 /// Columns that the labels take at most where notes stand beside them.
 const LABEL: usize = 24;
@@ -43,6 +44,8 @@ pub struct Pick {
     /// Indices of the items that match, best first.
     found: Vec<usize>,
     at: usize,
+    /// Rows on screen, as last drawn.
+    page: Cell<usize>,
     line: LineEdit,
     token: Option<Token>,
 }
@@ -50,7 +53,7 @@ pub struct Pick {
 impl Pick {
     pub fn new(title: &str, items: Vec<Item>, token: Option<Token>) -> Self {
         let found = (0..items.len()).collect();
-        Self { title: title.to_owned(), items, found, at: 0, line: LineEdit::default(), token }
+        Self { title: title.to_owned(), items, found, at: 0, page: Cell::new(10), line: LineEdit::default(), token }
     }
 
     /// The chosen item.
@@ -69,8 +72,11 @@ impl Pick {
         match key.code {
             KeyCode::Down | KeyCode::Tab => self.at = (self.at + 1).min(last),
             KeyCode::Up | KeyCode::BackTab => self.at = self.at.saturating_sub(1),
-            KeyCode::PageDown => self.at = (self.at + 10).min(last),
-            KeyCode::PageUp => self.at = self.at.saturating_sub(10),
+            KeyCode::PageDown => self.at = (self.at + self.page.get()).min(last),
+            KeyCode::PageUp => self.at = self.at.saturating_sub(self.page.get()),
+            // Where nothing is typed there is no text to move in.
+            KeyCode::End if self.line.text().is_empty() => self.at = last,
+            KeyCode::Home if self.line.text().is_empty() => self.at = 0,
             _ => {
                 if !self.line.key(key) {
                     return false;
@@ -114,6 +120,7 @@ impl Pick {
             return crate::ui::widget::empty(look, frame, list, "nothing matches; esc closes");
         }
         let height = usize::from(list.height).max(1);
+        self.page.set(height);
         let top = (self.at + 1).saturating_sub(height);
         // Notes stand in one column, but for labels that are longer than most.
         let labels = self.items.iter().map(|item| fmt::width(&item.label)).max().unwrap_or(0).min(LABEL);

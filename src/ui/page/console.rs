@@ -115,6 +115,8 @@ pub struct Console {
     request: Request,
     /// Counts the changes of the request.
     version: u64,
+    /// The version whose problems were told when it was to be sent: the next `send` sends it as it is.
+    told: Option<u64>,
     pane: Pane,
     /// The buffer is shown as text, not as a form.
     as_text: bool,

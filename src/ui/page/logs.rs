@@ -1,5 +1,7 @@
 //! The view Logs: an instance, several merged, or mcpdeck's own; followed, searched, filtered, saved.
 
+mod sources;
+mod text;
 mod view;
 
 use super::View;
@@ -8,7 +10,6 @@ use crate::model::message::{Level, LogLine, LogTarget};
 use crate::model::{Answer, Chunk, Feed, InstanceKey, Refusal, Stamp};
 use crate::ui::action::Action;
 use crate::ui::app::{Cx, Look, Target, Token};
-use crate::ui::console::json;
 use crate::ui::console::tree::Tree;
 use crate::ui::fmt;
 use crate::ui::layer::Layer;
@@ -18,9 +19,10 @@ use crate::ui::ring::Ring;
 use crate::ui::widget::{self, json_tree, words};
 use ratatui::Frame;
 use ratatui::layout::Rect;
+use sources::{offers, read_since};
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::ops::Range;
+use text::{find_all, json_in, saved};
 
 /// Lines and bytes kept here, and lines asked for when a log is opened.
 const MAX_LINES: usize = 100_000;
@@ -52,12 +54,15 @@ enum Asked {
     Source,
     Merge,
     Keep,
+    Since,
 }
 
 /// State of the view.
 pub struct Logs {
-    /// Whose lines; `None` is mcpdeck itself.
+    /// Whose lines.
     sources: Vec<LogTarget>,
+    /// Only lines from then on were asked for.
+    since: Option<Stamp>,
     feed: Option<Token>,
     ended: Option<String>,
     lines: Ring<Entry>,
@@ -79,6 +84,8 @@ pub struct Logs {
     skip: usize,
     json: Option<(Tree, Cell<usize>)>,
     asked: Option<(Token, Asked)>,
+    /// What the list of sources offers, in its order.
+    offered: Vec<LogTarget>,
     /// What drawing learnt: the first line seen, and how many rows there are.
     top: Cell<u64>,
     height: Cell<usize>,
@@ -88,6 +95,7 @@ impl Default for Logs {
     fn default() -> Self {
         Self {
             sources: vec![LogTarget::Deck],
+            since: None,
             feed: None,
             ended: None,
             lines: Ring::new(MAX_LINES, MAX_BYTES),
@@ -104,6 +112,7 @@ impl Default for Logs {
             skip: 0,
             json: None,
             asked: None,
+            offered: Vec::new(),
             top: Cell::new(0),
             height: Cell::new(10),
         }
@@ -118,8 +127,8 @@ impl Logs {
         self.lines.clear();
         self.newest.clear();
         (self.lost, self.ended, self.cursor, self.anchor, self.json) = (0, None, None, None, None);
-        self.feed =
-            Some(cx.follow(Feed::Logs { targets: self.sources.clone(), tail: TAIL, follow: true, since: None }));
+        let targets = self.sources.clone();
+        self.feed = Some(cx.follow(Feed::Logs { targets, tail: TAIL, follow: true, since: self.since }));
     }
 
     fn stop(&mut self, cx: &mut Cx) {
@@ -248,22 +257,29 @@ impl Logs {
     }
 
     fn choose(&mut self, what: Asked, cx: &mut Cx) {
-        let own = Item::new("", "mcpdeck").with_note("its own log");
-        let servers = cx.snap.servers.iter().map(|row| {
-            let note = format!("every instance, {}", row.state);
-            Item::new(row.def.id.as_str(), row.def.id.as_str()).with_note(note)
+        let offers = offers(cx.snap);
+        let items = offers.iter().enumerate().map(|(at, (source, note))| {
+            let shown = if self.sources.contains(source) { ", shown now" } else { "" };
+            Item::new(at.to_string(), source.to_string()).with_note(format!("{note}{shown}"))
         });
-        let instances = cx.snap.instances.iter().filter(|row| row.key.tenant.is_some());
-        let instances =
-            instances.map(|row| Item::new(row.key.to_string(), row.key.to_string()).with_note(row.state.name()));
-        let mut items: Vec<Item> = std::iter::once(own).chain(servers).chain(instances).collect();
-        for item in &mut items {
-            if self.sources.contains(&source_of(&item.value)) {
-                item.note.push_str(", shown now");
-            }
-        }
         let title = if what == Asked::Merge { "Add a log, or take it out" } else { "Whose log" };
-        self.asked = Some((cx.pick(title, items), what));
+        self.asked = Some((cx.pick(title, items.collect()), what));
+        self.offered = offers.into_iter().map(|(source, _)| source).collect();
+    }
+
+    fn chosen(&mut self, value: &str) -> Option<LogTarget> {
+        let offered = std::mem::take(&mut self.offered);
+        value.parse().ok().and_then(|at: usize| offered.into_iter().nth(at))
+    }
+
+    fn set_since(&mut self, text: &str, cx: &mut Cx) {
+        match read_since(text, cx.shared.now, cx.shared.utc_offset_s) {
+            Ok(since) => {
+                self.since = since;
+                self.open(self.sources.clone(), cx);
+            }
+            Err(why) => cx.notice(Level::Warn, why),
+        }
     }
 
     fn merge(&mut self, source: LogTarget, cx: &mut Cx) {
@@ -347,6 +363,9 @@ impl Logs {
         if !self.keep.is_empty() {
             add(format!("& {}", self.keep.source()));
         }
+        if let Some(since) = self.since {
+            add(format!("since {}", look.time(since)));
+        }
         match self.runs {
             Runs::All => {}
             Runs::Newest => add("this run".to_owned()),
@@ -357,44 +376,6 @@ impl Logs {
         }
         words::title(look, "Logs", &parts)
     }
-}
-
-fn source_of(value: &str) -> LogTarget {
-    value.parse().map_or(LogTarget::Deck, LogTarget::Instance)
-}
-
-/// A line of a saved file.
-fn saved(line: &LogLine) -> String {
-    let at = i64::try_from(line.at.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-    let at = at.map(|t| format!("{t:.3}")).unwrap_or_default();
-    let who = line.target.to_string();
-    let level = line.level.map_or("-", Level::name);
-    format!("{at} {who} {level} {}\n", line.text)
-}
-
-/// The JSON in a line: from its first bracket to its end.
-fn json_in(line: &str) -> Option<&str> {
-    let found = line.get(line.find(['{', '['])?..)?.trim_end();
-    json::parse(found).is_ok().then_some(found)
-}
-
-/// Where `needle` stands in `text`; letters match both cases unless the needle has a capital.
-fn find_all(text: &str, needle: &str) -> Vec<Range<usize>> {
-    if needle.is_empty() || needle.len() > text.len() {
-        return Vec::new();
-    }
-    let exact = needle.chars().any(char::is_uppercase);
-    let (hay, sought) = (text.as_bytes(), needle.as_bytes());
-    let mut found = Vec::new();
-    let mut at = 0;
-    while let Some(window) = hay.get(at..at + sought.len()) {
-        let hit = if exact { window == sought } else { window.eq_ignore_ascii_case(sought) };
-        if hit {
-            found.push(at..at + sought.len());
-        }
-        at += if hit { sought.len() } else { 1 };
-    }
-    found
 }
 
 impl View for Logs {
@@ -439,6 +420,10 @@ impl View for Logs {
                 let text = self.keep.source().to_owned();
                 self.asked =
                     Some((cx.prompt("Show only lines that match (word !word level=error age<5m)", &text), Asked::Keep));
+            }
+            Action::Since => {
+                let title = "Lines since (10m, 2h, 03:00; nothing: all that is kept)";
+                self.asked = Some((cx.prompt(title, ""), Asked::Since));
             }
             Action::Level => {
                 self.least = match self.least {
@@ -499,8 +484,17 @@ impl View for Logs {
 
     fn picked(&mut self, token: Token, value: String, cx: &mut Cx) {
         match self.asked.take_if(|(asked, _)| *asked == token) {
-            Some((_, Asked::Source)) => self.open(vec![source_of(&value)], cx),
-            Some((_, Asked::Merge)) => self.merge(source_of(&value), cx),
+            Some((_, Asked::Source)) => {
+                if let Some(source) = self.chosen(&value) {
+                    self.open(vec![source], cx);
+                }
+            }
+            Some((_, Asked::Merge)) => {
+                if let Some(source) = self.chosen(&value) {
+                    self.merge(source, cx);
+                }
+            }
+            Some((_, Asked::Since)) => self.set_since(&value, cx),
             Some((_, Asked::Keep)) => self.set_keep(&value, cx),
             None => {}
         }
@@ -535,6 +529,7 @@ impl View for Logs {
             Action::Follow,
             Action::KeepLines,
             Action::Level,
+            Action::Since,
             Action::Previous,
             Action::Wrap,
             Action::Open,
@@ -559,31 +554,5 @@ impl View for Logs {
             (true, _) => widget::empty(look, frame, inner, "no line passes the filters; esc, L and b lift them"),
             _ => self.draw_lines(look, frame, inner),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn json_in_a_line_is_found() {
-        for (line, found) in [
-            (r#"INFO {"a":1}"#, Some(r#"{"a":1}"#)),
-            ("x [1, 2] ", Some("[1, 2]")),
-            ("no json {here", None),
-            ("plain", None),
-        ] {
-            assert_eq!(json_in(line), found);
-        }
-    }
-
-    #[test]
-    fn search_takes_both_cases_unless_asked_for_one() {
-        assert_eq!(find_all("Error error", "error"), [0..5, 6..11]);
-        assert_eq!(find_all("Error error", "Error"), vec![0..5]);
-        assert_eq!(find_all("aaa", "aa"), vec![0..2]);
-        assert_eq!(find_all("é", "é"), vec![0..2]);
-        assert!(find_all("x", "").is_empty());
     }
 }

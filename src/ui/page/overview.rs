@@ -202,21 +202,17 @@ impl View for Overview {
         let wanted = lines.clamp(4, (usize::from(area.height) / 3).max(4)) as u16 + below + 2;
         let [top, rest] = Layout::vertical([Constraint::Length(wanted), Constraint::Min(0)]).areas(area);
         self.draw_attention(look, frame, top);
-        let now_height = now::height(look) + 2;
         let beside = (area.width * 2 / 5).clamp(46, 64);
         // Names are not cut while there is room below: then what is now stands there.
         let cut = self.matrix.wanted_width() + beside > area.width;
-        let below = cut && self.matrix.wanted_height() + now_height <= rest.height;
+        let wide = now::height(look, area.width - 2) + 2;
+        let below = cut && area.width >= 100 && self.matrix.wanted_height() + wide <= rest.height;
         let [left, right] = if area.width >= 100 && !below {
             Layout::horizontal([Constraint::Min(0), Constraint::Length(beside)]).areas(rest)
         } else if below {
-            Layout::vertical([Constraint::Min(0), Constraint::Length(now_height)]).areas(rest)
+            Layout::vertical([Constraint::Min(0), Constraint::Length(wide)]).areas(rest)
         } else {
-            Layout::vertical([
-                Constraint::Min(0),
-                Constraint::Length(now_height.min((rest.height / 3).max(4 + now::gpu_lines(look).min(2)))),
-            ])
-            .areas(rest)
+            Layout::vertical([Constraint::Min(0), Constraint::Length(wide.min((rest.height / 3).max(4 + now::gpu_lines(look).min(2))))]).areas(rest)
         };
         self.matrix.draw(look, frame, left, self.focus() == Focus::Matrix);
         let inner = widget::pane(look, frame, right, "Now", false);

@@ -202,6 +202,7 @@ impl<R: Row> Table<R> {
     /// Takes a filter as typed; the last one that reads stays while it does not. Rows must be set again after it.
     pub fn set_filter(&mut self, text: &str) -> Result<(), String> {
         text.clone_into(&mut self.filter_text);
+        self.hint = None;
         self.filter = Filter::parse_for::<R>(text).map_err(|e| e.to_string())?;
         Ok(())
     }

@@ -4,6 +4,7 @@ use super::{Asked, Baseline, Console, Pane, Shown};
 use crate::model::message::{ConsoleCall, Level, Preview};
 use crate::model::server::Run;
 use crate::model::{Chunk, Command, Feed, Query, Refusal, Stamp, TenantId};
+use crate::ui::action::Action;
 use crate::ui::app::{Cx, Effect};
 use crate::ui::console::diff::{Change, diff};
 use crate::ui::console::exchange::{End, Exchange, Wire};
@@ -25,6 +26,14 @@ impl Console {
             return cx.notice(Level::Warn, why);
         }
         self.edit = None;
+        let problems = self.request.form.error_count();
+        if problems > 0 && self.told != Some(self.version) {
+            self.told = Some(self.version);
+            let send = cx.shared.keymap.shown(Action::Send);
+            let text =
+                format!("{} with the arguments; {send} again sends them as they are", fmt::plural(problems, "problem"));
+            return cx.notice(Level::Warn, text);
+        }
         self.baseline = None;
         if let Some(call) = self.request.call(&cx.shared.operator, None) {
             let token = cx.ask(Query::Preview(call.clone()));

@@ -33,14 +33,14 @@ impl Logs {
         if width < 4 || height == 0 {
             return;
         }
-        let first = self.first_seen(look, width, height);
+        let (first, mut cut) = self.first_seen(look, width, height);
         if let Some((number, _)) = self.lines.at(first) {
             self.top.set(number);
         }
         let mut y = area.y;
         for position in first..self.lines.len() {
             let Some((number, entry)) = self.lines.at(position) else { return };
-            for (text, style) in self.rows(look, entry, width) {
+            for (text, style) in self.rows(look, entry, width).into_iter().skip(std::mem::take(&mut cut)) {
                 if y == area.bottom() {
                     return;
                 }
@@ -72,24 +72,26 @@ impl Logs {
         rule.into_iter().chain(pieces).collect()
     }
 
-    /// The first position to draw: as before if the cursor is then seen; from the end while following.
-    fn first_seen(&self, look: &Look, width: usize, height: usize) -> usize {
+    /// The first position to draw, and how many of its rows are above the screen: as before if the cursor is then seen;
+    /// from the end while following, so that no row at the bottom stays empty.
+    fn first_seen(&self, look: &Look, width: usize, height: usize) -> (usize, usize) {
         let tall =
             |position: usize| self.lines.at(position).map_or(0, |(_, entry)| self.shown(look, entry, width).height());
-        let last = match self.cursor {
-            Some(number) => self.lines.position(number).min(self.lines.len().saturating_sub(1)),
-            None => self.lines.len().saturating_sub(1),
+        // The first position from which `last` is just seen to its end, and the rows of it that do not fit.
+        let upwards = |last: usize| {
+            let (mut first, mut used) = (last, tall(last));
+            while first > 0 && used < height {
+                first -= 1;
+                used += tall(first);
+            }
+            (first, used.saturating_sub(height))
         };
-        let mut first = last;
-        let mut used = tall(last);
-        while first > 0 && used + tall(first - 1) <= height {
-            first -= 1;
-            used += tall(first);
-        }
-        match self.cursor {
-            None => first,
-            Some(_) => self.lines.position(self.top.get()).clamp(first, last),
-        }
+        let end = upwards(self.lines.len().saturating_sub(1));
+        let Some(number) = self.cursor else { return end };
+        let chosen = self.lines.position(number).min(self.lines.len().saturating_sub(1));
+        // A place further down is a larger pair: the cursor's end is seen, then its start, then no row stays empty.
+        let before = (self.lines.position(self.top.get()), 0);
+        before.max(upwards(chosen)).min((chosen, 0)).min(end)
     }
 
     fn shown(&self, look: &Look, entry: &Entry, width: usize) -> Shown {
@@ -137,7 +139,7 @@ impl Logs {
     }
 
     fn mark_matches(&self, look: &Look, frame: &mut Frame, line: Rect, text: &str) {
-        for range in super::find_all(text, &self.search) {
+        for range in super::text::find_all(text, &self.search) {
             let (Some(before), Some(found)) = (text.get(..range.start), text.get(range.clone())) else { continue };
             let start = fmt::width(before).min(usize::from(line.width));
             let wide = fmt::width(found).min(usize::from(line.width) - start);

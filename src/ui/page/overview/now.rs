@@ -20,9 +20,13 @@ const GIB: f64 = (1_u64 << 30) as f64;
 /// Columns of a sparkline.
 const SPARK: usize = 12;
 
-/// Rows it needs to show everything.
-pub fn height(look: &Look) -> u16 {
-    u16::try_from(lines(look).len()).unwrap_or(u16::MAX)
+/// From this width on its lines stand in two columns.
+const TWO_COLUMNS: u16 = 100;
+
+/// Rows it needs to show everything in a pane so wide.
+pub fn height(look: &Look, width: u16) -> u16 {
+    let lines = lines(look).len();
+    u16::try_from(if width >= TWO_COLUMNS { lines.div_ceil(2) } else { lines }).unwrap_or(u16::MAX)
 }
 
 /// Rows of the GPUs among these; none where there are no GPUs.
@@ -36,7 +40,13 @@ pub fn gpu_lines(look: &Look) -> u16 {
 pub fn draw(look: &Look, frame: &mut Frame, area: Rect) {
     let lines = lines(look);
     let area = Rect { x: area.x + 1, width: area.width.saturating_sub(1), ..area };
-    widget::lines(frame, area, &lines);
+    if area.width < TWO_COLUMNS - 1 {
+        return widget::lines(frame, area, &lines);
+    }
+    let half = area.width / 2;
+    let (left, right) = lines.split_at(lines.len().div_ceil(2));
+    widget::lines(frame, Rect { width: half, ..area }, left);
+    widget::lines(frame, Rect { x: area.x + half, width: area.width - half, ..area }, right);
 }
 
 fn lines(look: &Look) -> Vec<Line<'static>> {
@@ -50,7 +60,7 @@ fn lines(look: &Look) -> Vec<Line<'static>> {
 }
 
 fn label(look: &Look, text: &str) -> Span<'static> {
-    Span::styled(format!("{text:<10}"), look.style(Role::Dim))
+    Span::styled(format!("{text:<11}"), look.style(Role::Dim))
 }
 
 fn calls(look: &Look) -> Line<'static> {
