@@ -526,3 +526,27 @@ fn an_act_on_a_server_that_a_customer_has_not_enabled_says_how_to_enable_it() {
     screen.keys("1 x").has(&format!("{server} is not enabled for {id}: there is no instance; a enables it"));
     assert!(screen.commands().is_empty());
 }
+
+#[test]
+fn a_finding_that_resolves_keeps_its_place_for_a_moment() {
+    let mut screen = Screen::open(sample::rich(), (120, 40));
+    screen.keys("j").has("HANGING");
+    let mut better = sample::rich();
+    better.findings.retain(|finding| finding.word != "HANGING");
+    screen.next(better.clone());
+    screen.text();
+    screen.has("RESOLVED").lacks("HANGING");
+    // The key acts on what was selected, not on what would have slipped under the cursor.
+    screen.keys("P");
+    assert_eq!(screen.commands(), ["mcpdeck probe etim"]);
+    screen.keys("j").lacks("RESOLVED");
+    screen.keys("P");
+    assert_eq!(screen.commands()[1], "mcpdeck probe grafana@segurcaixa");
+}
+
+#[test]
+fn a_list_pages_and_goes_to_its_ends() {
+    let mut screen = Screen::open(sample::rich(), (80, 24));
+    screen.keys("? <end>").has("quit");
+    screen.keys("<home> <pagedown> <pageup> <esc>").lacks("Keys in");
+}

@@ -135,3 +135,18 @@ proptest! {
         prop_assert!(picture.chars().all(|c| c == '\n' || !c.is_control()));
     }
 }
+
+#[test]
+fn a_log_opens_at_its_newest_line_and_leaves_no_row_empty() {
+    let mut deck = Deck::open(Page::Logs, (60, 16));
+    // Each wraps to three rows, which do not divide the height.
+    let long = "x".repeat(100);
+    let lines = (0..50).map(|n| log_line(n, &format!("{n} {long} end of {n}"))).collect();
+    deck.chunk(Chunk::Logs(lines));
+    let rows = |deck: &Deck| deck.picture().lines().skip(3).take(11).map(str::to_owned).collect::<Vec<_>>();
+    let shown = rows(&deck);
+    assert!(shown[10].contains("end of 49") && shown.iter().all(|row| row.len() > 20), "{shown:#?}");
+    deck.keys("k k k k k k k j j j j j");
+    let shown = rows(&deck);
+    assert!(shown.iter().all(|row| row.trim_matches(['│', ' ']).len() > 5), "{shown:#?}");
+}

@@ -90,6 +90,20 @@ fn raw_is_sent_as_it_is_malformed_or_not() {
 }
 
 #[test]
+fn arguments_with_problems_are_sent_after_they_were_told() {
+    let mut deck = chosen(SIZE, "classify");
+    deck.keys("<f5>");
+    assert!(deck.sent().is_empty());
+    assert!(
+        deck.picture().contains("1 problem with the arguments; F5 again sends them as they are"),
+        "{}",
+        deck.picture()
+    );
+    deck.keys("<f5>");
+    assert_eq!(deck.sent().len(), 1);
+}
+
+#[test]
 fn the_history_is_resent_and_resent_as_another_customer_after_asking() {
     let mut deck = chosen(SIZE, "classify");
     deck.keys("<backtab> r");
@@ -127,7 +141,7 @@ fn a_read_only_screen_sends_only_what_reads() {
         .keys("<enter> <f4>")
         .types("delete")
         .keys("<enter>");
-    deck.keys("<f5>");
+    deck.keys("<f5> <f5>");
     assert!(deck.sent().is_empty() && deck.picture().contains("read-only"), "{}", deck.picture());
 }
 

@@ -212,7 +212,11 @@ impl View for Overview {
         } else if below {
             Layout::vertical([Constraint::Min(0), Constraint::Length(wide)]).areas(rest)
         } else {
-            Layout::vertical([Constraint::Min(0), Constraint::Length(wide.min((rest.height / 3).max(4 + now::gpu_lines(look).min(2))))]).areas(rest)
+            Layout::vertical([
+                Constraint::Min(0),
+                Constraint::Length(wide.min((rest.height / 3).max(4 + now::gpu_lines(look).min(2)))),
+            ])
+            .areas(rest)
         };
         self.matrix.draw(look, frame, left, self.focus() == Focus::Matrix);
         let inner = widget::pane(look, frame, right, "Now", false);

@@ -26,7 +26,8 @@ impl Console {
             return cx.notice(Level::Warn, why);
         }
         self.edit = None;
-        let problems = self.request.form.error_count();
+        // A message by hand may be wrong on purpose.
+        let problems = if self.request.raw { 0 } else { self.request.form.error_count() };
         if problems > 0 && self.told != Some(self.version) {
             self.told = Some(self.version);
             let send = cx.shared.keymap.shown(Action::Send);

@@ -53,11 +53,15 @@ impl Row for Orphan {
             Column { title, width, right: false, wide: false, cell, order: None }
         }
         const COLUMNS: &[Column<Orphan>] = &[
-            column("orphan", Width::Flex(26, 48), |o, _| Cell::new(o.0.what.as_str(), Role::Warn)),
-            column("was of", Width::Flex(12, 30), |o, _| Cell::plain(o.0.owner.names().collect::<Vec<_>>().join("/"))),
+            column("orphan", Width::Flex(26, 44), |o, _| Cell::new(o.0.what.as_str(), Role::Warn)),
+            column("was of", Width::Flex(12, 24), |o, _| Cell::plain(o.0.owner.names().collect::<Vec<_>>().join("/"))),
             column("why", Width::Flex(20, 160), |o, _| Cell::plain(o.0.why.as_str())),
         ];
         COLUMNS
+    }
+
+    fn wraps() -> Option<&'static str> {
+        Some("why")
     }
 
     fn json(&self) -> String {

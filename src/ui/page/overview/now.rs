@@ -1,7 +1,7 @@
 //! The platform now: calls, what is in flight and since when, the machine, states.
 
-use crate::model::gpu::GpuRow;
 use crate::model::container::EngineState;
+use crate::model::gpu::GpuRow;
 use crate::model::{State, TenantId};
 use crate::ui::app::Look;
 use crate::ui::fmt;
