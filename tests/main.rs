@@ -9,6 +9,7 @@ mod config;
 mod containers;
 mod control;
 mod engine;
+mod gpu;
 mod incidents;
 mod keys;
 mod pty;

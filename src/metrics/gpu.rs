@@ -167,8 +167,8 @@ impl Driver {
             let seat = self.seat_of(&row, number);
             answered.resize(self.seats.len(), false);
             answered[seat] = true;
-            let seat = &mut self.seats[seat];
-            seat.take(row, now);
+            let index = seat.try_into().unwrap_or(u32::MAX);
+            self.seats[seat].take(GpuRow { index, ..row }, now);
         }
         for (seat, _) in self.seats.iter_mut().zip(answered).filter(|(_, answered)| !answered) {
             let gone = read::lost(&NvmlError::GpuLost);
@@ -261,7 +261,6 @@ mod tests {
         let take = |driver: &mut Driver, uuid: &str, number| {
             let at = driver.seat_of(&row(uuid), number);
             driver.seats[at].take(row(uuid), Instant::now());
-            driver.seats[at].row.index = at as u32;
             at
         };
         assert_eq!((take(&mut driver, "a", 0), take(&mut driver, "b", 1)), (0, 1));

@@ -119,11 +119,11 @@ pub struct GpuHeld {
 
 /// Who held memory at a time, of rows in order of time: the newest row of each holder and device, if it counts then.
 pub fn held_at(rows: &[GpuHeld], at: Stamp) -> Vec<&GpuHeld> {
-    let mut newest = std::collections::BTreeMap::new();
-    for row in rows.iter().filter(|row| row.at <= at) {
-        newest.insert((&row.device, &row.tenant, &row.holder), row);
-    }
-    newest.into_values().filter(|row| row.memory > 0 && at.since(row.at) < HELD_FOR).collect()
+    let end = rows.partition_point(|row| row.at <= at);
+    let start = rows[..end].partition_point(|row| at.since(row.at) >= HELD_FOR);
+    let who = |row: &GpuHeld| (row.device.clone(), row.tenant.clone(), row.holder.clone());
+    let newest: std::collections::BTreeMap<_, _> = rows[start..end].iter().map(|row| (who(row), row)).collect();
+    newest.into_values().filter(|row| row.memory > 0).collect()
 }
 
 impl Gpus {

@@ -295,6 +295,8 @@ fn short(action: Action, searches: bool) -> &'static str {
     match action {
         Action::Filter if searches => "search",
         Action::Palette => "command",
+        Action::GpuHistory => "who held it",
+        Action::AtTime => "time",
         Action::ExampleTraffic => "example",
         Action::NextPane => "pane",
         Action::Right => "next tab",

@@ -58,8 +58,9 @@ fn is_loss(error: &NvmlError) -> bool {
     matches!(error, NvmlError::GpuLost | NvmlError::ResetRequired | NvmlError::Uninitialized)
 }
 
+/// Whole ones: a smaller difference is none.
 fn watts(milliwatts: u32) -> f32 {
-    milliwatts as f32 / 1000.0
+    (milliwatts as f32 / 1000.0).round()
 }
 
 /// In words; being idle is no throttling.

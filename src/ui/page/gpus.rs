@@ -170,7 +170,7 @@ impl View for Gpus {
     fn keys(&self) -> &'static [Action] {
         use Action as A;
         if self.past.is_open() {
-            return &[A::Escape, A::Left, A::Right, A::AtTime, A::Open, A::Logs, A::Explain];
+            return &[A::Escape, A::AtTime, A::Open, A::Logs, A::Explain];
         }
         &[A::Open, A::GpuHistory, A::Logs, A::Explain, A::Restart, A::NextPane, A::Sort, A::Wide]
     }

@@ -292,6 +292,7 @@ fn gpus() -> Gpus {
         memory_activity: Some(load / 2),
         memory_used: Some(used),
         memory_total: Some(80 * GIB),
+        memory_free: Some(80 * GIB - used - GIB / 2),
         power: Some(120.0 + load as f32 * 4.0),
         power_cap: Some(700.0),
         temperature: Some(40 + load / 4),

@@ -1,6 +1,6 @@
 //! A card for each device, side by side where there is room.
 
-use super::device::{self, Device, gib, whole};
+use super::device::{self, Device, gib, pair, whole};
 use crate::model::gpu::{GpuRow, Gpus};
 use crate::ui::app::Look;
 use crate::ui::fmt;
@@ -84,11 +84,9 @@ fn line(look: &Look, name: &str, figure: String, graph: String, rest: String) ->
 fn load(look: &Look, row: &GpuRow, wide: u16) -> Line<'static> {
     let degrees = if look.ascii { "C" } else { "°C" };
     let rest = format!(
-        "{:>3}/{} W  {:>3}/{} {degrees}",
-        whole(row.power),
-        whole(row.power_cap),
-        whole(row.temperature),
-        whole(row.temperature_limit)
+        "{:>7} W  {:>6} {degrees}",
+        pair(whole(row.power), whole(row.power_cap)),
+        pair(whole(row.temperature), whole(row.temperature_limit))
     );
     let graph = graph::spark(&row.utilisation_history, wide.into(), Some(100.0), look.ascii);
     line(look, "load", fmt::percent(row.utilisation.map(|percent| percent as f32)), graph, rest)
@@ -110,7 +108,7 @@ fn clocks(look: &Look, row: &GpuRow, wide: u16) -> Line<'static> {
         "none" | fmt::UNKNOWN => Role::Dim,
         _ => Role::Warn,
     };
-    let clocks = format!("{:>4}/{} MHz", whole(row.clock), whole(row.clock_max));
+    let clocks = format!("{:>9} MHz", pair(whole(row.clock), whole(row.clock_max)));
     let memory = format!("  memory {:>4} MHz", whole(row.memory_clock));
     let clocks = fmt::fit(&format!("{clocks}{memory}"), usize::from(wide) + 5, look.ascii);
     let gap = " ".repeat((usize::from(wide) + 5).saturating_sub(fmt::width(&clocks)));

@@ -12,6 +12,9 @@ use crate::ui::widget::table::{Cell, Column, Row, Width, descending};
 /// Percent of memory from which on a device counts as full.
 const FULL: f32 = 95.0;
 
+/// Columns of the newest minute of load.
+const SPARK: u16 = 12;
+
 /// A device.
 #[derive(Clone)]
 pub struct Device(pub GpuRow);
@@ -20,6 +23,9 @@ pub struct Device(pub GpuRow);
 pub fn state(row: &GpuRow, look: &Look) -> (String, Role) {
     let slowed = row.throttle.as_ref().is_some_and(|why| !why.is_empty());
     let full = row.memory_percent().is_some_and(|percent| percent >= FULL);
+    if row.error.is_none() && row.memory_used.is_none() && row.utilisation.is_none() {
+        return (format!("? {}", fmt::UNKNOWN), Role::Warn);
+    }
     match (row.error.is_some(), full, slowed) {
         (true, ..) => (format!("{} lost", if look.ascii { "x" } else { "✗" }), Role::Bad),
         (_, true, _) => ("! full".to_owned(), Role::Warn),
@@ -41,6 +47,11 @@ pub fn trouble(row: &GpuRow) -> String {
 /// Gibibytes with one decimal, without the unit.
 pub fn gib(bytes: Option<u64>) -> String {
     bytes.map_or_else(|| fmt::UNKNOWN.to_owned(), |n| format!("{:.1}", n as f64 / (1_u64 << 30) as f64))
+}
+
+/// `412/700`: a figure and its limit; `n/a` if neither is known.
+pub fn pair(figure: String, limit: String) -> String {
+    if figure == limit && figure == fmt::UNKNOWN { figure } else { format!("{figure}/{limit}") }
 }
 
 /// A whole number.
@@ -108,9 +119,9 @@ impl Row for Device {
                 ..number("C", 3, |d, _| figure(whole(d.0.temperature)))
             },
             number("MHz", 4, |d, _| figure(whole(d.0.clock))),
-            Column { width: Width::Flex(8, 20), ..column("load", 8, load) },
+            Column { width: Width::Flex(9, 60), ..column("slowed by", 9, why) },
+            column("load", SPARK, load),
             Column { width: Width::Flex(10, 28), ..column("name", 10, |d, _| Cell::plain(d.0.name.as_str())) },
-            Column { width: Width::Flex(9, 90), ..column("slowed by", 9, why) },
             Column { wide: true, ..number("act%", 4, |d, _| figure(whole(d.0.memory_activity))) },
             Column { wide: true, ..number("mMHz", 4, |d, _| figure(whole(d.0.memory_clock))) },
             Column {
@@ -132,7 +143,7 @@ fn figure(text: String) -> Cell {
 }
 
 fn load(device: &Device, look: &Look) -> Cell {
-    Cell::new(graph::spark(&device.0.utilisation_history, 20, Some(100.0), look.ascii), Role::Graph)
+    Cell::new(graph::spark(&device.0.utilisation_history, SPARK.into(), Some(100.0), look.ascii), Role::Graph)
 }
 
 fn why(device: &Device, look: &Look) -> Cell {

@@ -24,6 +24,8 @@ const DAY: u64 = 24 * 60 * MINUTE;
 /// What one key moves the cursor by.
 const STEP: u64 = 10 * MINUTE;
 const PAGE: u64 = 60 * MINUTE;
+/// Between two looks of a graph.
+const LOOK: usize = 5 * MINUTE as usize;
 /// Columns before a device's graph.
 const LABEL: u16 = 8;
 
@@ -158,6 +160,10 @@ impl Past {
         if graphs > 0 {
             self.draw_graphs(look, frame, top);
         }
+        let hint = u16::from(below.height > 8);
+        let [below, last] = Layout::vertical([Constraint::Min(0), Constraint::Length(hint)]).areas(below);
+        let keys = " left, right: 10 minutes; page keys: an hour; g: a day ago; G: now";
+        widget::lines(frame, last, &[Line::styled(keys, look.style(Role::Dim))]);
         if !self.table.rows().is_empty() {
             return self.table.draw(look, frame, below, true);
         }
@@ -197,11 +203,14 @@ impl Past {
 
     /// Percent of a device's memory that was held, by column of the graph.
     fn filled(&self, device: &str, total: Option<u64>, columns: u16) -> Vec<f32> {
-        let own: Vec<GpuHeld> = self.rows.iter().filter(|row| row.device == device).cloned().collect();
         let total = total.unwrap_or(1).max(1) as f32;
-        let at = |column: u16| Stamp(self.start() + DAY * (u64::from(column) + 1) / u64::from(columns));
-        let held = |at: Stamp| held_at(&own, at).iter().map(|row| row.memory).sum::<u64>();
-        (0..columns).map(|column| held(at(column)) as f32 * 100.0 / total).collect()
+        let held = |at: u64| -> u64 {
+            held_at(&self.rows, Stamp(at)).iter().filter(|row| row.device == device).map(|row| row.memory).sum()
+        };
+        let edge = |column: u16| self.start() + DAY * u64::from(column) / u64::from(columns);
+        // The most in each column: what lasted for a few minutes must not fall between two of them.
+        let most = |column: u16| (edge(column)..edge(column + 1)).step_by(LOOK).map(|at| held(at + LOOK as u64)).max();
+        (0..columns).map(|column| most(column).unwrap_or(0) as f32 * 100.0 / total).collect()
     }
 
     fn start(&self) -> u64 {

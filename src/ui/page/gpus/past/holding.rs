@@ -115,6 +115,7 @@ impl Row for Holding {
                 order: Some(|a, b| descending(a.now, b.now)),
                 ..column("GiB now", 7, |h, _| amount(h.now))
             },
+            Column { width: Width::Flex(14, 40), ..column("holder", 14, |h, _| Cell::plain(h.holder.as_str())) },
             Column {
                 width: Width::Flex(10, 20),
                 order: Some(|a, b| a.tenant.cmp(&b.tenant)),
@@ -122,7 +123,6 @@ impl Row for Holding {
                     h.tenant.as_ref().map_or_else(|| Cell::dim("no customer"), |id| Cell::plain(id.as_str()))
                 })
             },
-            Column { width: Width::Flex(14, 60), ..column("holder", 14, |h, _| Cell::plain(h.holder.as_str())) },
             Column {
                 wide: true,
                 width: Width::Flex(12, 44),
