@@ -19,7 +19,7 @@ const GIB: f64 = (1_u64 << 30) as f64;
 
 /// Columns of a sparkline.
 const SPARK: usize = 12;
-/// Of a GPU's, where its customer needs the room.
+/// Of a GPU's: its customer needs the room.
 const SHORT: usize = 5;
 
 /// From this width on its lines stand in two columns.
@@ -53,7 +53,7 @@ pub fn draw(look: &Look, frame: &mut Frame, area: Rect) {
 
 fn lines(look: &Look) -> Vec<Line<'static>> {
     let mut lines = vec![calls(look), in_flight(look)];
-    lines.extend(gpus(look, if area.width >= 56 { SPARK } else { SHORT }));
+    lines.extend(gpus(look));
     lines.extend([cpu(look), memory(look), states(look)]);
     lines.extend(containers(look));
     lines.extend(problems(look));
@@ -116,15 +116,15 @@ fn memory(look: &Look) -> Line<'static> {
 }
 
 /// A line for each device: load, memory, and the customer who holds most of it. Of many, one line for all.
-fn gpus(look: &Look, spark: usize) -> Vec<Line<'static>> {
+fn gpus(look: &Look) -> Vec<Line<'static>> {
     let devices = &look.snap.gpus.devices;
     if devices.len() > DEVICES {
         return vec![all_gpus(look)];
     }
-    devices.iter().map(|device| gpu(look, device, spark)).collect()
+    devices.iter().map(|device| gpu(look, device)).collect()
 }
 
-fn gpu(look: &Look, device: &GpuRow, spark: usize) -> Line<'static> {
+fn gpu(look: &Look, device: &GpuRow) -> Line<'static> {
     let name = label(look, &format!("gpu {}", device.index));
     if let Some(error) = &device.error {
         return Line::from(vec![name, Span::styled(error.clone(), look.style(Role::Bad))]);
@@ -134,7 +134,7 @@ fn gpu(look: &Look, device: &GpuRow, spark: usize) -> Line<'static> {
         name,
         Span::raw(format!("{:>4} ", fmt::percent(device.utilisation.map(|percent| percent as f32)))),
         Span::styled(
-            graph::spark(&device.utilisation_history, spark, Some(100.0), look.ascii),
+            graph::spark(&device.utilisation_history, SHORT, Some(100.0), look.ascii),
             look.style(Role::Graph),
         ),
         Span::raw(format!(" {}{most}", sizes(device.memory_used, device.memory_total))),
