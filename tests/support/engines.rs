@@ -257,7 +257,39 @@ fn asks_for_a_loader(program: &[u8]) -> bool {
 /// A dockerd of one test, to be frozen, killed and restarted.
 pub struct OwnDocker {
     dir: tempfile::TempDir,
+    bridge: Bridge,
     daemon: Option<Child>,
+}
+
+/// A network bridge for one dockerd. One that is started without (`--bridge=none`) removes `docker0`, which belongs to the
+/// dockerd that this machine runs for others.
+struct Bridge {
+    name: String,
+}
+
+impl Bridge {
+    fn new() -> Result<Self, String> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed) % 250;
+        let pid = std::process::id();
+        let bridge = Self { name: format!("mcpd{pid}x{number}") };
+        bridge.ip(&["link", "add", &bridge.name, "type", "bridge"])?;
+        bridge.ip(&["addr", "add", &format!("10.{}.{number}.1/24", 100 + pid % 100), "dev", &bridge.name])?;
+        bridge.ip(&["link", "set", &bridge.name, "up"])?;
+        Ok(bridge)
+    }
+
+    fn ip(&self, args: &[&str]) -> Result<(), String> {
+        let done = Command::new("ip").args(args).output().map_err(|error| format!("no `ip` for a bridge: {error}"))?;
+        done.status.success().then_some(()).ok_or_else(|| String::from_utf8_lossy(&done.stderr).trim().to_owned())
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        // It may be gone with its network namespace.
+        let _ = self.ip(&["link", "del", &self.name]);
+    }
 }
 
 impl OwnDocker {
@@ -269,7 +301,14 @@ impl OwnDocker {
         }
         // The path of a socket has to be short.
         let dir = tempfile::Builder::new().prefix("mcpdeck-dockerd-").tempdir_in("/tmp").expect("a folder");
-        let mut own = Self { dir, daemon: None };
+        let bridge = match Bridge::new() {
+            Ok(bridge) => bridge,
+            Err(reason) => {
+                skip(test, &reason);
+                return None;
+            }
+        };
+        let mut own = Self { dir, bridge, daemon: None };
         match own.restart().and_then(|()| own.lab().ready()) {
             Ok(_) => Some(own),
             Err(reason) => {
@@ -294,7 +333,7 @@ impl OwnDocker {
         for (flag, name) in [("--data-root", "data"), ("--exec-root", "exec"), ("--pidfile", "pid")] {
             daemon.arg(flag).arg(self.path(name));
         }
-        daemon.args(["--bridge=none", "--iptables=false", "--live-restore"]);
+        daemon.args([&format!("--bridge={}", self.bridge.name), "--iptables=false", "--live-restore"]);
         let log = std::fs::File::create(self.path("log")).map_err(|error| error.to_string())?;
         daemon.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         self.daemon = Some(daemon.spawn().map_err(|error| format!("dockerd does not start: {error}"))?);
