@@ -9,7 +9,7 @@ use super::launch::{Blueprint, Launch};
 use super::logs;
 use super::secrets::Used;
 use crate::backend::{Attached, Exit, StartSpec, Started, What};
-use crate::model::container::ContainerKey;
+use crate::model::container::{ContainerKey, EngineState};
 use crate::model::instance::BackendKind;
 use crate::model::message::{Level, LogTarget};
 use crate::model::secret::{Hidden, Secret};
@@ -233,6 +233,7 @@ impl Worker {
         options: OpenOptions,
     ) -> Result<Opened, Attempt> {
         let backend = self.deck.backends.of(self.kind).ok_or_else(|| format!("no backend runs {}", self.key()))?;
+        self.check_engine(&spec.what)?;
         self.check_gpu(&spec.what)?;
         let progress = spec.progress.subscribe();
         let started = tokio::select! {
@@ -257,6 +258,17 @@ impl Worker {
                     other => Attempt::Failed(self.why(&other, last.ok().and_then(Result::ok))),
                 })
             }
+        }
+    }
+
+    /// Nobody waits for an engine that is known to be silent.
+    fn check_engine(&self, what: &What) -> Result<(), String> {
+        let What::Container(container) = what else { return Ok(()) };
+        let engine = self.deck.engines.named(container.engine.as_ref())?;
+        match &engine.watch().borrow().state {
+            EngineState::Silent { reason, .. } => Err(format!("engine {} is silent: {reason}", engine.id())),
+            EngineState::Absent { reason } => Err(format!("engine {} is not there: {reason}", engine.id())),
+            EngineState::Connecting | EngineState::Up => Ok(()),
         }
     }
 
