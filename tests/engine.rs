@@ -1,6 +1,7 @@
 //! One suite that holds for every container engine: Docker, Podman and the made-up one.
 
 mod outage;
+mod simulated;
 
 use crate::support::engines::{Lab, labs};
 use mcpdeck::backend::docker::DockerEngine;
@@ -84,6 +85,11 @@ async fn say(pipe: &mut ExecPipe, words: &str) {
             other => panic!("waiting for {words:?} after {heard:?}: {other:?}"),
         }
     }
+}
+
+/// Types `text`.
+async fn keys(pipe: &ExecPipe, text: &str) {
+    pipe.input.send(ExecIn::Bytes(text.as_bytes().to_vec())).await.unwrap();
 }
 
 fn terminal(command: &[&str]) -> ExecSpec {
@@ -249,9 +255,6 @@ async fn a_shell_in_a_terminal_has_a_size_takes_keys_and_tells_its_exit_code() {
         let made = lab.run("exec", &["sleep", "1000"]);
         let (engine, _inventory) = up(&lab).await;
         let mut shell = engine.exec(&made.id, terminal(&[])).await.unwrap();
-        let keys = async |shell: &ExecPipe, text: &str| {
-            shell.input.send(ExecIn::Bytes(text.as_bytes().to_vec())).await.unwrap();
-        };
         keys(&shell, "echo hel''lo\n").await;
         say(&mut shell, "hello").await;
         shell.input.send(ExecIn::Resize { columns: 132, rows: 43 }).await.unwrap();

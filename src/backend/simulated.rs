@@ -2,6 +2,7 @@
 //! and screens; the same seed gives the same answers after the same waits.
 
 mod answer;
+pub mod engine;
 mod server;
 
 use super::{Attached, Backend, BackendError, Exit, Fut, Orphan, StartSpec, Started, What};

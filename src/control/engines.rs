@@ -3,6 +3,7 @@
 
 use crate::backend::docker::{DockerBackend, DockerEngine};
 use crate::backend::engine::Engine;
+use crate::backend::simulated::engine::SimulatedEngine;
 use crate::config::Config;
 use crate::model::container::{ContainerKey, EngineId};
 use crate::model::usage::InstanceUsage;
@@ -26,7 +27,10 @@ impl Engines {
         let mut engines = Self::default();
         for def in &config.engines {
             match &def.simulated {
-                Some(_) => {}
+                Some(recipe) => {
+                    let engine = SimulatedEngine::open(def.id.clone(), recipe, &config.platform.name);
+                    engines.list.push(Arc::new(engine));
+                }
                 None => {
                     let engine = Arc::new(DockerEngine::open(def));
                     engines.list.push(engine.clone());
