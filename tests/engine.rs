@@ -1,5 +1,6 @@
 //! One suite that holds for every container engine: Docker, Podman and the made-up one.
 
+mod fake;
 mod outage;
 mod simulated;
 
@@ -45,7 +46,8 @@ fn state(inventory: &Inventory, id: &str) -> Option<ContainerState> {
 async fn up(lab: &Lab) -> (DockerEngine, watch::Receiver<Arc<Inventory>>) {
     let engine = DockerEngine::open(&lab.def());
     let mut inventory = engine.watch();
-    until(&mut inventory, "it is up", |inventory| inventory.state == EngineState::Up).await;
+    let took = until(&mut inventory, "it is up", |inventory| inventory.state == EngineState::Up).await;
+    eprintln!("UP {} {took:?} {}", lab.name, inventory.borrow().containers.len());
     (engine, inventory)
 }
 
@@ -260,6 +262,9 @@ async fn a_shell_in_a_terminal_has_a_size_takes_keys_and_tells_its_exit_code() {
         shell.input.send(ExecIn::Resize { columns: 132, rows: 43 }).await.unwrap();
         keys(&shell, "while [ \"$(stty size)\" != '43 132' ]; do sleep 0.05; done; echo si''zed\n").await;
         say(&mut shell, "sized").await;
+        // What looks like the head of a frame is only bytes.
+        keys(&shell, "printf '\\001\\000\\000\\000\\177\\177\\177\\177'; echo bin''ary\n").await;
+        say(&mut shell, "binary").await;
         keys(&shell, "exit 7\n").await;
         assert_eq!(outcome(&mut shell).await.2, ExecOut::Exited(Some(7)), "{}", lab.name);
     }

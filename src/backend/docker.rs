@@ -9,6 +9,7 @@ mod events;
 mod exec;
 mod folders;
 mod frames;
+mod hijack;
 mod inspect;
 mod instances;
 mod inventory;
@@ -139,12 +140,6 @@ impl Yard {
         let inventory = self.inventory.borrow();
         let at = inventory.containers.binary_search_by(|row| (*row.id).cmp(id)).ok()?;
         inventory.containers.get(at).cloned()
-    }
-
-    /// Returns when the engine cannot be talked to any more.
-    async fn lost(&self) {
-        // The sender lives as long as `self`.
-        let _ = self.link.subscribe().wait_for(|link| matches!(link, Link::Down(_))).await;
     }
 
     fn up(&self, client: &Client, rows: &BTreeMap<Arc<str>, Arc<Found>>) {

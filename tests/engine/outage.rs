@@ -2,10 +2,14 @@
 
 use super::{PATIENCE, state, until, up};
 use crate::support::engines::OwnDocker;
+use crate::support::skip;
 use mcpdeck::backend::docker::DockerEngine;
 use mcpdeck::backend::engine::Engine;
 use mcpdeck::model::Stamp;
 use mcpdeck::model::container::{ContainerAct, ContainerState, EngineDef, EngineState};
+use rustix::thread::{Uid, set_thread_res_uid};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -88,4 +92,34 @@ async fn what_takes_connections_and_says_nothing_is_no_engine_for_long() {
     let mut inventory = engine.watch();
     let took = until(&mut inventory, "mute", |now| reason(&now.state).is_some_and(|r| r.contains("no answer"))).await;
     assert!(took < NOTICED && took < PATIENCE, "{took:?}");
+}
+
+#[test]
+fn a_socket_without_permission_says_whom_to_ask() {
+    if !rustix::process::geteuid().is_root() {
+        return skip("engine permission", "only root can become somebody else");
+    }
+    let dir = tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir_in("/tmp").unwrap();
+    let places = ["docker.sock", "podman.sock"].map(|name| dir.path().join(name));
+    let _listening = places.each_ref().map(|path| {
+        let listener = UnixListener::bind(path).unwrap();
+        std::fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
+        listener
+    });
+    let advice = ["add the user to the group docker, or run as root", "systemctl --user start podman.socket"];
+    // Rights belong to a thread: this one gives up its own, and the others keep theirs.
+    let as_nobody = move || {
+        let nobody = Uid::from_raw(65_534);
+        set_thread_res_uid(None, nobody, None).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            for (path, advice) in places.iter().zip(advice) {
+                let engine = at(&format!("unix://{}", path.display()));
+                let words = format!("no permission on {}: ", path.display());
+                let told = |reason: &str| reason.contains(&words) && reason.contains(advice);
+                until(&mut engine.watch(), &words, |now| reason(&now.state).is_some_and(told)).await;
+            }
+        });
+    };
+    std::thread::spawn(as_nobody).join().unwrap();
 }

@@ -1,10 +1,11 @@
 //! A command inside a container: its bytes both ways, its terminal's size, its exit code, its end.
 
 use super::connect::Client;
-use super::{PATIENCE, Yard};
+use super::{PATIENCE, Yard, hijack};
 use crate::backend::BackendError;
 use crate::backend::engine::{ExecIn, ExecOut, ExecPipe, ExecSpec};
 use bollard::container::LogOutput;
+use bollard::errors::Error;
 use bollard::exec::{CreateExecOptions, ResizeExecOptions, StartExecOptions, StartExecResults};
 use bollard::models::ExecInspectResponse;
 use futures_util::StreamExt;
@@ -21,7 +22,7 @@ use tokio::time::{sleep, timeout};
 const WAITING: usize = 64;
 
 /// Bytes of one message.
-const CHUNK: usize = 16 << 10;
+pub const CHUNK: usize = 16 << 10;
 
 /// The first shell that is there.
 const SHELL: [&str; 3] = ["sh", "-c", "command -v bash >/dev/null 2>&1 && exec bash; exec sh"];
@@ -39,8 +40,8 @@ const GRACE: Duration = Duration::from_millis(500);
 /// Interrupts what runs in a terminal, then says that nothing more is typed: twice, for a shell that reads a line.
 const FAREWELL: &[u8] = b"\x03\x04\x04";
 
-type Output = BoxStream<'static, Result<LogOutput, bollard::errors::Error>>;
-type Input = Pin<Box<dyn AsyncWrite + Send>>;
+pub type Output = BoxStream<'static, Result<LogOutput, Error>>;
+pub type Input = Pin<Box<dyn AsyncWrite + Send>>;
 
 /// A command that runs.
 struct Running {
@@ -66,17 +67,23 @@ pub async fn run(yard: &Arc<Yard>, container: String, spec: ExecSpec) -> Result<
         ..CreateExecOptions::default()
     };
     let exec = client.within(PATIENCE, client.docker.create_exec(&container, options)).await?.id;
-    let options = StartExecOptions { detach: false, tty: spec.terminal, output_capacity: Some(CHUNK) };
-    let started = client.within(PATIENCE, client.docker.start_exec(&exec, Some(options))).await?;
-    let StartExecResults::Attached { output, input } = started else {
-        let reason = "the engine did not attach to the command".to_owned();
-        return Err(BackendError::Engine { engine: client.engine.to_string(), reason });
-    };
+    let (output, input) = client.within(PATIENCE, start(&client, &exec, spec.terminal)).await?;
     let (to_command, typed) = mpsc::channel(WAITING);
     let (told, from_command) = mpsc::channel(WAITING);
     let running = Running { yard: Arc::clone(yard), client, container, exec, spec };
     tokio::spawn(async move { running.carry(output, input, typed, told).await });
     Ok(ExecPipe { input: to_command, output: from_command })
+}
+
+async fn start(client: &Client, exec: &str, terminal: bool) -> Result<(Output, Input), Error> {
+    if terminal && let Some(started) = hijack::start(client, exec).await {
+        return started;
+    }
+    let options = StartExecOptions { detach: false, tty: terminal, output_capacity: Some(CHUNK) };
+    match client.docker.start_exec(exec, Some(options)).await? {
+        StartExecResults::Attached { output, input } => Ok((output, input)),
+        StartExecResults::Detached => Err(std::io::Error::other("the engine did not attach to the command").into()),
+    }
 }
 
 impl Running {
@@ -92,7 +99,6 @@ impl Running {
             outcome = tell(&mut output, &told, &mut first_words) => Some(outcome),
             () = self.feed(&mut input, &mut typed) => None,
             () = told.closed() => None,
-            () = self.yard.lost() => Some(Err("the engine does not answer any more".to_owned())),
         };
         let last = match outcome {
             None => return self.hang_up(input).await,
@@ -128,15 +134,15 @@ impl Running {
     async fn resize(&self, width: u16, height: u16) {
         for _ in 0..MOMENTS {
             let request = self.client.docker.resize_exec(&self.exec, ResizeExecOptions { height, width });
-            if self.client.within(PATIENCE, request).await.is_ok() || !self.has_pid_soon().await {
+            if self.client.within(PATIENCE, request).await.is_ok() || self.has_ended().await {
                 return;
             }
             sleep(MOMENT).await;
         }
     }
 
-    async fn has_pid_soon(&self) -> bool {
-        self.state().await.is_some_and(|state| state.exit_code.is_none() || state.running == Some(true))
+    async fn has_ended(&self) -> bool {
+        self.state().await.is_none_or(|state| state.exit_code.is_some() && state.running != Some(true))
     }
 
     async fn state(&self) -> Option<ExecInspectResponse> {

@@ -42,8 +42,8 @@ const INSPECTIONS: usize = 4;
 /// What inspections tell is published at most this often.
 const DETAILS: Duration = Duration::from_millis(50);
 
-/// A container may appear between the moment the engine accepts our event stream and the one it begins to feed it; one
-/// more list this much later finds it.
+/// A container may appear between the first list and the moment the engine begins to feed our event stream; one more list
+/// this much later finds it.
 const SETTLED: Duration = Duration::from_millis(500);
 
 type Rows = BTreeMap<Arc<str>, Arc<Found>>;
@@ -98,8 +98,8 @@ struct Session<'a> {
     refresh_at: Option<Instant>,
     /// How long the last refresh took.
     cost: Duration,
-    /// Containers that are still to be inspected, and the inspections under way.
-    unknown: BTreeSet<Arc<str>>,
+    /// Containers that are still to be inspected, those that run first, and the inspections under way.
+    unknown: BTreeSet<(bool, Arc<str>)>,
     inspecting: FuturesUnordered<BoxFuture<'static, Result<Inspected, Arc<str>>>>,
     /// When what inspections told is published.
     publish_at: Option<Instant>,
@@ -130,8 +130,10 @@ impl<'a> Session<'a> {
 
     /// Until the stream ends (`Ok`) or a request fails.
     async fn follow(&mut self, alive: &mut Stamp) -> Result<(), BackendError> {
+        self.list_all().await?;
         // What was known of an earlier connection may have changed unseen.
-        self.unknown = self.list_all().await?.into_iter().collect();
+        let all: Vec<_> = self.rows.keys().cloned().collect();
+        self.wonder(all);
         *alive = Stamp::now();
         self.yard.up(&self.client, &self.rows);
         self.all = true;
@@ -168,11 +170,11 @@ impl<'a> Session<'a> {
         let touched = std::mem::take(&mut self.touched);
         if std::mem::take(&mut self.all) || touched.len() > MANY {
             let changed = self.list_all().await?;
-            self.unknown.extend(changed);
+            self.wonder(changed);
         } else {
             self.list_some(&touched).await?;
         }
-        self.unknown.extend(touched);
+        self.wonder(touched);
         self.cost = began.elapsed();
         self.publish();
         Ok(())
@@ -208,10 +210,16 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// Asks, when their turn comes, for what a list does not tell of these.
+    fn wonder(&mut self, ids: impl IntoIterator<Item = Arc<str>>) {
+        let rows = &self.rows;
+        self.unknown.extend(ids.into_iter().filter_map(|id| Some((!rows.get(&id)?.state.is_live(), id))));
+    }
+
     /// Keeps a few inspections under way while some are wanted.
     fn inspect_some(&mut self) {
         while self.inspecting.len() < INSPECTIONS {
-            let Some(id) = self.unknown.pop_first() else { return };
+            let Some((_, id)) = self.unknown.pop_first() else { return };
             let client = self.client.clone();
             self.inspecting.push(Box::pin(async move {
                 let inspected = client.get(&format!("/containers/{id}/json")).await;
