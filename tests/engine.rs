@@ -46,8 +46,7 @@ fn state(inventory: &Inventory, id: &str) -> Option<ContainerState> {
 async fn up(lab: &Lab) -> (DockerEngine, watch::Receiver<Arc<Inventory>>) {
     let engine = DockerEngine::open(&lab.def());
     let mut inventory = engine.watch();
-    let took = until(&mut inventory, "it is up", |inventory| inventory.state == EngineState::Up).await;
-    eprintln!("UP {} {took:?} {}", lab.name, inventory.borrow().containers.len());
+    until(&mut inventory, "it is up", |inventory| inventory.state == EngineState::Up).await;
     (engine, inventory)
 }
 

@@ -1,10 +1,10 @@
-//! Where an engine is found and how it is spoken to: socket or address, API version, time limits.
+//! Where an engine is found and how it is spoken to: socket or address, time limits, answers.
 
 use super::super::BackendError;
 use super::{PATIENCE, trouble};
 use crate::model::container::EngineId;
 use bollard::errors::Error;
-use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker};
+use bollard::{API_DEFAULT_VERSION, Docker};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use serde::Deserialize;
@@ -19,9 +19,6 @@ const NO_LIMIT_S: u64 = 10 * 365 * 24 * 3600;
 
 /// Longest answer that is read: a list of ten thousand containers is about 12 MiB.
 const ANSWER: usize = 64 << 20;
-
-/// The oldest API that has all we ask for (Docker 17.06), tried when the engine does not say what it speaks.
-const OLDEST: ClientVersion = ClientVersion { major_version: 1, minor_version: 30 };
 
 /// Where an engine may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,13 +139,20 @@ impl Place {
         }
     }
 
-    fn docker(&self, version: &ClientVersion) -> Result<Docker, Error> {
+    fn docker(&self) -> Result<Docker, Error> {
         match self {
-            Self::Socket(path) => Docker::connect_with_unix(&path.to_string_lossy(), NO_LIMIT_S, version),
-            Self::Plain(url) => Docker::connect_with_http(url, NO_LIMIT_S, version),
+            Self::Socket(path) => Docker::connect_with_unix(&path.to_string_lossy(), NO_LIMIT_S, API_DEFAULT_VERSION),
+            Self::Plain(url) => Docker::connect_with_http(url, NO_LIMIT_S, API_DEFAULT_VERSION),
             Self::Tls { url, certificates } => {
                 let file = |name: &str| certificates.join(name);
-                Docker::connect_with_ssl(url, &file("key.pem"), &file("cert.pem"), &file("ca.pem"), NO_LIMIT_S, version)
+                Docker::connect_with_ssl(
+                    url,
+                    &file("key.pem"),
+                    &file("cert.pem"),
+                    &file("ca.pem"),
+                    NO_LIMIT_S,
+                    API_DEFAULT_VERSION,
+                )
             }
         }
     }
@@ -190,28 +194,19 @@ struct Component {
 }
 
 impl Client {
-    /// Connects and agrees on a version. `Err` is a reason for people.
+    /// Connects. `Err` is a reason for people.
+    ///
+    /// Nothing has to be agreed on: a path without a version means the newest that the engine speaks, and bollard writes
+    /// no version into its paths, whatever it is told. What engines answer is read by types that take what they know.
     pub async fn connect(engine: EngineId, place: Place) -> Result<Self, String> {
-        let mut client = Self::speaking(engine, place, API_DEFAULT_VERSION)?;
-        let version = match client.version().await {
-            Err(Error::DockerResponseServerError { status_code: 400, message }) => {
-                let newest = newest_version(&message).unwrap_or(OLDEST);
-                client = Self::speaking(client.engine, client.place, &newest)?;
-                client.version().await
-            }
-            answer => answer,
-        };
-        let version = version.map_err(|error| trouble::reason(&client.place, &error))?;
+        let docker = place.docker().map_err(|error| trouble::reason(&place, &error))?;
+        let mut client = Self { docker, engine, place, version: String::new(), podman: false };
+        let version = client.version().await.map_err(|error| trouble::reason(&client.place, &error))?;
         client.podman = version.components.iter().any(|component| component.name.starts_with("Podman"));
         let make = if client.podman { "Podman" } else { "Docker" };
         let number = version.version.split('+').next().unwrap_or_default();
         client.version = format!("{make} {number}");
         Ok(client)
-    }
-
-    fn speaking(engine: EngineId, place: Place, version: &ClientVersion) -> Result<Self, String> {
-        let docker = place.docker(version).map_err(|error| trouble::reason(&place, &error))?;
-        Ok(Self { docker, engine, place, version: String::new(), podman: false })
     }
 
     async fn version(&self) -> Result<Version, Error> {
@@ -296,13 +291,6 @@ impl Client {
 /// What bollard asks for in an export of `-`.
 const EXPORT: &str = "/containers/-/export";
 
-/// Out of `client version 1.53 is too new. Maximum supported API version is 1.41`.
-fn newest_version(message: &str) -> Option<ClientVersion> {
-    let (_, number) = message.rsplit_once(' ')?;
-    let (major, minor) = number.trim_end_matches('.').split_once('.')?;
-    Some(ClientVersion { major_version: major.parse().ok()?, minor_version: minor.parse().ok()? })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -347,12 +335,5 @@ mod tests {
             let Door::Refused { reason, .. } = door(Some(bad), &[]) else { panic!("{bad} is refused") };
             assert!(reason.contains("give unix:///path") && !reason.contains("pw"), "{reason}");
         }
-    }
-
-    #[test]
-    fn the_newest_version_is_read_from_the_refusal() {
-        let version = |text: &str| newest_version(text).map(|v| (v.major_version, v.minor_version));
-        assert_eq!(version("client version 1.53 is too new. Maximum supported API version is 1.41"), Some((1, 41)));
-        assert_eq!(version("bad request"), None);
     }
 }

@@ -32,8 +32,7 @@ pub async fn start(client: &Client, exec: &str) -> Option<std::result::Result<(O
         Place::Plain(url) => TcpStream::connect(authority(url)).await.map(|stream| Box::new(stream) as Box<dyn Both>),
         Place::Tls { .. } => return None,
     };
-    let version = client.docker.client_version();
-    let path = format!("/v{version}/exec/{exec}/start");
+    let path = format!("/exec/{exec}/start");
     let taken = async { take_over(address?, &path).await };
     Some(taken.await.map_err(Error::from).and_then(|taken| taken))
 }
