@@ -1,5 +1,7 @@
-//! Both backends ready for a test, and how to talk to what they start.
+//! Every backend ready for a test, and how to talk to what they start.
 
+use super::harbour::{ECHO, Harbour};
+use crate::support::engines::{self, Lab};
 use mcpdeck::backend::process::{ProcessBackend, ProcessOptions};
 use mcpdeck::backend::simulated::{SimulatedBackend, SimulatedOptions};
 use mcpdeck::backend::{Attached, Backend, BackendError, Plain, StartSpec, Started, What};
@@ -18,18 +20,34 @@ pub const LONG: Duration = Duration::from_secs(20);
 
 pub struct Rig {
     pub name: &'static str,
-    pub backend: Box<dyn Backend>,
+    pub place: Place,
     pub dir: TempDir,
 }
 
-pub fn rigs() -> [Rig; 2] {
+pub enum Place {
+    Process(ProcessBackend),
+    Simulated(SimulatedBackend),
+    Container(Harbour),
+}
+
+/// Those that need nothing but this machine's kernel.
+pub fn light_rigs() -> [Rig; 2] {
     let dir = || tempfile::tempdir().unwrap();
     let process_dir = dir();
     let simulated = SimulatedBackend::new(SimulatedOptions::default());
     [
-        Rig { name: "process", backend: Box::new(process(process_dir.path())), dir: process_dir },
-        Rig { name: "simulated", backend: Box::new(simulated), dir: dir() },
+        Rig { name: "process", place: Place::Process(process(process_dir.path())), dir: process_dir },
+        Rig { name: "simulated", place: Place::Simulated(simulated), dir: dir() },
     ]
+}
+
+/// All; `test` counts as skipped for engines that are not here.
+pub fn rigs(test: &str) -> impl Iterator<Item = Rig> {
+    let container = |lab: Lab| {
+        let dir = tempfile::tempdir().unwrap();
+        Rig { name: lab.name, place: Place::Container(Harbour::new(&lab)), dir }
+    };
+    light_rigs().into_iter().chain(engines::labs(test).map(container))
 }
 
 /// A backend of processes whose files lie in `dir`.
@@ -59,25 +77,35 @@ fn spec(dir: &Path, name: &str, what: What) -> StartSpec {
 }
 
 impl Rig {
+    pub fn backend(&self) -> &dyn Backend {
+        match &self.place {
+            Place::Process(backend) => backend,
+            Place::Simulated(backend) => backend,
+            Place::Container(harbour) => &harbour.backend,
+        }
+    }
+
     /// Something that answers a ping with a line that holds its id.
     pub fn spec(&self, name: &str) -> StartSpec {
-        match self.name {
-            "process" => command(self.dir.path(), name, &["cat"]),
-            _ => spec(self.dir.path(), name, What::Simulated(simulated(Vec::new()), Vec::new())),
+        match &self.place {
+            Place::Process(_) => command(self.dir.path(), name, &["cat"]),
+            Place::Simulated(_) => spec(self.dir.path(), name, What::Simulated(simulated(Vec::new()), Vec::new())),
+            Place::Container(harbour) => harbour.script(name, ECHO).start,
         }
     }
 
     /// Something that exits at once.
     pub fn failing(&self, name: &str, code: i32) -> StartSpec {
         let fault = SimulatedFault::ExitAfter { after: Duration::ZERO, code };
-        match self.name {
-            "process" => shell(self.dir.path(), name, &format!("exit {code}")),
-            _ => spec(self.dir.path(), name, What::Simulated(simulated(vec![fault]), Vec::new())),
+        match &self.place {
+            Place::Process(_) => shell(self.dir.path(), name, &format!("exit {code}")),
+            Place::Simulated(_) => spec(self.dir.path(), name, What::Simulated(simulated(vec![fault]), Vec::new())),
+            Place::Container(harbour) => harbour.script(name, &format!("exit {code}")).start,
         }
     }
 
     pub async fn start(&self, name: &str) -> Result<Started, BackendError> {
-        self.backend.start(self.spec(name)).await
+        self.backend().start(self.spec(name)).await
     }
 
     /// Ends the backend and keeps the folder.
@@ -87,7 +115,7 @@ impl Rig {
 
     pub async fn kill_all(&self, names: &[&str]) {
         for name in names {
-            self.backend.kill(&key(name)).await.unwrap();
+            self.backend().kill(&key(name)).await.unwrap();
         }
     }
 }
@@ -121,6 +149,14 @@ impl Pipes {
     pub async fn ping(&mut self, id: u32) -> bool {
         self.send(id).await;
         self.answer().await.contains(&format!("\"id\":{id}"))
+    }
+
+    /// As [`Self::ping`]; false too if the pipes are broken.
+    pub async fn still_answers(&mut self, id: u32) -> bool {
+        let Some(stdin) = &mut self.stdin else { return false };
+        let mut line = String::new();
+        stdin.write_all(format!("{id}\n").as_bytes()).await.is_ok()
+            && self.stdout.read_line(&mut line).await.is_ok_and(|n| n > 0)
     }
 
     pub async fn send(&mut self, id: u32) {

@@ -9,9 +9,10 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::{Duration, Instant};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Where Docker is, if this machine has it.
 const DOCKER: &str = "/var/run/docker.sock";
@@ -24,7 +25,7 @@ pub const IMAGE: &str = "localhost/mcpdeck-test/box-1:latest";
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Seconds after which a Podman service that nobody uses ends, because nothing else would end it.
-const IDLE_S: &str = "20";
+const IDLE_S: &str = "120";
 
 /// What Podman needs where it may raise no limits and no systemd runs.
 const PODMAN_SETTINGS: &str = r#"
@@ -39,6 +40,8 @@ cgroup_manager = "cgroupfs"
 pub struct Lab {
     pub name: &'static str,
     pub socket: PathBuf,
+    /// The right to use it now, where only one test may.
+    _turn: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 /// A container of a test; removed with it.
@@ -48,21 +51,30 @@ pub struct Made {
     pub name: String,
 }
 
-/// Docker and Podman, those that are here; `test` counts as skipped for the others.
-pub fn labs(test: &str) -> Vec<Lab> {
-    docker(test).into_iter().chain(podman(test)).collect()
+/// Docker and Podman, those that are here; `test` counts as skipped for the others. Each is waited for when its turn comes.
+pub fn labs(test: &str) -> impl Iterator<Item = Lab> {
+    docker(test).into_iter().chain(std::iter::once_with(move || podman(test)).flatten())
 }
 
 /// The machine's Docker. Shared: touch only what the test has made.
 pub fn docker(test: &str) -> Option<Lab> {
     static LAB: OnceLock<Result<Lab, String>> = OnceLock::new();
-    found(test, LAB.get_or_init(|| Lab { name: "docker", socket: DOCKER.into() }.ready()))
+    found(test, LAB.get_or_init(|| Lab { name: "docker", socket: DOCKER.into(), _turn: None }.ready()))
 }
 
-/// A Podman service of this test run. It ends by itself.
+/// A Podman service of this test run, for one test at a time: it locks a container for as long as a request takes, and a
+/// list waits for all of them. It ends by itself.
 pub fn podman(test: &str) -> Option<Lab> {
     static LAB: OnceLock<Result<Lab, String>> = OnceLock::new();
-    found(test, LAB.get_or_init(start_podman))
+    static TURN: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(1)));
+    let turn = loop {
+        match Arc::clone(&TURN).try_acquire_owned() {
+            Ok(turn) => break turn,
+            Err(_) => std::thread::park_timeout(Duration::from_millis(20)),
+        }
+    };
+    let lab = found(test, LAB.get_or_init(start_podman))?;
+    Some(Lab { _turn: Some(Arc::new(turn)), ..lab })
 }
 
 fn found(test: &str, lab: &Result<Lab, String>) -> Option<Lab> {
@@ -78,7 +90,7 @@ fn start_podman() -> Result<Lab, String> {
     service.env("CONTAINERS_CONF", settings);
     service.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     service.spawn().map_err(|error| format!("podman does not start: {error}"))?;
-    let lab = Lab { name: "podman", socket };
+    let lab = Lab { name: "podman", socket, _turn: None };
     lab.wait_until_it_answers()?;
     lab.ready()
 }
@@ -319,7 +331,7 @@ impl OwnDocker {
     }
 
     pub fn lab(&self) -> Lab {
-        Lab { name: "own-docker", socket: self.path("docker.sock") }
+        Lab { name: "own-docker", socket: self.path("docker.sock"), _turn: None }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -334,6 +346,8 @@ impl OwnDocker {
             daemon.arg(flag).arg(self.path(name));
         }
         daemon.args([&format!("--bridge={}", self.bridge.name), "--iptables=false", "--live-restore"]);
+        // A pull that breaks off is told at once, not after a minute of trying again.
+        daemon.arg("--max-download-attempts=1");
         let log = std::fs::File::create(self.path("log")).map_err(|error| error.to_string())?;
         daemon.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         self.daemon = Some(daemon.spawn().map_err(|error| format!("dockerd does not start: {error}"))?);

@@ -61,7 +61,7 @@ fn done(outcome: Result<(), Error>) -> Result<(), Error> {
 }
 
 /// Docker answers 409, Podman 500 or 409, in these words.
-fn is_so_already(message: &str) -> bool {
+pub fn is_so_already(message: &str) -> bool {
     ["is not running", "is already paused", "is not paused", "can only kill running containers"]
         .iter()
         .any(|words| message.contains(words))

@@ -1,6 +1,6 @@
 //! The body of a create request, from a filled-in spec and its limits. Pure: must never ask an engine.
 
-use super::names;
+use super::{folders, names};
 use crate::backend::{BoundMount, ContainerSpec};
 use crate::model::container::{GpuChoice, HealthCheck, Port, Reach, Speaks, labels};
 use crate::model::server::Limits;
@@ -21,7 +21,7 @@ const TMPFS: &str = "rw,noexec,nosuid,nodev,mode=1777,size=64m";
 const BUILT_IN: [&str; 3] = ["none", "host", "bridge"];
 
 /// What the engine is asked to make, but for the labels that are no part of a definition: whoever made it, it is the same.
-pub fn body(spec: &ContainerSpec, limits: &Limits, extra: &[(&str, String)]) -> ContainerCreateBody {
+pub fn body(spec: &ContainerSpec, limits: &Limits, extra: &[(&str, String)], podman: bool) -> ContainerCreateBody {
     let stdio = spec.speaks == Speaks::Stdio;
     let ports = bindings(spec);
     let mut exposed: Vec<String> = ports.keys().cloned().chain(inside(&spec.speaks)).collect();
@@ -46,7 +46,7 @@ pub fn body(spec: &ContainerSpec, limits: &Limits, extra: &[(&str, String)]) -> 
         open_stdin: Some(stdio),
         stdin_once: Some(stdio),
         exposed_ports: Some(exposed),
-        host_config: Some(host(spec, limits, ports)),
+        host_config: Some(host(spec, limits, ports, podman)),
         networking_config: endpoint(spec),
         ..ContainerCreateBody::default()
     }
@@ -62,9 +62,10 @@ pub fn is_made(network: &str) -> bool {
     !BUILT_IN.contains(&network)
 }
 
-fn host(spec: &ContainerSpec, limits: &Limits, ports: PortMap) -> HostConfig {
+fn host(spec: &ContainerSpec, limits: &Limits, ports: PortMap, podman: bool) -> HostConfig {
     let memory = limits.memory.map(whole);
     let tmpfs = spec.tmpfs.iter().map(String::as_str).chain(["/tmp"]);
+    let how = tmpfs_options(user(spec), podman);
     HostConfig {
         memory,
         // The same again: no swap on top.
@@ -73,7 +74,7 @@ fn host(spec: &ContainerSpec, limits: &Limits, ports: PortMap) -> HostConfig {
         nano_cpus: limits.cpus.map(|cpus| (cpus * 1e9) as i64),
         pids_limit: limits.pids.map(i64::from),
         readonly_rootfs: Some(!spec.writable_root),
-        tmpfs: Some(tmpfs.map(|path| (path.to_owned(), TMPFS.to_owned())).collect()),
+        tmpfs: Some(tmpfs.map(|path| (path.to_owned(), how.clone())).collect()),
         mounts: Some(mounts(spec)),
         cap_drop: Some(vec!["ALL".to_owned()]),
         cap_add: Some(spec.capabilities.clone()),
@@ -101,6 +102,15 @@ fn health(check: &HealthCheck) -> HealthConfig {
         retries: Some(check.retries.into()),
         start_period: nanoseconds(check.start),
         start_interval: None,
+    }
+}
+
+/// Over a folder of the image, a tmpfs gets that folder's rights, whatever it was mounted with: it has to be the user's.
+fn tmpfs_options(user: &str, podman: bool) -> String {
+    match folders::owner(user) {
+        _ if podman => format!("{TMPFS},U"),
+        Some((uid, gid)) => format!("{TMPFS},uid={uid},gid={gid}"),
+        None => TMPFS.to_owned(),
     }
 }
 

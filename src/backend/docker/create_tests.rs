@@ -43,7 +43,7 @@ fn http(reach: Reach) -> Speaks {
 
 fn json(spec: &ContainerSpec) -> Value {
     let limits = Limits { memory: Some(64 << 20), cpus: Some(0.5), pids: Some(32), explicit: true };
-    serde_json::to_value(body(spec, &limits, &[(labels::INSTANCE, "git@eaton".to_owned())])).unwrap()
+    serde_json::to_value(body(spec, &limits, &[(labels::INSTANCE, "git@eaton".to_owned())], false)).unwrap()
 }
 
 #[test]
@@ -72,6 +72,9 @@ fn it_is_hardened_unless_a_config_gives_something_back() {
     let tmpfs = host["Tmpfs"].as_object().unwrap();
     assert_eq!(tmpfs.keys().map(String::as_str).collect::<std::collections::BTreeSet<_>>(), ["/run", "/tmp"].into());
     assert!(tmpfs.values().all(|how| how.as_str().unwrap().contains("size=64m")));
+    let how = |user: &str, podman| tmpfs_options(user, podman).split_once("64m").unwrap().1.to_owned();
+    let options = [how("65534:65534", false), how("node", false), how("65534:65534", true)];
+    assert_eq!(options, [",uid=65534,gid=65534", "", ",U"]);
     let loose = ContainerSpec { writable_root: true, user: Some("node".into()), ..spec(Speaks::Stdio) };
     let loose = json(&loose);
     assert_eq!((&loose["User"], &loose["HostConfig"]["ReadonlyRootfs"]), (&"node".into(), &false.into()));
@@ -102,7 +105,7 @@ fn ports_are_published_where_they_are_asked_for() {
         (Speaks::Stdio, serde_json::json!({"80/tcp": other}), vec!["80/tcp"]),
     ];
     for (speaks, bindings, exposed) in cases {
-        let made = body(&spec(speaks.clone()), &Limits::default(), &[]);
+        let made = body(&spec(speaks.clone()), &Limits::default(), &[], false);
         assert_eq!(made.exposed_ports.as_deref().unwrap(), exposed, "{speaks:?}");
         let made = serde_json::to_value(made).unwrap();
         assert_eq!(made["HostConfig"]["PortBindings"], bindings, "{speaks:?}");
@@ -147,7 +150,7 @@ fn secrets_go_by_the_environment_alone() {
 
 #[test]
 fn the_definition_is_the_same_for_the_same_and_another_for_another() {
-    let hash = |spec: &ContainerSpec, limits: &Limits| definition(&body(spec, limits, &[]));
+    let hash = |spec: &ContainerSpec, limits: &Limits| definition(&body(spec, limits, &[], false));
     let limits = Limits { memory: Some(1), ..Limits::default() };
     let first = hash(&spec(Speaks::Stdio), &limits);
     assert_eq!(first.len(), 32);

@@ -1,8 +1,8 @@
 //! Parts of stacks: made and removed the way instances are, owned by control.
 
 use super::DockerEngine;
-use super::inspect;
 use super::provide::{self, Order, Volumes};
+use super::{inspect, leftovers};
 use crate::backend::{BackendError, ContainerSpec, Progress};
 use crate::model::container::labels;
 use crate::model::server::Limits;
@@ -43,17 +43,19 @@ pub async fn deploy(
     Ok(workshop.launch(&client, &order, ready).await?.id)
 }
 
-/// Stops and removes a container of ours; `Ok` if there is none.
+/// Stops and removes a container of ours, and networks of ours that hold nothing any more; `Ok` if there is none.
 pub async fn remove(engine: &DockerEngine, id: &str, grace: Duration) -> Result<(), BackendError> {
     let client = engine.client().await?;
     let Some(there) = inspect::container(&client, id).await? else { return Ok(()) };
-    if there.label(labels::PLATFORM).is_none() {
+    let Some(platform) = there.label(labels::PLATFORM) else {
         return Err(BackendError::Engine {
             engine: client.engine.to_string(),
             reason: format!("container {id} was not made by mcpdeck and is not removed"),
         });
-    }
+    };
     // A database may be in a volume without a name.
     let volumes = if there.label(labels::STACK).is_some() { Volumes::Keep } else { Volumes::Remove };
-    provide::retire(&client, &there.id, grace, Some(volumes)).await
+    provide::retire(&client, &there.id, grace, Some(volumes)).await?;
+    let networks: Vec<_> = there.networks().map(str::to_owned).collect();
+    leftovers::leave_networks(&client, platform, &networks).await
 }

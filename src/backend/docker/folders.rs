@@ -48,7 +48,7 @@ fn open(folder: &Path, now: &fs::Metadata) -> io::Result<()> {
 }
 
 /// The numbers of `uid` or `uid:gid`; a name means something in the image alone.
-fn owner(user: &str) -> Option<(u32, u32)> {
+pub fn owner(user: &str) -> Option<(u32, u32)> {
     let (uid, gid) = user.split_once(':').unwrap_or((user, "0"));
     Some((uid.parse().ok()?, gid.parse().ok()?))
 }

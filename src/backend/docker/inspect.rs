@@ -89,6 +89,11 @@ impl Container {
         self.network_settings.ports.get(inside)?.as_ref()?.iter().find_map(|binding| binding.host_port.parse().ok())
     }
 
+    /// Networks that it is in, or will be when it runs.
+    pub fn networks(&self) -> impl Iterator<Item = &str> {
+        self.network_settings.networks.keys().map(String::as_str)
+    }
+
     /// Its address in `network`.
     pub fn address(&self, network: &str) -> Option<&str> {
         let address = &self.network_settings.networks.get(network)?.address;

@@ -234,8 +234,8 @@ impl Reserved {
     }
 
     fn adopt(self, engine: Arc<DockerEngine>, launched: Launched, url: Option<String>) -> Newborn {
-        let (attached, pipes) = match (launched.pipes, url) {
-            (Some(pipes), _) => (Some(pipes.attached), Some(pipes.ended)),
+        let (attached, line) = match (launched.pipes, url) {
+            (Some(pipes), _) => (Some(pipes.attached), Some(pipes.line)),
             (None, url) => (url.map(|url| Attached::Http { url }), None),
         };
         let container = ContainerKey { engine: engine.yard.id.clone(), id: launched.id.as_str().into() };
@@ -244,7 +244,7 @@ impl Reserved {
             id: launched.id,
             engine,
             memory: launched.memory,
-            pipes,
+            line,
             gone: CancellationToken::new(),
         });
         self.shared.slots().insert(self.key.clone(), Slot::Running(Arc::clone(&instance)));

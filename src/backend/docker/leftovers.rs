@@ -5,12 +5,13 @@
 use super::connect::Client;
 use super::instances::Shared;
 use super::network;
-use super::provide::{self, LIMIT, Volumes};
+use super::provide::{self, Volumes};
 use crate::backend::{BackendError, Orphan};
 use crate::model::InstanceKey;
 use crate::model::container::labels;
-use bollard::query_parameters::ListContainersOptionsBuilder;
-use std::collections::{BTreeSet, HashMap};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Given to an orphan before it is killed.
@@ -70,26 +71,36 @@ pub async fn reap(shared: &Shared) -> Result<u32, BackendError> {
         // Nothing can be removed where nobody answers; what is elsewhere still can.
         let Ok(client) = engine.client().await else { continue };
         let taken = shared.taken();
-        let (orphans, kept): (Vec<_>, Vec<_>) =
-            containers(&client, shared).await?.into_iter().partition(|left| left.is_orphan(&taken));
+        let (orphans, kept): (Vec<_>, Vec<_>) = containers(&client, &shared.platform, &shared.boot)
+            .await?
+            .into_iter()
+            .partition(|left| left.is_orphan(&taken));
         for orphan in orphans {
             let grace = if orphan.live { GRACE } else { Duration::ZERO };
             provide::retire(&client, &orphan.id, grace, Some(Volumes::Remove)).await?;
             reaped += 1;
         }
-        let used = kept.into_iter().flat_map(|left| left.networks).collect();
+        let used: BTreeSet<_> = kept.into_iter().flat_map(|left| left.networks).collect();
+        // One that is being started may have its network and no container yet.
         if taken.is_empty() {
-            network::sweep(&client, &shared.platform, &used).await?;
+            network::sweep(&client, &shared.platform, |name| !used.contains(name)).await?;
         }
     }
     Ok(reaped)
+}
+
+/// Removes those of `names` that are ours and hold no container any more.
+pub async fn leave_networks(client: &Client, platform: &str, names: &[String]) -> Result<(), BackendError> {
+    let left = containers(client, platform, "").await?;
+    let is_used = |name: &str| left.iter().any(|left| left.networks.iter().any(|network| network == name));
+    network::sweep(client, platform, |name| names.iter().any(|left| left == name) && !is_used(name)).await
 }
 
 async fn all(shared: &Shared) -> Vec<(Client, Left)> {
     let mut all = Vec::new();
     for engine in &shared.engines {
         let Ok(client) = engine.client().await else { continue };
-        match containers(&client, shared).await {
+        match containers(&client, &shared.platform, &shared.boot).await {
             Ok(found) => all.extend(found.into_iter().map(|left| (client.clone(), left))),
             Err(error) => tracing::warn!("what was left behind there is not known: {error}"),
         }
@@ -97,29 +108,45 @@ async fn all(shared: &Shared) -> Vec<(Client, Left)> {
     all
 }
 
-async fn containers(client: &Client, shared: &Shared) -> Result<Vec<Left>, BackendError> {
-    let label = format!("{}={}", labels::PLATFORM, shared.platform);
-    let filters = HashMap::from([("label", vec![label.as_str()])]);
-    let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-    let found = client.within(LIMIT, client.docker.list_containers(Some(options))).await?;
-    Ok(found
-        .into_iter()
-        .map(|container| {
-            let labels = container.labels.unwrap_or_default();
-            let name = container.names.and_then(|names| names.into_iter().next()).unwrap_or_default();
-            let networks = container.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
-            Left {
-                id: container.id.unwrap_or_default(),
-                name: name.trim_start_matches('/').to_owned(),
-                key: labels.get(labels::INSTANCE).and_then(|key| key.parse().ok()),
-                live: container
-                    .state
-                    .is_some_and(|state| matches!(state.as_ref(), "running" | "paused" | "restarting")),
-                stdio: labels.get(labels::SPEAKS).is_some_and(|speaks| speaks == "stdio"),
-                own: labels.get(labels::BOOT) == Some(&shared.boot),
-                part: labels.contains_key(labels::STACK),
-                networks: networks.into_keys().collect(),
-            }
-        })
-        .collect())
+/// One row of `GET /containers/json`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Listed {
+    id: String,
+    names: Option<Vec<String>>,
+    state: Option<String>,
+    labels: Option<BTreeMap<String, String>>,
+    network_settings: Option<Networks>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Networks {
+    networks: Option<BTreeMap<String, IgnoredAny>>,
+}
+
+async fn containers(client: &Client, platform: &str, boot: &str) -> Result<Vec<Left>, BackendError> {
+    let all: Vec<Listed> = client.get("/containers/json?all=1").await?;
+    Ok(all.into_iter().filter_map(|listed| left(listed, platform, boot)).collect())
+}
+
+/// `None`: it is not of this platform.
+fn left(listed: Listed, platform: &str, boot: &str) -> Option<Left> {
+    let labels = listed.labels.filter(|labels| bears(labels, labels::PLATFORM, platform))?;
+    let name = listed.names.and_then(|names| names.into_iter().next()).unwrap_or_default();
+    let networks = listed.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+    Some(Left {
+        id: listed.id,
+        name: name.trim_start_matches('/').to_owned(),
+        key: labels.get(labels::INSTANCE).and_then(|key| key.parse().ok()),
+        live: matches!(listed.state.as_deref(), Some("running" | "paused" | "restarting")),
+        stdio: bears(&labels, labels::SPEAKS, "stdio"),
+        own: bears(&labels, labels::BOOT, boot),
+        part: labels.contains_key(labels::STACK),
+        networks: networks.into_keys().collect(),
+    })
+}
+
+fn bears(labels: &BTreeMap<String, String>, name: &str, value: &str) -> bool {
+    labels.get(name).is_some_and(|found| found == value)
 }

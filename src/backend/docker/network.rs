@@ -7,7 +7,7 @@ use crate::model::container::labels;
 use bollard::models::{EndpointSettings, Network, NetworkConnectRequest, NetworkCreateRequest};
 use bollard::query_parameters::ListNetworksOptionsBuilder;
 use serde::Deserialize;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::OnceCell;
@@ -87,13 +87,13 @@ pub async fn join(client: &Client, container: &str, network: &str) -> Result<(),
     client.within(LIMIT, client.docker.connect_network(network, request)).await
 }
 
-/// Removes those of `platform` that none of its containers is in. One that somebody joined meanwhile, the engine keeps.
-pub async fn sweep(client: &Client, platform: &str, used: &BTreeSet<String>) -> Result<(), BackendError> {
+/// Removes those of `platform` that are `free`. One that somebody joined meanwhile, the engine keeps.
+pub async fn sweep(client: &Client, platform: &str, free: impl Fn(&str) -> bool) -> Result<(), BackendError> {
     let label = format!("{}={platform}", labels::PLATFORM);
     let filters = HashMap::from([("label", vec![label.as_str()])]);
     let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
     let networks = client.within(LIMIT, client.docker.list_networks(Some(options))).await?;
-    let name = |network: Network| network.name.filter(|name| !used.contains(name));
+    let name = |network: Network| network.name.filter(|name| free(name));
     for name in networks.into_iter().filter_map(name) {
         if let Err(error) = client.within(LIMIT, client.docker.remove_network(&name)).await {
             tracing::warn!("network {name} stays: {error}");

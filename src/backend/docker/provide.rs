@@ -6,7 +6,7 @@ use super::connect::Client;
 use super::inspect::{self, Container};
 use super::network::{self, Networks};
 use super::stdio::{self, Pipes};
-use super::{create, folders, pull, trouble};
+use super::{acts, create, folders, pull, trouble};
 use crate::backend::{BackendError, ContainerSpec, Plain, Progress};
 use crate::model::container::{Speaks, labels};
 use crate::model::secret::Hidden;
@@ -111,7 +111,7 @@ impl Workshop {
     /// Makes it run. Must not be dropped: what the engine has begun would be known to nobody. Errors never hold a secret.
     pub async fn launch(&self, client: &Client, order: &Order, ready: Ready) -> Result<Launched, BackendError> {
         let Ready { limits, notes, image, there } = ready;
-        let wanted = Wanted::new(order, &limits, image);
+        let wanted = Wanted::new(order, &limits, image, client.podman);
         let run = self.run(client, order, wanted, there).await.map_err(|error| order.masked(error));
         run.map(|(id, pipes)| Launched { id, notes, memory: limits.memory, pipes })
     }
@@ -144,7 +144,14 @@ impl Workshop {
             retire(client, &there.id, REPLACE, Some(order.volumes())).await?;
         }
         let id = self.create(client, order, wanted.body).await?;
-        let pipes = start(client, order, &id).await?;
+        let pipes = match start(client, order, &id).await {
+            // Its network was removed just now, with what was the last container in it.
+            Err(error) if error.to_string().contains("network") && error.to_string().contains("not found") => {
+                self.networks.ensure(client, &order.spec.network, &order.platform).await?;
+                start(client, order, &id).await?
+            }
+            started => started?,
+        };
         Ok((id, pipes))
     }
 
@@ -173,8 +180,8 @@ impl Workshop {
 }
 
 impl Wanted {
-    fn new(order: &Order, limits: &Limits, image: String) -> Self {
-        let mut body = create::body(&order.spec, limits, &order.labels);
+    fn new(order: &Order, limits: &Limits, image: String, podman: bool) -> Self {
+        let mut body = create::body(&order.spec, limits, &order.labels, podman);
         let definition = create::definition(&body);
         let boot = order.boot.iter().map(|boot| (labels::BOOT, boot.clone()));
         let last = boot.chain([(labels::DEFINITION, definition.clone())]);
@@ -308,6 +315,7 @@ fn status(error: &Error) -> Option<u16> {
 fn unless_gone(outcome: Result<(), Error>) -> Result<(), Error> {
     match outcome {
         Err(error) if matches!(status(&error), Some(304 | 404 | 409)) => Ok(()),
+        Err(Error::DockerResponseServerError { message, .. }) if acts::is_so_already(&message) => Ok(()),
         other => other,
     }
 }

@@ -3,6 +3,7 @@
 use super::connect::Client;
 use super::inspect::{self, Container};
 use super::provide::{self, LIMIT, Volumes};
+use super::stdio::Line;
 use super::{DockerEngine, create};
 use crate::backend::{BackendError, ContainerSpec, Exit};
 use crate::model::container::{Reach, Speaks};
@@ -27,8 +28,8 @@ pub struct Instance {
     pub engine: Arc<DockerEngine>,
     /// Bytes, in force.
     pub memory: Option<u64>,
-    /// When its connection ended; `None` if it has none.
-    pub pipes: Option<CancellationToken>,
+    /// Of one that speaks on stdio.
+    pub line: Option<Line>,
     pub gone: CancellationToken,
 }
 
@@ -57,7 +58,12 @@ impl Instance {
                 () = self.engine.returned() => Waited::Lost,
             };
             match waited {
-                Waited::Ended(code) => return exit(Some(code), self.ran_out_of_memory(&client).await),
+                Waited::Ended(code) => {
+                    let there = inspect::container(&client, &self.id).await.ok().flatten();
+                    // Podman says 0 of one that was removed.
+                    let code = (there.is_some() || !client.podman).then_some(code);
+                    return exit(code, there.is_some_and(|there| there.state.oom_killed));
+                }
                 Waited::Removed => return exit(None, false),
                 Waited::Lost if self.pipes_ended().await => return exit(None, false),
                 Waited::Lost => sleep(LOOK).await,
@@ -67,21 +73,17 @@ impl Instance {
 
     /// A stdio server whose connection broke cannot be spoken to again.
     async fn pipes_ended(&self) -> bool {
-        match &self.pipes {
-            Some(ended) => timeout(PIPES_END, ended.cancelled()).await.is_ok(),
+        match &self.line {
+            Some(line) => timeout(PIPES_END, line.ended.cancelled()).await.is_ok(),
             None => false,
         }
-    }
-
-    async fn ran_out_of_memory(&self, client: &Client) -> bool {
-        inspect::container(client, &self.id).await.ok().flatten().is_some_and(|there| there.state.oom_killed)
     }
 
     /// In stages: its stdin is closed already, its own stop signal, SIGKILL.
     pub async fn stop(&self, close: Duration, term: Duration) -> Result<(), BackendError> {
         let client = self.engine.client().await?;
         let Some(there) = self.awake(&client).await? else { return Ok(()) };
-        if self.pipes.is_some() && self.ends_within(close).await {
+        if self.line.is_some() && self.ends_within(close).await {
             return Ok(());
         }
         let signal = if there.config.stop_signal.is_empty() { "SIGTERM" } else { &there.config.stop_signal };
@@ -119,6 +121,9 @@ impl Instance {
     }
 
     async fn end(&self, client: &Client) -> Result<(), BackendError> {
+        if let Some(line) = &self.line {
+            line.drain.cancel();
+        }
         provide::kill(client, &self.id).await?;
         match self.ends_within(KILL_WAIT).await {
             true => Ok(()),

@@ -18,10 +18,20 @@ use tokio_util::sync::CancellationToken;
 /// Between the connection and each reader, in bytes: as much as a pipe of the kernel holds.
 const BUFFER: usize = 64 << 10;
 
-/// The three pipes, and when the connection behind them ended.
+/// The three pipes, and the connection behind them.
 pub struct Pipes {
     pub attached: Attached,
+    pub line: Line,
+}
+
+/// What can be known of, and done to, the connection.
+#[derive(Clone, Default)]
+pub struct Line {
+    /// It ended.
     pub ended: CancellationToken,
+    /// From now on nobody waits for a reader: what finds no room is dropped. An engine cannot end a container whose
+    /// output it cannot get rid of.
+    pub drain: CancellationToken,
 }
 
 /// Attaches to a container that does not run yet.
@@ -31,15 +41,15 @@ pub async fn attach(client: &Client, id: &str) -> Result<Pipes, BackendError> {
     let AttachContainerResults { output, input } = both;
     let (out, stdout) = duplex(BUFFER);
     let (err, stderr) = duplex(BUFFER);
-    let ended = CancellationToken::new();
-    let guard = ended.clone().drop_guard();
+    let line = Line::default();
+    let (guard, drain) = (line.ended.clone().drop_guard(), line.drain.clone());
     tokio::spawn(async move {
-        split(output, out, err).await;
+        split(output, out, err, drain).await;
         drop(guard);
     });
     let stdin = Stdin { input: Mutex::new(Some(input)), runtime: Handle::current() };
     let attached = Attached::Stdio { stdin: Box::new(stdin), stdout: Box::new(stdout), stderr: Box::new(stderr) };
-    Ok(Pipes { attached, ended })
+    Ok(Pipes { attached, line })
 }
 
 /// Until the connection ends. What nobody reads any more is dropped, so that the other pipe goes on.
@@ -47,6 +57,7 @@ async fn split<E>(
     mut frames: impl Stream<Item = Result<LogOutput, E>> + Unpin,
     stdout: DuplexStream,
     stderr: DuplexStream,
+    drain: CancellationToken,
 ) {
     let (mut stdout, mut stderr) = (Some(stdout), Some(stderr));
     while let Some(Ok(frame)) = frames.next().await {
@@ -56,9 +67,13 @@ async fn split<E>(
                 (&mut stdout, message)
             }
         };
-        if let Some(open) = pipe
-            && open.write_all(&bytes).await.is_err()
-        {
+        let Some(open) = pipe else { continue };
+        let written = tokio::select! {
+            biased;
+            written = open.write_all(&bytes) => written,
+            () = drain.cancelled() => Ok(()),
+        };
+        if written.is_err() {
             *pipe = None;
         }
     }
@@ -124,7 +139,7 @@ mod tests {
     async fn frames_come_out_where_they_belong() {
         let frames = [frame(false, b"a"), frame(true, b"x"), frame(false, b"b"), frame(true, b"y")];
         let ((out, mut stdout), (err, mut stderr)) = (duplex(8), duplex(8));
-        split(futures_util::stream::iter(frames), out, err).await;
+        split(futures_util::stream::iter(frames), out, err, CancellationToken::new()).await;
         let (mut one, mut two) = (String::new(), String::new());
         stdout.read_to_string(&mut one).await.unwrap();
         stderr.read_to_string(&mut two).await.unwrap();
@@ -132,12 +147,23 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_slow_reader_holds_the_connection_and_one_that_left_does_not() {
-        let frames = || futures_util::stream::iter((0..100).map(|_| frame(false, b"0123456789")));
-        let ((out, stdout), (err, _stderr)) = (duplex(64), duplex(64));
-        let mut splitting = Box::pin(split(frames(), out, err));
-        assert!(timeout(Duration::from_secs(60), &mut splitting).await.is_err(), "the buffer is full");
-        drop(stdout);
-        splitting.await;
+    async fn a_slow_reader_holds_the_connection_until_it_leaves_or_nobody_waits_for_it() {
+        for leaves in [true, false] {
+            let frames = futures_util::stream::iter((0..100).map(|_| frame(false, b"0123456789")));
+            let ((out, stdout), (err, _stderr)) = (duplex(64), duplex(64));
+            let (drain, mut stdout) = (CancellationToken::new(), Some(stdout));
+            let mut splitting = Box::pin(split(frames, out, err, drain.clone()));
+            assert!(timeout(Duration::from_secs(60), &mut splitting).await.is_err(), "the buffer is full");
+            match leaves {
+                true => stdout = None,
+                false => drain.cancel(),
+            }
+            splitting.await;
+            let mut kept = Vec::new();
+            if let Some(mut stdout) = stdout {
+                stdout.read_to_end(&mut kept).await.unwrap();
+                assert_eq!(kept.len(), 64, "what found room is kept");
+            }
+        }
     }
 }

@@ -1,0 +1,62 @@
+//! Who reaches whom: a tenant's containers each other, nobody another tenant's.
+
+use crate::backend_contract::harbour::{Harbour, SERVE};
+use crate::backend_contract::rig::Pipes;
+use crate::support::engines::labs;
+use mcpdeck::model::container::Speaks;
+
+#[tokio::test]
+async fn a_tenants_container_reaches_its_own_and_no_others() {
+    for lab in labs("a_tenants_container_reaches_its_own_and_no_others") {
+        let harbour = Harbour::new(&lab);
+        let mut server = harbour.script("web@eaton", &format!("{SERVE} & echo up; wait"));
+        server.network = harbour.network("eaton");
+        server.aliases = vec!["web".to_owned()];
+        assert_eq!(server.speaks, Speaks::Stdio);
+        let server = harbour.start(server).await;
+        let seen = harbour.inspect(&server);
+        let address = seen["NetworkSettings"]["Networks"][harbour.network("eaton")]["IPAddress"].as_str().unwrap();
+        let mut serving = Pipes::of(server.attached);
+        assert_eq!(serving.answer().await, "up\n");
+
+        let ask = |host: &str| {
+            format!(
+                "for i in 1 2 3; do printf 'GET /index.html HTTP/1.0\\r\\n\\r\\n' | nc -w 2 {host} 8000 | grep here && exit; \
+                 sleep 0.2; done; echo no"
+            )
+        };
+        let cases = [
+            ("a@eaton", "eaton", address, "here\n"),
+            ("b@eaton", "eaton", "web", "here\n"),
+            ("a@rexel", "rexel", address, "no\n"),
+            ("b@rexel", "rexel", "web", "no\n"),
+        ];
+        for (name, tenant, host, answer) in cases {
+            let mut client = harbour.script(name, &ask(host));
+            client.network = harbour.network(tenant);
+            let started = harbour.start(client).await;
+            assert_eq!(Pipes::of(started.attached).rest_of_stdout().await, answer, "{}: {name} asks {host}", lab.name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn starts_at_once_make_one_network() {
+    for lab in labs("starts_at_once_make_one_network") {
+        let harbour = Harbour::new(&lab);
+        let berth = |name: &str| {
+            let mut berth = harbour.script(name, "true");
+            berth.network = harbour.network("eaton");
+            berth
+        };
+        let (a, b, c) = tokio::join!(harbour.start(berth("a")), harbour.start(berth("b")), harbour.start(berth("c")));
+        assert_eq!(harbour.networks(), [harbour.network("eaton")], "{}", lab.name);
+        for started in [a, b, c] {
+            assert_eq!(started.exit.await.unwrap().code, Some(0), "{}", lab.name);
+        }
+        // It goes away behind our back: the container that was made for it is made anew.
+        lab.ask("DELETE", &format!("/networks/{}?force=1", harbour.network("eaton")), None).unwrap();
+        assert_eq!(harbour.start(berth("a")).await.exit.await.unwrap().code, Some(0), "{}", lab.name);
+        assert_eq!(harbour.networks().len(), 1, "{}", lab.name);
+    }
+}
