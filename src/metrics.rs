@@ -1,6 +1,7 @@
 //! Usage of the host, of process groups and of containers, read from the kernel's files, and GPUs from their driver.
 //! What is unknown is `None`, never 0. Imports `model` and `config` only.
 
+mod caps;
 mod cgroup;
 mod containers;
 pub mod gpu;

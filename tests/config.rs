@@ -403,7 +403,7 @@ fn compose(text: &str) -> Result<Config, Vec<Problem>> {
 #[test]
 fn a_compose_file_that_is_no_yaml_says_where() {
     let told = problems_text(&compose("services:\n  a:\n    image: x\n   b: y\n").unwrap_err());
-    assert!(told.contains("compose.yml:4:"), "{told}");
+    assert!(told.contains("compose.yml:4:4: not YAML: "), "{told}");
     let bomb: String = (1..40).fold("a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned(), |text, n| {
         let refs = vec![format!("*a{}", n - 1); 9].join(", ");
         format!("{text}a{n}: &a{n} [{refs}]\n")

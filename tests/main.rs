@@ -19,6 +19,7 @@ mod router;
 mod screens;
 mod screens_console;
 mod screens_containers;
+mod stacks;
 mod store_contract;
 mod support;
 mod usage;

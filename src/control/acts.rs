@@ -153,7 +153,7 @@ impl Actor {
             Command::Stop(_) => {
                 let mark = mark();
                 let event = Event::Hold(marked("stopped", &mark));
-                self.fleet.take_down_next(key);
+                self.fleet.take_down(&self.plan, key, "stopped");
                 self.set_row(key, |row| row.held = Some(mark));
                 event
             }
@@ -168,8 +168,10 @@ impl Actor {
                 if matches!(command, Command::Restart(_)) {
                     self.fleet.command_next(key);
                 }
-                if matches!(command, Command::Restart(_) | Command::Sleep(_) | Command::Kill(_)) {
-                    self.fleet.take_down_next(key);
+                let ends = matches!(command, Command::Restart(_) | Command::Sleep(_) | Command::Kill(_));
+                let ending = ends && self.fleet.take_down(&self.plan, key, command.verb());
+                if ending && matches!(command, Command::Kill(_)) {
+                    return;
                 }
                 let Some(event) = event_of(command, &act.operator.name) else { return };
                 event

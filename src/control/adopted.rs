@@ -12,6 +12,8 @@ use tokio::time::timeout;
 
 /// An engine that was opened a moment ago may need so long to show what it has.
 const FIRST_LOOK: Duration = Duration::from_secs(5);
+/// An engine shows what was done within this; one that ended at once never does.
+const SHOWN: Duration = Duration::from_secs(1);
 /// What compose writes on a container whose service needs others: `db:service_started:false,...`.
 const DEPENDS_ON: &str = "com.docker.compose.depends_on";
 
@@ -28,7 +30,13 @@ impl Behind {
 
     async fn act(&self, act: ContainerAct, grace: Duration) -> Result<(), String> {
         let done = self.engine.act(&self.found.id, act, grace).await;
-        done.map_err(|error| format!("{} {}: {error}", act.verb(), self.found.name))
+        done.map_err(|error| format!("{} {}: {error}", act.verb(), self.found.name))?;
+        // What is done next goes by what the engine shows.
+        let runs = matches!(act, ContainerAct::Start | ContainerAct::Unpause);
+        let is_so = |found: &Arc<Found>| found.id == self.found.id && (found.state == ContainerState::Running) == runs;
+        let mut watch = self.engine.watch();
+        let _ = timeout(SHOWN, watch.wait_for(|seen| seen.containers.iter().any(is_so))).await;
+        Ok(())
     }
 }
 

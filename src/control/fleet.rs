@@ -396,11 +396,17 @@ impl Fleet {
         }
     }
 
-    /// An operator's stop or restart of a remote one ends what stands behind it, unless it has a command for that.
-    pub fn take_down_next(&mut self, key: &InstanceKey) {
-        if let Some(slot) = self.slots.get_mut(key) {
-            slot.take_down = slot.blueprint.adopted().is_some() && slot.command.is_none();
+    /// An operator's stop or restart of a remote one ends what stands behind it, unless it has a command for that; also
+    /// if we are not connected to it.
+    /// True if that is under way with this.
+    pub fn take_down(&mut self, plan: &Plan, key: &InstanceKey, why: &str) -> bool {
+        let Some(slot) = self.slots.get_mut(key) else { return false };
+        slot.take_down = slot.blueprint.adopted().is_some() && slot.command.is_none();
+        let alone = slot.take_down && !slot.life.is_live();
+        if alone {
+            self.apply(plan, key, Event::TakeDown(why.to_owned()));
         }
+        alone
     }
 
     /// An engine fell silent, for this reason, or answers again.

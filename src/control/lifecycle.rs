@@ -80,6 +80,8 @@ pub enum Event {
     Start(String),
     /// It runs since an earlier owner and is taken over as it is.
     TakeUp(String),
+    /// Nothing of it runs for us, and what stands behind it is to end all the same.
+    TakeDown(String),
     /// What the start under way is doing.
     Progress(String),
     Hold(String),
@@ -217,6 +219,10 @@ impl Life {
                 self.desired = Desired::Held;
                 self.rest(why)
             }
+            Event::TakeDown(why) if !self.is_live() => {
+                self.go(Phase::Stopping(Then::Rest), &why);
+                Some(Effect::Stop)
+            }
             Event::Sleep(_) if self.desired == Desired::Held => None,
             Event::Sleep(why) => {
                 self.desired = Desired::OnDemand;
@@ -274,6 +280,7 @@ impl Life {
             Event::Silent(None) => self.answers_again(),
             Event::RetryDue { waiting } => self.retry(waiting, now),
             Event::Progress(_)
+            | Event::TakeDown(_)
             | Event::Opened
             | Event::StartFailed(_)
             | Event::Exited(_)

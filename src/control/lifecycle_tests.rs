@@ -125,6 +125,8 @@ fn each_event_leads_where_the_table_says() {
         ("and was held", vec![Hold(why()), TakeUp(why())], State::Stopped, None),
         ("and was fenced", vec![Fence(why()), TakeUp(why())], State::Fenced, None),
         ("it is started already", vec![Demand, TakeUp(why())], State::Starting, None),
+        ("what stands behind a dormant one ends", vec![TakeDown(why())], State::Stopping, Some(Effect::Stop)),
+        ("and starts again", vec![TakeDown(why()), Restart(why()), Stopped], State::Starting, Some(Effect::Create)),
         ("a start tells how far it is", vec![Demand, Progress(why())], State::Starting, None),
         (
             "idle twice: paused, then stopped",

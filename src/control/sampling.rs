@@ -15,7 +15,7 @@ use super::usage::{coarse, coarse_host};
 use super::yard::any_changed;
 use crate::backend::engine::Inventory;
 use crate::metrics::Target;
-use crate::model::container::{ContainerKey, EngineId};
+use crate::model::container::{ContainerKey, EngineId, EngineState};
 use crate::model::instance::{BackendKind, InstanceRow};
 use crate::model::usage::{InstanceUsage, Subject};
 use crate::model::{InstanceKey, Snapshot, Stamp};
@@ -40,7 +40,8 @@ const SUMS_EVERY: Duration = Duration::from_secs(5);
 
 /// Samples until the platform stops.
 pub async fn sample(deck: Arc<Deck>) {
-    let Some(kernel) = Kernel::open(&deck.config.paths.state).await else { return };
+    let has_containers = deck.engines.all().iter().any(|engine| engine.is_local());
+    let Some(kernel) = Kernel::open(&deck.config.paths.state, has_containers).await else { return };
     let mut sampler = Sampler::new(deck.clone(), kernel);
     let mut consoles = deck.consoles.version();
     loop {
@@ -153,6 +154,11 @@ impl Sampler {
         running
     }
 
+    /// True once some engine has said what it has, or that it is not there.
+    fn answered(&self) -> bool {
+        self.inventories.iter().any(|inventory| inventory.borrow().state != EngineState::Connecting)
+    }
+
     /// True if something runs here that has not been sampled yet.
     fn has_new(&mut self) -> bool {
         self.running()
@@ -188,7 +194,7 @@ impl Sampler {
             host,
             groups: process_groups(rows),
             containers: turn.into_iter().map(|key| Target { pid: running[&key].0, key }).collect(),
-            running: Arc::new(here.into_iter().collect()),
+            running: self.answered().then(|| here.into_iter().collect()),
         }
     }
 

@@ -100,6 +100,8 @@ impl Actor {
     }
 
     pub(super) fn deploy(&mut self, job: Option<JobId>, id: &StackId) {
+        // Whoever deploys has seen what was said before.
+        self.conditions.watched.retain(|line| line.stack != *id);
         match self.adopts(id) {
             Some(adopt) => self.start_adopted(job, adopt),
             None => self.stack_event(id, Event::Deploy(job)),
@@ -107,6 +109,7 @@ impl Actor {
     }
 
     pub(super) fn undeploy(&mut self, job: JobId, id: &StackId) {
+        self.conditions.watched.retain(|line| line.stack != *id);
         match self.adopts(id) {
             Some(adopt) => self.stop_adopted(job, adopt),
             None => self.stack_event(id, Event::Undeploy(job)),
@@ -175,11 +178,6 @@ impl Actor {
     }
 
     pub(super) fn part_report(&mut self, id: &StackId, part: usize, run: u32, report: Report) {
-        if matches!(report, Report::Ready) {
-            let name = self.stacks.slots.get(id).and_then(|slot| slot.life.def.parts.get(part)).map(|p| p.name.clone());
-            // It serves again: what it said before is history.
-            self.conditions.watched.retain(|line| line.stack != *id || Some(&line.part) != name.as_ref());
-        }
         self.stack_event(id, Event::Part { part, run, report });
     }
 

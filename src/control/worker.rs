@@ -4,11 +4,12 @@
 use super::actor::Msg;
 use super::adopted;
 use super::deck::Deck;
+use super::gpus;
 use super::launch::{Blueprint, Launch};
 use super::logs;
 use super::secrets::Used;
-use crate::backend::{Attached, Exit, StartSpec, Started};
-use crate::model::container::{Adopt, ContainerKey};
+use crate::backend::{Attached, Exit, StartSpec, Started, What};
+use crate::model::container::{ContainerKey, EngineState};
 use crate::model::instance::BackendKind;
 use crate::model::message::{Level, LogTarget};
 use crate::model::secret::{Hidden, Secret};
@@ -205,12 +206,19 @@ impl Worker {
         let options = self.open_options(era, hint);
         match prepared.launch {
             Launch::Remote { url, headers } => {
-                self.report(Report::Attached { pid: None, container: None, notes: Vec::new(), used: prepared.used })
-                    .await;
-                if let Some(adopt) = self.blueprint.adopted() {
-                    return self.open_behind(adopt, &url, headers, options).await.map_err(Attempt::Failed);
-                }
-                let opened = self.deck.router.open(self.key(), Connect::Http { url, headers }, options).await;
+                let container = match self.blueprint.adopted() {
+                    Some(adopt) => {
+                        let tell = |what| self.report(Report::Progress(what));
+                        Some(adopted::start(&self.deck, adopt, tell).await?)
+                    }
+                    None => None,
+                };
+                let patient = container.is_some();
+                self.report(Report::Attached { pid: None, container, notes: Vec::new(), used: prepared.used }).await;
+                let opened = match patient {
+                    true => self.open_soon(&url, headers, options).await,
+                    false => self.deck.router.open(self.key(), Connect::Http { url, headers }, options).await,
+                };
                 opened.map_err(|e| Attempt::Failed(e.to_string()))
             }
             Launch::Local(spec) => self.attempt_local(*spec, prepared.used, prepared.hidden, options).await,
@@ -225,6 +233,8 @@ impl Worker {
         options: OpenOptions,
     ) -> Result<Opened, Attempt> {
         let backend = self.deck.backends.of(self.kind).ok_or_else(|| format!("no backend runs {}", self.key()))?;
+        self.check_engine(&spec.what)?;
+        self.check_gpu(&spec.what)?;
         let progress = spec.progress.subscribe();
         let started = tokio::select! {
             started = backend.start(spec) => started,
@@ -251,19 +261,34 @@ impl Worker {
         }
     }
 
-    /// Starts the containers behind `url`, and waits until it answers.
-    async fn open_behind(
+    /// Nobody waits for an engine that is known to be silent.
+    fn check_engine(&self, what: &What) -> Result<(), String> {
+        let What::Container(container) = what else { return Ok(()) };
+        let engine = self.deck.engines.named(container.engine.as_ref())?;
+        match &engine.watch().borrow().state {
+            EngineState::Silent { reason, .. } => Err(format!("engine {} is silent: {reason}", engine.id())),
+            EngineState::Absent { reason } => Err(format!("engine {} is not there: {reason}", engine.id())),
+            EngineState::Connecting | EngineState::Up => Ok(()),
+        }
+    }
+
+    /// Better refused now, with who holds the rest, than a start that fails for memory after minutes.
+    fn check_gpu(&self, what: &What) -> Result<(), String> {
+        let What::Container(container) = what else { return Ok(()) };
+        let is_here = self.deck.engines.named(container.engine.as_ref()).is_ok_and(|engine| engine.is_local());
+        let need = container.gpu.as_ref().filter(|_| is_here);
+        need.map_or(Ok(()), |need| gpus::fits(need, &self.deck.picture.get().gpus))
+    }
+
+    /// Waits until `url`, whose containers were started just now, answers.
+    async fn open_soon(
         &self,
-        adopt: &Adopt,
         url: &str,
         headers: Vec<(String, Secret)>,
         options: OpenOptions,
-    ) -> Result<Opened, String> {
+    ) -> Result<Opened, OpenError> {
         let begun = Instant::now();
         let deadline = begun + options.timeout;
-        let first = adopted::start(&self.deck, adopt, |what| self.report(Report::Progress(what))).await?;
-        let notes = Vec::new();
-        self.report(Report::Attached { pid: None, container: Some(first), notes, used: Vec::new() }).await;
         loop {
             let timeout = deadline.saturating_duration_since(Instant::now());
             let options = OpenOptions { timeout, ..options.clone() };
@@ -273,7 +298,7 @@ impl Worker {
                 Err(error) => error,
             };
             if Instant::now() + ASK_AGAIN > deadline {
-                return Err(error.to_string());
+                return Err(error);
             }
             let waited = begun.elapsed().as_secs();
             self.report(Report::Progress(format!("waits for {url}, {waited} s: {error}"))).await;

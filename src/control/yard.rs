@@ -97,7 +97,10 @@ pub(super) async fn any_changed(inventories: &mut [watch::Receiver<Arc<Inventory
 async fn turned(deck: &Arc<Deck>, id: &EngineId, state: &EngineState) {
     deck.tell(Msg::Engine(id.clone(), state.clone())).await;
     if *state == EngineState::Up && !deck.options.momentary {
-        deck.spawn("take up", reconcile(deck.clone(), id.clone()));
+        let (stop, work) = (deck.stop.clone(), reconcile(deck.clone(), id.clone()));
+        deck.spawn("take up", async move {
+            stop.run_until_cancelled(work).await;
+        });
     }
 }
 

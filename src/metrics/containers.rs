@@ -6,10 +6,11 @@ use super::places::Places;
 use super::proc::Reader;
 use crate::model::container::ContainerKey;
 use crate::model::usage::InstanceUsage;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Longest file that is read whole: an `io.stat` of a hundred devices.
 const ROOM: usize = 16 << 10;
@@ -18,6 +19,10 @@ const ROOM: usize = 16 << 10;
 const THOROUGH_EVERY: u32 = 10;
 /// Part of the descriptors we may have that is held open here; what is beyond is opened for each reading.
 const HELD_PART: u64 = 4;
+/// A rate over less time says little, and the kernel counts in steps.
+const SHORTEST: Duration = Duration::from_millis(80);
+/// Containers that a first look takes in.
+const FIRST_LOOK: usize = 1024;
 /// Assumed where the kernel names no bound.
 const DESCRIPTORS: u64 = 1024;
 
@@ -35,7 +40,8 @@ pub struct Containers {
     proc: PathBuf,
     places: Places,
     reader: Reader,
-    known: HashMap<ContainerKey, Group>,
+    /// By id, which no two engines share.
+    known: HashMap<Arc<str>, Group>,
     /// Descriptors that may still be held.
     room: usize,
     /// Network devices of our own namespace: a container that has the same ones shares it, and its traffic is not its own.
@@ -71,41 +77,50 @@ impl Containers {
         }
     }
 
+    /// Takes a first sample of whatever runs here, before any engine has said what that is: with its answer the second
+    /// sample is not far.
+    pub fn look(&mut self) {
+        for id in self.places.all().into_iter().take(FIRST_LOOK) {
+            self.one(&id.into(), None);
+        }
+    }
+
     /// Usage of those that are found; rates are over the time since a container's last sample and unknown in its first.
     pub fn sample(&mut self, targets: &[Target]) -> Vec<(ContainerKey, InstanceUsage)> {
-        targets.iter().filter_map(|target| Some((target.key.clone(), self.one(target)?))).collect()
+        targets.iter().filter_map(|target| Some((target.key.clone(), self.one(&target.key.id, target.pid)?))).collect()
     }
 
     /// Lets go of all others. Their files must not be held for long: they keep a network namespace alive.
     pub fn keep(&mut self, live: &BTreeSet<ContainerKey>) {
         let room = &mut self.room;
-        self.known.retain(|key, group| {
-            let kept = live.contains(key);
+        let live: HashSet<&Arc<str>> = live.iter().map(|key| &key.id).collect();
+        self.known.retain(|id, group| {
+            let kept = live.contains(id);
             *room += if kept { 0 } else { group.held() };
             kept
         });
     }
 
-    /// Those that have been sampled, so that their rates are known next time.
-    pub fn knows(&self, key: &ContainerKey) -> bool {
-        self.known.contains_key(key)
+    /// When the next sample of a container tells its rates.
+    pub fn ready_at(&self, key: &ContainerKey) -> Option<Instant> {
+        self.known.get(&key.id)?.last.map(|(at, _)| at + SHORTEST)
     }
 
-    fn one(&mut self, target: &Target) -> Option<InstanceUsage> {
-        if let Some(group) = self.known.get_mut(&target.key) {
+    fn one(&mut self, id: &Arc<str>, pid: Option<u32>) -> Option<InstanceUsage> {
+        if let Some(group) = self.known.get_mut(id) {
             if let Some(usage) = group.sample(&self.tree, &mut self.reader, Instant::now()) {
                 return Some(usage);
             }
             // It is gone, or it was started anew and has other files of the same names.
             self.room += group.held();
-            self.known.remove(&target.key);
+            self.known.remove(id);
         }
-        let place = self.places.find(&target.key.id, target.pid)?;
-        let mut group = self.open(&place, target.pid);
+        let place = self.places.find(id, pid)?;
+        let mut group = self.open(&place, pid);
         let usage = group.sample(&self.tree, &mut self.reader, Instant::now());
         if usage.is_some() {
             self.room = self.room.saturating_sub(group.held());
-            self.known.insert(target.key.clone(), group);
+            self.known.insert(id.clone(), group);
         }
         usage
     }
@@ -198,7 +213,8 @@ impl Group {
             self.used = used;
             self.cached = self.cache.read(reader).and_then(|text| tree.cache(text)).unwrap_or(0);
         }
-        let last = self.last.replace((now, counters));
+        let early = |(at, _): &(Instant, Counters)| now.duration_since(*at) < SHORTEST;
+        let last = if self.last.as_ref().is_some_and(early) { None } else { self.last.replace((now, counters)) };
         let usage = InstanceUsage {
             memory: used.map(|used| used.saturating_sub(self.cached)),
             memory_limit: self.limits.memory,

@@ -139,11 +139,11 @@ fn what_vanishes_is_gone_and_what_comes_back_begins_anew() {
     world.container(ID, 5000);
     let mut sampler = world.sampler();
     assert_eq!(sampler.sample(&[target(ID), target(&ID.replace('6', "7"))]).len(), 1);
-    assert!(sampler.knows(&target(ID).key));
+    assert!(sampler.ready_at(&target(ID).key).is_some());
     // The kernel answers reads of a removed group with an error; a file of nothing is as close as a folder comes.
     world.put(&format!("cgroup/system.slice/docker-{ID}.scope/cpu.stat"), "");
     assert!(sampler.sample(&[target(ID)]).is_empty());
-    assert!(!sampler.knows(&target(ID).key));
+    assert!(sampler.ready_at(&target(ID).key).is_none());
     world.container(ID, 1);
     assert_eq!(only(sampler.sample(&[target(ID)])).cpu, None, "the first sample of a new one");
 }
@@ -173,6 +173,19 @@ fn descriptors_are_bounded_and_given_back() {
     sampler.keep(&BTreeSet::from([targets[4].key.clone()]));
     assert_eq!(sampler.known.len(), 1);
     assert_eq!(sampler.room, 2 * FILES, "of those that were let go");
+}
+
+#[test]
+fn a_first_look_makes_the_second_sample_the_first_that_is_asked_for() {
+    let world = World::new(true);
+    world.container(ID, 5000);
+    let mut sampler = world.sampler();
+    sampler.look();
+    assert_eq!(only(sampler.sample(&[target(ID)])).cpu, None, "too soon for a rate");
+    a_second_later(&mut sampler);
+    world.container(ID, 5500);
+    let usage = only(sampler.sample(&[target(ID)]));
+    assert!(usage.cpu.is_some_and(|cpu| (45.0..=50.0).contains(&cpu)), "{usage:?}");
 }
 
 #[test]

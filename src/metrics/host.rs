@@ -1,6 +1,7 @@
 //! Usage of the machine, and of mcpdeck itself.
 
-use super::cgroup::{self, Tells, Tree};
+use super::caps::{CpuCap, MemoryCap};
+use super::cgroup;
 use super::proc::{Reader, Stat, Units};
 use crate::model::usage::HostUsage;
 use std::collections::VecDeque;
@@ -8,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+const CGROUPS: &str = "/sys/fs/cgroup";
 /// One value of a history stands for so long; so many are kept.
 const STEP: Duration = Duration::from_secs(5);
 const KEPT: usize = 60;
@@ -18,8 +20,9 @@ pub struct Host {
     reader: Reader,
     state_dir: PathBuf,
     cores: u32,
-    /// The cgroup that gives us less memory than the machine has.
-    cap: Option<MemoryCap>,
+    /// What our cgroups leave us of the machine.
+    memory_cap: Option<MemoryCap>,
+    cpu_cap: Option<CpuCap>,
     last: Option<Last>,
     cpu_history: History,
     memory_history: History,
@@ -46,7 +49,8 @@ impl Host {
             reader: Reader::new(),
             state_dir: state_dir.to_owned(),
             cores: std::thread::available_parallelism().map_or(1, |n| n.get().try_into().unwrap_or(u32::MAX)),
-            cap: MemoryCap::find(Path::new("/sys/fs/cgroup"), &own),
+            memory_cap: MemoryCap::find(Path::new(CGROUPS), &own),
+            cpu_cap: CpuCap::find(Path::new(CGROUPS), &own),
             last: None,
             cpu_history: History::default(),
             memory_history: History::default(),
@@ -61,7 +65,11 @@ impl Host {
         let load_1m = self.reader.read("/proc/loadavg").and_then(|t| t.split(' ').next()?.parse().ok());
         let memory = self.memory();
         let last = self.last.replace(Last { at: now, cpu: cpu_ticks, own_ticks: own.map(|o| o.own_ticks) });
-        let cpu = last.as_ref().and_then(|l| percent_busy(l.cpu?, cpu_ticks?));
+        let machine = last.as_ref().and_then(|l| percent_busy(l.cpu?, cpu_ticks?));
+        let cpu = match &mut self.cpu_cap {
+            Some(cap) => cap.read(&mut self.reader, now),
+            None => machine,
+        };
         let own_cpu = last.and_then(|l| {
             let used = own?.own_ticks.saturating_sub(l.own_ticks?) as f64 / self.units.ticks_per_second as f64;
             let elapsed = now.duration_since(l.at).as_secs_f64();
@@ -87,7 +95,7 @@ impl Host {
     /// (used, total) bytes: of our cgroup where that is less than the machine.
     fn memory(&mut self) -> Option<(u64, u64)> {
         let machine = self.reader.read("/proc/meminfo").and_then(machine_memory)?;
-        let cap = self.cap.as_ref().and_then(|cap| cap.read(&mut self.reader));
+        let cap = self.memory_cap.as_ref().and_then(|cap| cap.read(&mut self.reader));
         Some(cap.filter(|(_, limit)| *limit < machine.1).unwrap_or(machine))
     }
 }
@@ -109,40 +117,6 @@ fn percent_busy(before: CpuTicks, now: CpuTicks) -> Option<f32> {
 fn machine_memory(text: &str) -> Option<(u64, u64)> {
     let (total, available) = (cgroup::field(text, "MemTotal:")?, cgroup::field(text, "MemAvailable:")?);
     Some((total.saturating_sub(available) * 1024, total * 1024))
-}
-
-/// A control group that has less memory than the machine.
-struct MemoryCap {
-    tree: Tree,
-    group: String,
-}
-
-impl MemoryCap {
-    /// The one with the smallest limit among ours and its ancestors; `None` where none has a limit.
-    fn find(root: &Path, own: &str) -> Option<Self> {
-        let v1 = own.lines().find_map(|l| {
-            let mut fields = l.splitn(3, ':').skip(1);
-            (fields.next()?.split(',').any(|c| c == "memory")).then(|| fields.next())?
-        });
-        let path = v1.or_else(|| own.lines().find_map(|l| l.strip_prefix("0::")))?;
-        let tree = Tree::at(root);
-        let groups = Path::new(path.trim_start_matches('/')).ancestors().filter_map(Path::to_str);
-        let caps = groups.map(|group| Self { tree: tree.clone(), group: group.to_owned() });
-        let limited = caps.filter_map(|cap| Some((cap.limit(&mut Reader::new())?, cap)));
-        limited.min_by_key(|(limit, _)| *limit).map(|(_, cap)| cap)
-    }
-
-    fn limit(&self, reader: &mut Reader) -> Option<u64> {
-        reader.read(self.tree.file(&self.group, Tells::MemoryLimit)?).and_then(cgroup::limit)
-    }
-
-    /// (used without droppable cache, limit) bytes.
-    fn read(&self, reader: &mut Reader) -> Option<(u64, u64)> {
-        let limit = self.limit(reader)?;
-        let usage: u64 = reader.read(self.tree.file(&self.group, Tells::Memory)?)?.trim().parse().ok()?;
-        let stat = reader.read(self.tree.file(&self.group, Tells::Cache)?);
-        Some((usage.saturating_sub(stat.and_then(|text| self.tree.cache(text)).unwrap_or(0)), limit))
-    }
 }
 
 /// Averages over steps of 5 s, newest last.
@@ -225,33 +199,5 @@ mod tests {
             assert_eq!(history.add(at(*s), *value), *expected, "at {s} s");
         }
         assert_eq!(history.add(at(100_000), Some(1.0)), [1.0; KEPT]);
-    }
-
-    #[test]
-    fn the_smallest_limit_on_the_way_up_counts() {
-        let dir = tempfile::tempdir().unwrap();
-        let put = |file: &str, text: &str| {
-            let path = dir.path().join(file);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        };
-        put("2/cgroup.controllers", "");
-        put("2/a/b/memory.max", "max\n");
-        put("2/a/memory.max", "1000\n");
-        put("2/a/memory.current", "700\n");
-        put("2/a/memory.stat", "anon 5\ninactive_file 300\n");
-        put("1/memory/j/memory.limit_in_bytes", "9000\n");
-        put("1/memory/memory.limit_in_bytes", "9223372036854771712\n");
-        put("1/memory/j/memory.usage_in_bytes", "500\n");
-        let cases = [
-            ("2", "0::/a/b", Some((400, 1000))),
-            ("2", "0::/", None),
-            ("1", "4:memory:/j\n0::/a", Some((500, 9000))),
-            ("1", "4:memory:/\n0::/a", None),
-        ];
-        for (version, own, expected) in cases {
-            let found = MemoryCap::find(&dir.path().join(version), own).and_then(|cap| cap.read(&mut Reader::new()));
-            assert_eq!(found, expected, "{own}");
-        }
     }
 }

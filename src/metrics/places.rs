@@ -62,10 +62,14 @@ impl Places {
         if let Some(layout) = pid.and_then(|pid| self.by_process(id, pid)) {
             self.learn(layout);
         } else if self.searched.is_none_or(|at| at.elapsed() >= SEARCH_EVERY) {
-            self.searched = Some(Instant::now());
             self.search();
         }
         self.by_layout(id)
+    }
+
+    /// Ids of all containers that have a group, whatever engine made them.
+    pub fn all(&mut self) -> Vec<String> {
+        self.search()
     }
 
     fn by_layout(&mut self, id: &str) -> Option<String> {
@@ -84,8 +88,10 @@ impl Places {
         Some(Layout { before: before.to_owned(), after: after.to_owned() })
     }
 
-    /// Learns every layout that is in use.
-    fn search(&mut self) {
+    /// Learns every layout that is in use, and returns the ids.
+    fn search(&mut self) -> Vec<String> {
+        self.searched = Some(Instant::now());
+        let mut ids = Vec::new();
         let root = self.tree.groups();
         let mut folders = vec![(root.clone(), 0)];
         let mut seen = 0;
@@ -96,16 +102,20 @@ impl Places {
                 }
                 seen += 1;
                 if seen > SEARCH_FOLDERS {
-                    return;
+                    return ids;
                 }
                 match layout_of(&root, &entry.path()) {
                     // What runs inside a container has groups of its own below.
-                    Some(layout) => self.learn(layout),
+                    Some((id, layout)) => {
+                        ids.push(id);
+                        self.learn(layout);
+                    }
                     None if depth < SEARCH_DEPTH => folders.push((entry.path(), depth + 1)),
                     None => {}
                 }
             }
         }
+        ids
     }
 
     fn learn(&mut self, layout: Layout) {
@@ -116,14 +126,14 @@ impl Places {
     }
 }
 
-/// The layout that this folder shows, if its name holds an id.
-fn layout_of(root: &Path, folder: &Path) -> Option<Layout> {
+/// The id that this folder's name holds, and the layout that shows.
+fn layout_of(root: &Path, folder: &Path) -> Option<(String, Layout)> {
     let group = folder.strip_prefix(root).ok()?.to_str()?;
     let name_at = group.rfind('/').map_or(0, |slash| slash + 1);
     let digits = |c: char| c.is_ascii_hexdigit();
     let id = group[name_at..].split(|c| !digits(c)).find(|run| run.len() == ID)?;
     let at = name_at + group[name_at..].find(id)?;
-    Some(Layout { before: group[..at].to_owned(), after: group[at + ID..].to_owned() })
+    Some((id.to_owned(), Layout { before: group[..at].to_owned(), after: group[at + ID..].to_owned() }))
 }
 
 #[cfg(test)]
@@ -193,6 +203,18 @@ mod tests {
         assert_eq!(places.find(ONE, Some(7)), Some(format!("odd/libpod-{ONE}.scope")));
         assert_eq!(places.find(TWO, Some(7)), None, "another container's process");
         assert_eq!(places.find(TWO, Some(8)), None, "no such process");
+    }
+
+    #[test]
+    fn all_are_found_and_what_runs_inside_them_is_not() {
+        let world = World::new();
+        world.group(&format!("docker/{ONE}"));
+        world.group(&format!("docker/{ONE}/{}", ONE.replace('6', "5")));
+        world.group(&format!("machine.slice/libpod-{TWO}.scope"));
+        world.group("system.slice/cron.service");
+        let mut ids = world.places().all();
+        ids.sort();
+        assert_eq!(ids, [ONE, TWO]);
     }
 
     #[test]

@@ -76,7 +76,7 @@ impl InstanceUsage {
 /// What the machine and mcpdeck itself use.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct HostUsage {
-    /// Percent of all cores, 0..100.
+    /// Percent of all cores that we may use, 0..100; inside a control group with a quota, of the quota.
     pub cpu: Option<f32>,
     pub cores: u32,
     pub memory_used: Option<u64>,

@@ -28,7 +28,7 @@ async fn an_adopted_project_starts_and_stops_with_its_server_and_is_never_remove
     let web = service(&lab, &project, "web", &http(port), "db:service_started:false");
     let db = service(&lab, &project, "db", &["sleep".to_owned(), "600".to_owned()], "");
     let url = format!(
-        "[[server]]\nid = \"shop\"\nurl = \"http://127.0.0.1:{port}/mcp\"\nadopt = {{ compose_project = {project:?} }}\n"
+        "[[server]]\nid = \"shop\"\nurl = \"http://127.0.0.1:{port}/mcp\"\nadopt = {{ compose_project = {project:?} }}\nidle_stop = \"2s\"\n"
     );
     let mut deck = Deck::start(&lab, &(head(&lab, &["shop"]) + &url)).await;
     let running = |made: &Made| made.inspect()["State"]["Running"].as_bool().unwrap();
@@ -54,6 +54,13 @@ async fn an_adopted_project_starts_and_stops_with_its_server_and_is_never_remove
     assert!(!running(&web) && !running(&db));
     deck.act(Command::Start(key("shop"))).await.unwrap();
     deck.state("shop", State::Ready).await;
+    // Asleep for us, and running: an operator's stop means the containers all the same.
+    let idle = |s: &mcpdeck::model::Snapshot| s.instance(&key("shop")).is_some_and(|r| r.reason == "idle");
+    deck.until("it is left alone", idle).await;
+    assert!(running(&web));
+    deck.act(Command::Stop(key("shop"))).await.unwrap();
+    assert!(!running(&web) && !running(&db));
+    deck.act(Command::Start(key("shop"))).await.unwrap();
     deck.end().await;
     assert!(running(&web) && running(&db), "the end of the platform is not theirs");
 }

@@ -20,7 +20,7 @@ async fn a_silent_engine_blocks_nothing_and_is_taken_up_again() {
     let text = head(&lab, &["web", "dies", "sleeps", "echo"])
         + &http_server("web", "health = { every = \"off\" }")
         + &http_server("dies", "health = { every = \"off\" }")
-        + &http_server("sleeps", "start_timeout = \"3s\"")
+        + &http_server("sleeps", "timeout = \"4s\"")
         + OTHER;
     let mut deck = Deck::start(&lab, &text).await;
     for server in ["web", "dies", "echo"] {
@@ -43,6 +43,8 @@ async fn a_silent_engine_blocks_nothing_and_is_taken_up_again() {
     assert!(begun.elapsed() < Duration::from_secs(1), "another server waits for nothing");
     let refused = deck.call("sleeps").await;
     assert_ne!(refused.outcome, Outcome::Ok);
+    let why = deck.handle().state().instance(&key("sleeps")).unwrap().reason.clone();
+    assert!(why.contains("engine local is silent"), "{why}");
     own.thaw();
     deck.state("web", State::Ready).await;
     deck.until("the line is gone", |s| finding(s).is_none()).await;

@@ -62,15 +62,25 @@ fn table(entries: Vec<(Spanned<String>, Yaml)>, source: &Rc<Source>) -> Table {
 }
 
 fn place(location: Location, source: &Rc<Source>) -> Place {
+    let text: &str = source.text.as_ref().map_or("", |lines| &lines.text);
+    let number = |at: Option<u64>| at.and_then(|at| usize::try_from(at).ok());
     let span = location.span();
-    let start = span.byte_offset().and_then(|at| usize::try_from(at).ok()).unwrap_or(0);
-    let length = span.byte_len().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
-    let text = source.text.as_ref().map_or("", |lines| &lines.text);
-    let end = start.saturating_add(length).min(text.len());
+    // Errors of syntax know their line and column alone.
+    let start = number(span.byte_offset()).filter(|at| *at > 0).unwrap_or_else(|| offset(text, location));
+    let length = number(span.byte_len()).unwrap_or(0);
     // A scalar's place may reach to the line's end; the picture under a message is of one line.
-    let written = text.get(start..end).unwrap_or_default();
+    let written = text.get(start..start.saturating_add(length).min(text.len())).unwrap_or_default();
     let shown = written.lines().next().unwrap_or_default().trim_end();
     Place { source: source.clone(), span: start..start + shown.len() }
+}
+
+/// Where a line and column, both from 1, are in `text`.
+fn offset(text: &str, location: Location) -> usize {
+    let number = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).saturating_sub(1);
+    let mut lines = text.split_inclusive('\n');
+    let before: usize = lines.by_ref().take(number(location.line())).map(str::len).sum();
+    let line = lines.next().unwrap_or_default();
+    before + line.chars().take(number(location.column())).map(char::len_utf8).sum::<usize>()
 }
 
 impl<'de> Deserialize<'de> for Yaml {

@@ -4,6 +4,10 @@ use super::{Hit, View};
 use crate::model::TenantId;
 use crate::model::stack::{StackOwner, StackRow, StackState};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// A line of a log is worth attention for so long.
+const WATCHED: Duration = Duration::from_secs(24 * 3600);
 
 /// Given up, until somebody looks at it or much later.
 pub fn failed(view: &View<'_>) -> Vec<Hit> {
@@ -33,7 +37,7 @@ fn hits(view: &View<'_>, state: StackState) -> Vec<Hit> {
     rows.filter_map(hit).collect()
 }
 
-/// Texts of `watch` that were seen since the part last became ready.
+/// Texts of `watch` that were seen since the stack was last deployed, for a day.
 pub fn watched(view: &View<'_>) -> Vec<Hit> {
     let hit = |line: &crate::control::stacks::WatchedLine| {
         let row = view.snapshot.stack(line.stack.as_str());
@@ -46,7 +50,8 @@ pub fn watched(view: &View<'_>) -> Vec<Hit> {
             since: line.at,
         }
     };
-    view.conditions.watched.iter().map(hit).collect()
+    let recent = view.conditions.watched.iter().filter(|line| view.now.since(line.at) < WATCHED);
+    recent.map(hit).collect()
 }
 
 fn tenants(view: &View<'_>, row: &StackRow) -> Vec<TenantId> {

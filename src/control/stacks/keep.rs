@@ -31,6 +31,8 @@ const CHECK: Duration = Duration::from_secs(30);
 const HEALTH_APPEARS: Duration = Duration::from_secs(5);
 /// A creation that is cancelled may go on for so long.
 const LET_FINISH: Duration = Duration::from_secs(10);
+/// A log that ends though its container runs is opened again no sooner.
+const LOG_AGAIN: Duration = Duration::from_secs(5);
 /// Lines of the log that a failure quotes, and how long they may take to be read.
 const LAST_LINES: u32 = 3;
 const LAST_LINES_TIME: Duration = Duration::from_secs(2);
@@ -53,6 +55,8 @@ enum Look {
     Runs(Arc<Found>),
     /// Exit code and why.
     Ended(Option<i64>, String),
+    /// Its engine does not show it.
+    Absent,
     /// Nobody knows now.
     Unknown,
 }
@@ -87,14 +91,14 @@ impl Keeper {
             return Ok(());
         };
         answers?;
-        let (id, hidden) = if self.make {
+        let there = if self.make {
             let Some(made) = self.make(&engine, cancel).await? else { return Ok(()) };
             made
         } else {
             let Some(running) = cancel.run_until_cancelled(self.running(&mut inventory)).await else { return Ok(()) };
-            (running?, Hidden::default())
+            running?
         };
-        cancel.run_until_cancelled(self.stay(engine, inventory, id, hidden)).await.unwrap_or(Ok(()))
+        cancel.run_until_cancelled(self.stay(engine, inventory, there)).await.unwrap_or(Ok(()))
     }
 
     /// With a container that runs, until it has ended.
@@ -102,12 +106,11 @@ impl Keeper {
         &self,
         engine: Arc<dyn Engine>,
         inventory: watch::Receiver<Arc<Inventory>>,
-        id: String,
-        hidden: Hidden,
+        there: There,
     ) -> Result<(), String> {
-        let key = ContainerKey { engine: engine.id().clone(), id: id.as_str().into() };
+        let key = ContainerKey { engine: engine.id().clone(), id: there.id.as_str().into() };
         self.tell(Report::Container(key)).await;
-        let mut vigil = Vigil::new(self, engine, inventory, &id, hidden);
+        let mut vigil = Vigil::new(self, engine, inventory, there);
         match vigil.until_ready().await {
             Ok(true) => {
                 self.tell(Report::Done).await;
@@ -141,26 +144,20 @@ impl Keeper {
     }
 
     /// Fills in, checks that it fits, and lets the engine make it. `None` if it was cancelled.
-    async fn make(
-        &self,
-        engine: &Arc<dyn Engine>,
-        cancel: &CancellationToken,
-    ) -> Result<Option<(String, Hidden)>, String> {
+    async fn make(&self, engine: &Arc<dyn Engine>, cancel: &CancellationToken) -> Result<Option<There>, String> {
         let (deck, part) = (&self.deck, self.part());
         let config = &deck.config;
         let filled = container::part(config, &deck.vault, deck.clock.booted, &self.stack, part).await?;
-        let there = engine
-            .watch()
-            .borrow()
-            .containers
-            .iter()
-            .any(|found| found.state.is_live() && is_part(found, &config.platform.name, &self.stack, part));
+        let seen = engine.watch().borrow().clone();
+        let before = seen.containers.iter().find(|f| is_part(f, &config.platform.name, &self.stack, part));
+        let ran = before.filter(|found| found.state.is_live());
         if engine.is_local()
-            && !there
+            && ran.is_none()
             && let Some(why) = capacity::refusal(part, &deck.picture.get(), 0)
         {
             return Err(why);
         }
+        let began = Stamp::now();
         let name = container::part_name(&config.platform.name, &self.stack, part);
         let (progress, mut told) = watch::channel(String::new());
         let mut deployed = engine.deploy(&name, filled.spec, part.limits.clone(), progress);
@@ -182,22 +179,38 @@ impl Keeper {
                 }
             }
         };
-        Ok(Some((id, filled.hidden)))
+        let same = |found: &&Arc<Found>| *found.id == *id;
+        Ok(Some(There {
+            started: ran.filter(same).is_none().then_some(began),
+            ended_before: before.filter(same).filter(|found| !found.state.is_live()).map(|found| found.since),
+            hidden: filled.hidden,
+            id,
+        }))
     }
 
     /// The container that an earlier owner left running.
-    async fn running(&self, inventory: &mut watch::Receiver<Arc<Inventory>>) -> Result<String, String> {
-        let platform = &self.deck.config.platform.name;
+    async fn running(&self, inventory: &mut watch::Receiver<Arc<Inventory>>) -> Result<There, String> {
+        let (config, part) = (&self.deck.config, self.part());
         let runs = |seen: &Arc<Inventory>| {
-            let ours = |found: &&Arc<Found>| is_part(found, platform, &self.stack, self.part());
+            let ours = |found: &&Arc<Found>| is_part(found, &config.platform.name, &self.stack, part);
             seen.containers.iter().filter(ours).find(|found| found.state.is_live()).map(|found| found.id.to_string())
         };
         let waited = timeout(APPEARS, inventory.wait_for(|seen| runs(seen).is_some())).await;
-        match waited {
-            Ok(Ok(seen)) => runs(&seen).ok_or_else(|| "it does not run".to_owned()),
-            _ => Err("it does not run".to_owned()),
-        }
+        let id = waited.ok().and_then(Result::ok).and_then(|seen| runs(&seen)).ok_or("it does not run")?;
+        // What it was given may be gone by now; then there is nothing to mask that is known.
+        let filled = container::part(config, &self.deck.vault, self.deck.clock.booted, &self.stack, part).await;
+        Ok(There { id, started: None, ended_before: None, hidden: filled.map(|f| f.hidden).unwrap_or_default() })
     }
+}
+
+/// A container that is there.
+struct There {
+    id: String,
+    /// When we started it; `None`: it ran already.
+    started: Option<Stamp>,
+    /// When it ended before we started it again: as long as the engine shows that, it shows the past.
+    ended_before: Option<Stamp>,
+    hidden: Hidden,
 }
 
 /// Watching over one container.
@@ -205,14 +218,14 @@ struct Vigil<'k> {
     keeper: &'k Keeper,
     engine: Arc<dyn Engine>,
     inventory: watch::Receiver<Arc<Inventory>>,
-    id: String,
-    hidden: Hidden,
+    there: There,
     begun: Instant,
     began: Stamp,
     progress: Progress,
     /// Its log, if anything in it matters; the time of the last line for when it is opened again.
     log: Option<mpsc::Receiver<RawLine>>,
     heard: Option<Stamp>,
+    log_again: Instant,
     log_says_ready: bool,
     seen: bool,
 }
@@ -230,20 +243,19 @@ impl<'k> Vigil<'k> {
         keeper: &'k Keeper,
         engine: Arc<dyn Engine>,
         inventory: watch::Receiver<Arc<Inventory>>,
-        id: &str,
-        hidden: Hidden,
+        there: There,
     ) -> Self {
         Self {
             keeper,
             engine,
             inventory,
-            id: id.to_owned(),
-            hidden,
+            there,
             begun: Instant::now(),
             began: Stamp::now(),
             progress: Progress::default(),
             log: None,
             heard: None,
+            log_again: Instant::now(),
             log_says_ready: false,
             seen: false,
         }
@@ -256,9 +268,6 @@ impl<'k> Vigil<'k> {
     /// True if it has done its work and ended, false if it serves.
     async fn until_ready(&mut self) -> Result<bool, String> {
         let part = self.part();
-        if self.wants_log() {
-            self.open_log();
-        }
         let mut ticks = interval(STEP);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut running_since = None;
@@ -267,15 +276,16 @@ impl<'k> Vigil<'k> {
                 Look::Ended(Some(0), _) if part.ready.by == ReadyBy::Done => return Ok(true),
                 Look::Ended(_, why) => return Err(why),
                 Look::Runs(found) => {
+                    self.open_log();
                     let since = *running_since.get_or_insert_with(Instant::now);
                     if self.is_ready(&found, since).await? {
                         return Ok(false);
                     }
                 }
-                Look::Unknown if !self.seen && self.begun.elapsed() > APPEARS => {
+                Look::Absent if self.begun.elapsed() > APPEARS => {
                     return Err("the engine made it and does not show it".to_owned());
                 }
-                Look::Unknown => {}
+                Look::Absent | Look::Unknown => {}
             }
             if self.begun.elapsed() >= part.ready.timeout {
                 let waited = self.progress.message(part, self.begun.elapsed());
@@ -317,8 +327,11 @@ impl<'k> Vigil<'k> {
         loop {
             let found = match self.look() {
                 Look::Ended(_, why) => return why,
-                Look::Runs(found) => Some(found),
-                Look::Unknown => None,
+                Look::Runs(found) => {
+                    self.open_log();
+                    Some(found)
+                }
+                Look::Absent | Look::Unknown => None,
             };
             match self.next(&mut ticks).await {
                 Happened::Line(line) => self.read(&line).await,
@@ -374,30 +387,26 @@ impl<'k> Vigil<'k> {
                     Happened::LogEnded
                 }
             },
-            _ = ticks.tick() => {
-                if self.log.is_none() && self.wants_log() && matches!(self.look(), Look::Runs(_)) {
-                    self.open_log();
-                }
-                Happened::Time
-            }
+            _ = ticks.tick() => Happened::Time,
         }
     }
 
     fn look(&mut self) -> Look {
         let seen = self.inventory.borrow_and_update().clone();
-        let found = seen.containers.iter().find(|found| *found.id == *self.id);
+        let found = seen.containers.iter().find(|found| *found.id == *self.there.id);
         match found {
             _ if seen.state != EngineState::Up => Look::Unknown,
             Some(found) => {
                 self.seen = true;
                 match found.state {
+                    _ if !found.state.is_live() && self.there.ended_before == Some(found.since) => Look::Unknown,
                     ContainerState::Exited | ContainerState::Dead | ContainerState::Removing => ended(found),
                     ContainerState::Created => Look::Unknown,
                     _ => Look::Runs(found.clone()),
                 }
             }
             None if self.seen => Look::Ended(None, "it was removed by somebody else".to_owned()),
-            None => Look::Unknown,
+            None => Look::Absent,
         }
     }
 
@@ -406,10 +415,13 @@ impl<'k> Vigil<'k> {
         !part.watch.is_empty() || !part.ready.progress.is_empty() || matches!(part.ready.by, ReadyBy::Log(_))
     }
 
+    /// From where we started it, or stopped reading. Of what ran already, all that it said tells whether it is ready.
     fn open_log(&mut self) {
-        // Of what runs already, what it said before we came tells that it is ready.
-        let since = self.heard.or_else(|| self.keeper.make.then_some(self.began));
-        self.log = Some(self.engine.logs(&self.id, LogRange { tail: None, since, follow: true }));
+        if self.log.is_none() && self.wants_log() && self.log_again <= Instant::now() {
+            let since = self.heard.or(self.there.started);
+            self.log = Some(self.engine.logs(&self.there.id, LogRange { tail: None, since, follow: true }));
+            self.log_again = Instant::now() + LOG_AGAIN;
+        }
     }
 
     async fn read(&mut self, line: &RawLine) {
@@ -425,7 +437,7 @@ impl<'k> Vigil<'k> {
                 stack: self.keeper.stack.id.clone(),
                 part: part.name.clone(),
                 pattern: pattern.clone(),
-                line: self.hidden.mask(line.text.trim()).0.into_owned(),
+                line: self.there.hidden.mask(line.text.trim()).0.into_owned(),
                 at: line.at,
                 times: 1,
             };
@@ -435,11 +447,11 @@ impl<'k> Vigil<'k> {
 
     /// `why`, and what it said last.
     async fn with_last_lines(&self, why: String) -> String {
-        let mut log = self.engine.logs(&self.id, LogRange { tail: Some(LAST_LINES), since: None, follow: false });
+        let mut log = self.engine.logs(&self.there.id, LogRange { tail: Some(LAST_LINES), since: None, follow: false });
         let mut lines = Vec::new();
         let read = async {
             while let Some(line) = log.recv().await {
-                lines.push(self.hidden.mask(line.text.trim()).0.into_owned());
+                lines.push(self.there.hidden.mask(line.text.trim()).0.into_owned());
             }
         };
         // What was read until then is shown.

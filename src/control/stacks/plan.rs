@@ -6,7 +6,7 @@ use crate::control::deck::Deck;
 use crate::control::launch::container::fingerprint;
 use crate::control::yard::claim::adopts;
 use crate::model::container::{EngineState, labels};
-use crate::model::stack::{PartDef, StackDef, StackStep};
+use crate::model::stack::{PartDef, ReadyBy, StackDef, StackStep};
 use crate::model::{Refusal, Snapshot, StackId, near};
 use std::sync::Arc;
 
@@ -127,7 +127,12 @@ pub fn is_part(found: &Found, platform: &str, stack: &StackDef, part: &PartDef) 
 fn does(part: &PartDef, found: Option<&Found>) -> String {
     let Some(found) = found else { return "create".to_owned() };
     if found.labels.get(labels::CONFIG) == Some(&fingerprint(part)) {
-        return if found.state.is_live() { "nothing: it runs" } else { "start" }.to_owned();
+        return match (found.state.is_live(), &part.ready.by) {
+            (true, _) => "nothing: it runs",
+            (false, ReadyBy::Done) => "run again",
+            (false, _) => "start",
+        }
+        .to_owned();
     }
     // An image without a tag is listed with one.
     let wanted = part.run.image.source();

@@ -2,7 +2,7 @@
 
 use super::life::{Life, Part, Phase};
 use crate::model::container::{Adopt, ContainerHealth, ContainerRow, ContainerState, EngineId, EngineRow, EngineState};
-use crate::model::stack::{PartDef, PartRow, StackDef, StackOwner, StackRow, StackState};
+use crate::model::stack::{PartDef, PartRow, ReadyBy, StackDef, StackOwner, StackRow, StackState};
 use crate::model::{Environment, Snapshot};
 use std::sync::Arc;
 
@@ -65,6 +65,9 @@ impl Look<'_> {
         let container = self.containers.iter().find(own);
         let (state, message) = match (part.phase, container) {
             // Nobody keeps it: what is there speaks for itself.
+            (Phase::Down, Some(row)) if def.ready.by == ReadyBy::Done && row.exit_code == Some(0) => {
+                (StackState::Ready, "has done its work".to_owned())
+            }
             (Phase::Down, Some(row)) if part.message.is_empty() => of_container(row),
             (phase, _) => (of_phase(phase), part.message.clone()),
         };
