@@ -17,7 +17,7 @@ use crate::backend::engine::Inventory;
 use crate::metrics::Target;
 use crate::model::container::{ContainerKey, EngineId, EngineState};
 use crate::model::instance::{BackendKind, InstanceRow};
-use crate::model::usage::{InstanceUsage, Subject};
+use crate::model::usage::{HostUsage, InstanceUsage, Subject};
 use crate::model::{InstanceKey, Snapshot, Stamp};
 use ask::Asked;
 use kernel::{Kernel, Measured, Wanted};
@@ -27,13 +27,18 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
-use turns::Turns;
+use turns::{Part, Turns};
 
 /// Between two rounds while somebody looks, and while nobody does: then history and attention alone want to know.
 const WATCHED: Duration = Duration::from_secs(1);
 const UNWATCHED: Duration = Duration::from_secs(10);
 /// Rounds of something new follow each other no faster.
 const BURST: Duration = Duration::from_millis(50);
+/// Of what is not on screen each has its turn within about ten seconds: every second a part, or all of it at once.
+const WATCHED_PART: Part = Part { of: 10, most: 256 };
+const UNWATCHED_PART: Part = Part { of: 1, most: 1024 };
+/// An engine works for each answer.
+const FAR: Part = Part { of: 10, most: 16 };
 /// The host is sampled this often, sums go to the history this often: a sparkline steps no faster.
 const HOST_EVERY: Duration = Duration::from_secs(2);
 const SUMS_EVERY: Duration = Duration::from_secs(5);
@@ -127,17 +132,12 @@ impl Sampler {
                 self.hidden.insert(key)
             };
         }
-        let gpu = Held::of(&snapshot.gpus);
-        self.used.retain(|key, _| running.contains_key(key));
         self.hidden.retain(|key| running.contains_key(key));
-        self.show_containers(containers, &gpu, interest);
-        let mut instances = merge(&measured, self.told_by_backends(&rows).await);
-        self.take_instances(&mut instances, &gpu, &snapshot, interest);
+        self.used.retain(|key, _| running.contains_key(key));
+        let told = self.told_by_backends(&rows).await;
+        let learnt = Learnt { containers, instances: merge(&measured, told), host: measured.host };
         self.sums(&snapshot);
-        let host = measured.host.map(coarse_host);
-        let pressed = self.gauge.pressed();
-        let instances = instances.into_iter().map(|(key, usage)| (key, coarse(usage))).collect();
-        match self.deck.tell(Msg::Usage { instances, host, pressed }).await {
+        match self.take(learnt, &snapshot, interest).await {
             true => ControlFlow::Continue(()),
             false => ControlFlow::Break(()),
         }
@@ -166,16 +166,17 @@ impl Sampler {
             .any(|(key, (_, local))| *local && !self.used.contains_key(key) && !self.hidden.contains(key))
     }
 
-    /// The live instances whose turn it is.
+    /// The live instances whose turn it is, of those that are measured by themselves.
     fn instances(&mut self, snapshot: &Snapshot, interest: &Interest) -> Vec<Arc<InstanceRow>> {
         let live: Vec<InstanceKey> = snapshot
             .instances
             .iter()
             .filter(|row| row.state.is_live() || row.pid.is_some())
+            .filter(|row| row.container.is_none() && row.backend != BackendKind::Remote)
             .map(|row| row.key.clone())
             .collect();
         let new = |key: &InstanceKey| snapshot.instance(key).is_some_and(|row| row.usage == InstanceUsage::default());
-        let turn = self.instance_turns.next(&live, &interest.instances, new);
+        let turn = self.instance_turns.next(&live, &interest.instances, part(interest), new);
         turn.iter().filter_map(|key| snapshot.instance(key).cloned()).collect()
     }
 
@@ -184,7 +185,7 @@ impl Sampler {
             running.iter().filter(|(_, (_, local))| *local).map(|(key, _)| key.clone()).collect();
         let (used, hidden) = (&self.used, &self.hidden);
         let new = |key: &ContainerKey| !used.contains_key(key) && !hidden.contains(key);
-        let turn = self.container_turns.next(&here, &interest.containers, new);
+        let turn = self.container_turns.next(&here, &interest.containers, part(interest), new);
         let now = Instant::now();
         let host = self.host_at.is_none_or(|at| now - at >= HOST_EVERY);
         if host {
@@ -203,33 +204,30 @@ impl Sampler {
         let far = |(key, (_, local)): &(&ContainerKey, &(Option<u32>, bool))| !local || self.hidden.contains(*key);
         let far: Vec<ContainerKey> = running.iter().filter(far).map(|(key, _)| key.clone()).collect();
         if !far.is_empty() {
-            self.asked.ask(self.far_turns.next(&far, &interest.containers, |_| false));
+            self.asked.ask(self.far_turns.next(&far, &interest.containers, FAR, |_| false));
         }
     }
 
     /// An engine has answered.
     async fn told(&mut self, told: Vec<(ContainerKey, InstanceUsage)>) {
         let running = self.running();
-        let known = told.into_iter().filter(|(key, _)| running.contains_key(key)).collect();
-        let snapshot = self.deck.picture.get();
-        let interest = self.deck.consoles.interest();
-        self.show_containers(known, &Held::of(&snapshot.gpus), &interest);
+        let containers = told.into_iter().filter(|(key, _)| running.contains_key(key)).collect();
+        let (snapshot, interest) = (self.deck.picture.get(), self.deck.consoles.interest());
+        self.take(Learnt { containers, ..Learnt::default() }, &snapshot, &interest).await;
     }
 
-    fn show_containers(&mut self, containers: BTreeMap<ContainerKey, InstanceUsage>, gpu: &Held, interest: &Interest) {
-        let shown: BTreeSet<&ContainerKey> = interest.containers.iter().collect();
-        let now = Stamp::now();
-        let mut history = self.deck.usage_history.lock().unwrap_or_else(PoisonError::into_inner);
-        for (key, usage) in containers {
-            let subject = Subject::Container(key.clone());
-            let whole = InstanceUsage { gpu_memory: gpu.containers.get(&key).copied(), ..usage };
-            history.record(now, &subject, &whole, shown.contains(&key));
-            self.gauge.see(now, &subject, &usage);
-            self.used.insert(key, coarse(usage));
-        }
-        drop(history);
-        let used = &self.used;
-        self.gauge.keep(|subject| !matches!(subject, Subject::Container(key) if !used.contains_key(key)));
+    /// Keeps what was learnt, and shows it; false if nobody is there to show it.
+    async fn take(&mut self, mut learnt: Learnt, snapshot: &Snapshot, interest: &Interest) -> bool {
+        learnt.follow_containers(snapshot);
+        self.keep(&learnt, &Held::of(&snapshot.gpus), interest);
+        let used = &mut self.used;
+        used.extend(learnt.containers.into_iter().map(|(key, usage)| (key, coarse(usage))));
+        let lives = |key: &InstanceKey| snapshot.instance(key).is_some_and(|row| row.state.is_live());
+        self.gauge.keep(|subject| match subject {
+            Subject::Container(key) => used.contains_key(key),
+            Subject::Instance(key) => lives(key),
+            Subject::Tenant(_) | Subject::Server(_) => false,
+        });
         self.deck.container_usage.send_if_modified(|last| {
             let changed = **last != *used;
             if changed {
@@ -237,32 +235,29 @@ impl Sampler {
             }
             changed
         });
+        let instances = learnt.instances.into_iter().map(|(key, usage)| (key, coarse(usage))).collect();
+        let (host, pressed) = (learnt.host.map(coarse_host), self.gauge.pressed());
+        self.deck.tell(Msg::Usage { instances, host, pressed }).await
     }
 
-    /// What instances use, those in containers with what their containers use.
-    fn take_instances(
-        &mut self,
-        instances: &mut BTreeMap<InstanceKey, InstanceUsage>,
-        gpu: &Held,
-        snapshot: &Snapshot,
-        interest: &Interest,
-    ) {
-        for row in snapshot.instances.iter().filter(|row| row.state.is_live()) {
-            if let Some(usage) = row.container.as_ref().and_then(|key| self.used.get(key)) {
-                instances.insert(row.key.clone(), *usage);
-            }
-        }
-        let shown: BTreeSet<&InstanceKey> = interest.instances.iter().collect();
+    /// As measured, in the history, and for what needs attention.
+    fn keep(&mut self, learnt: &Learnt, gpu: &Held, interest: &Interest) {
+        let containers: BTreeSet<&ContainerKey> = interest.containers.iter().collect();
+        let instances: BTreeSet<&InstanceKey> = interest.instances.iter().collect();
         let now = Stamp::now();
         let mut history = self.deck.usage_history.lock().unwrap_or_else(PoisonError::into_inner);
-        for (key, usage) in instances.iter() {
-            let subject = Subject::Instance(key.clone());
-            let usage = InstanceUsage { gpu_memory: gpu.instances.get(key).copied(), ..*usage };
-            history.record(now, &subject, &usage, shown.contains(key));
+        let mut keep = |subject: Subject, usage: InstanceUsage, looked_at: bool| {
+            history.record(now, &subject, &usage, looked_at);
             self.gauge.see(now, &subject, &usage);
+        };
+        for (key, usage) in &learnt.containers {
+            let usage = InstanceUsage { gpu_memory: gpu.containers.get(key).copied(), ..*usage };
+            keep(Subject::Container(key.clone()), usage, containers.contains(key));
         }
-        let lives = |key: &InstanceKey| snapshot.instance(key).is_some_and(|row| row.state.is_live());
-        self.gauge.keep(|subject| !matches!(subject, Subject::Instance(key) if !lives(key)));
+        for (key, usage) in &learnt.instances {
+            let usage = InstanceUsage { gpu_memory: gpu.instances.get(key).copied(), ..*usage };
+            keep(Subject::Instance(key.clone()), usage, instances.contains(key));
+        }
     }
 
     /// Tenants and servers, as the newest snapshot sums them up.
@@ -283,13 +278,38 @@ impl Sampler {
 
     async fn told_by_backends(&self, rows: &[Arc<InstanceRow>]) -> Vec<(InstanceKey, InstanceUsage)> {
         let mut usage = Vec::new();
-        let by_itself = rows.iter().filter(|row| row.container.is_none());
-        for (backend, keys) in by_backend(by_itself.map(|row| (row.backend, row.key.clone()))) {
+        for (backend, keys) in by_backend(rows.iter().map(|row| (row.backend, row.key.clone()))) {
             if let Some(backend) = self.deck.backends.of(backend) {
                 usage.extend(backend.usage(&keys).await);
             }
         }
         usage
+    }
+}
+
+fn part(interest: &Interest) -> Part {
+    if interest.watching { WATCHED_PART } else { UNWATCHED_PART }
+}
+
+/// What was learnt in one go.
+#[derive(Default)]
+struct Learnt {
+    containers: BTreeMap<ContainerKey, InstanceUsage>,
+    instances: BTreeMap<InstanceKey, InstanceUsage>,
+    host: Option<HostUsage>,
+}
+
+impl Learnt {
+    /// An instance in a container uses what its container does.
+    fn follow_containers(&mut self, snapshot: &Snapshot) {
+        if self.containers.is_empty() {
+            return;
+        }
+        for row in snapshot.instances.iter().filter(|row| row.state.is_live()) {
+            if let Some(usage) = row.container.as_ref().and_then(|key| self.containers.get(key)) {
+                self.instances.insert(row.key.clone(), *usage);
+            }
+        }
     }
 }
 

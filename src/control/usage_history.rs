@@ -11,7 +11,7 @@ const SPAN: Duration = Duration::from_secs(15 * 60);
 /// Bytes of all histories together.
 const CAP: usize = 4 << 20;
 /// Without a sample for so long nobody knows what was: the machine slept, or the thing was not there.
-const GAP: u32 = 60 * SECOND;
+const GAP: u32 = 120 * SECOND;
 /// Time is counted in tenths of a second.
 const SECOND: u32 = 10;
 /// The steps that points are merged to, finest first. What is looked at has the finest.
