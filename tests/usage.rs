@@ -1,5 +1,6 @@
 //! What containers use, against real engines: read from the kernel, summed up, kept and shown by a whole platform.
 
+use crate::containers::deck::{Deck, head, key, stdio_server};
 use crate::support::engines::{Lab, Made, docker, labs};
 use crate::support::platform::platform;
 use mcpdeck::control::handle::Interest;
@@ -119,4 +120,62 @@ async fn what_is_on_screen_has_its_figures_soon_and_a_history_later() {
     made.remove().unwrap();
     until(&|s| s.container(&key).is_none()).await;
     platform.shutdown(Duration::from_secs(5)).await;
+}
+
+/// Carries bytes between a port and a Unix socket, so that an engine on this machine looks far away.
+async fn far_away(lab: &Lab) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("tcp://{}", listener.local_addr().unwrap());
+    let socket = lab.socket.clone();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let socket = socket.clone();
+            tokio::spawn(async move {
+                let mut engine = tokio::net::UnixStream::connect(socket).await?;
+                tokio::io::copy_bidirectional(&mut client, &mut engine).await
+            });
+        }
+    });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_far_engine_is_asked_for_what_is_on_screen() {
+    let Some(lab) = docker("a_far_engine_is_asked_for_what_is_on_screen") else { return };
+    let made = busy(&lab);
+    let key = ContainerKey { engine: "far".into(), id: made.id.as_str().into() };
+    let dir = tempfile::tempdir().unwrap();
+    let engine = format!("[[engine]]\nname = \"far\"\nurl = \"{}\"\n", far_away(&lab).await);
+    let platform = platform(dir.path(), &engine);
+    let handle = &platform.handle;
+    handle.interest(Interest { watching: true, containers: vec![key.clone()], ..Interest::default() });
+    let mut revisions = handle.revisions();
+    let usage = loop {
+        let usage = handle.state().container(&key).map(|row| row.usage).unwrap_or_default();
+        if usage.cpu.is_some() {
+            break usage;
+        }
+        tokio::time::timeout(PATIENCE, revisions.changed()).await.expect("in time").unwrap();
+    };
+    assert!(!handle.state().engines[0].local);
+    assert!(usage.cpu.is_some_and(|cpu| (5.0..100.0).contains(&cpu)), "{usage:?}");
+    assert_eq!(usage.memory_limit, Some(64 * MIB));
+    platform.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_in_a_container_uses_what_its_container_does() {
+    let Some(lab) = docker("a_server_in_a_container_uses_what_its_container_does") else { return };
+    let limits = "limits = { memory = \"64MiB\", cpus = 0.5 }";
+    let mut deck = Deck::start(&lab, &(head(&lab, &["box"]) + &stdio_server("box", limits))).await;
+    deck.call("box").await;
+    let measured = |s: &Snapshot| {
+        let row = s.instance(&key("box"))?;
+        let container = s.container(row.container.as_ref()?)?;
+        let whole = row.usage.memory? > 0 && row.usage.cpu.is_some() && row.usage == container.usage;
+        let usage = s.server("box")?.usage;
+        Some(whole && usage.memory == row.usage.memory)
+    };
+    deck.until("it is measured, and its server with it", |s| measured(s) == Some(true)).await;
+    deck.end().await;
 }
