@@ -1,4 +1,5 @@
-//! The cost of one `update` and one `draw`: a key, and a new snapshot, at 100, 1,000 and 10,000 instances.
+//! The cost of one `update` and one `draw`: a key, and a new snapshot, at 100, 1,000 and 10,000 instances; and at 100
+//! and 1,000 containers.
 
 #[expect(dead_code, reason = "the tests use the rest")]
 #[path = "../tests/support/sample.rs"]
@@ -42,6 +43,28 @@ fn screen(c: &mut Criterion) {
                 });
             });
         }
+    }
+    for containers in [100, 1_000] {
+        let snapshot = sample::yard::many(containers);
+        let options = Options { view: Page::Containers, ..Options::plain() };
+        let mut app = App::new(&options, Link::Owner);
+        let mut terminal = Terminal::new(TestBackend::new(120, 40)).expect("memory");
+        for msg in [Msg::Tick(sample::NOW, 0), Msg::Resize(120, 40), Msg::Snapshot] {
+            update(&mut app, &snapshot, msg);
+        }
+        let down = parse_keys("j").expect("a key")[0];
+        group.bench_function(BenchmarkId::new("containers key", containers), |b| {
+            b.iter(|| {
+                update(&mut app, &snapshot, Msg::Key(down));
+                terminal.draw(|frame| draw::draw(&app, &snapshot, frame)).map(drop)
+            });
+        });
+        group.bench_function(BenchmarkId::new("containers snapshot", containers), |b| {
+            b.iter(|| {
+                update(&mut app, &snapshot, Msg::Snapshot);
+                terminal.draw(|frame| draw::draw(&app, &snapshot, frame)).map(drop)
+            });
+        });
     }
     group.finish();
 }

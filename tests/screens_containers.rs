@@ -286,6 +286,51 @@ fn a_read_only_screen_opens_no_shell() {
     assert!(!deck.effects.iter().any(|effect| matches!(effect, Effect::Shell { .. })));
 }
 
+/// A platform on which only this is wrong.
+fn wrong(word: &str, object: &str, next: &[&str]) -> Snapshot {
+    let mut snapshot = silent();
+    let mut finding = (*snapshot.findings[0]).clone();
+    (finding.word, finding.object, finding.target) = (word.into(), object.into(), None);
+    finding.next = next.iter().map(|name| (*name).to_owned()).collect();
+    snapshot.findings = vec![Arc::new(finding)];
+    snapshot
+}
+
+#[test]
+fn findings_about_containers_stacks_and_engines_are_acted_on_where_they_stand() {
+    let vllm = "mcpdeck-lab-fra1-vattenfall-models-vllm";
+    let open = |snapshot| {
+        let mut deck = Deck::with(Page::Overview, (120, 40), snapshot, |_: &mut Options| ());
+        deck.picture();
+        deck
+    };
+    let mut deck = open(wrong("OOM", vllm, &["logs", "explain", "restart"]));
+    deck.keys("R y");
+    let container = yard::key("local", 5);
+    assert_eq!(deck.ran(), [&Command::Container { container, act: ContainerAct::Restart }]);
+    deck.keys("l");
+    assert!(matches!(&deck.stream, Some((_, Feed::Logs { targets, .. })) if targets[0].to_string() == vllm));
+    deck.keys("1 <enter>");
+    assert!(deck.picture().contains("the kernel killed it for memory"), "{}", deck.picture());
+
+    let mut deck = open(wrong("STACK", "stack eaton-models", &["logs", "deploy"]));
+    deck.keys("d y l");
+    assert_eq!(deck.ran(), [&Command::Deploy("eaton-models".into())]);
+    assert!(
+        matches!(&deck.stream, Some((_, Feed::Logs { targets, .. })) if targets[0].to_string().ends_with("embeddings"))
+    );
+
+    let mut deck = open(wrong("ENGINE", "edge", &["explain", "logs"]));
+    deck.keys("e");
+    assert!(deck.picture().contains("connection refused; everything below is as old"), "{}", deck.picture());
+    deck.keys("<esc> <enter>");
+    assert!(deck.picture().contains("engine edge silent for 3m"), "{}", deck.picture());
+
+    let mut deck = open(wrong("GPU FULL", "gpu 0", &["gpus", "logs"]));
+    deck.keys("<enter>");
+    assert_eq!(deck.app.page, Page::Gpus);
+}
+
 /// A platform that stands still, with containers one can have a shell in.
 struct Still {
     state: Arc<Snapshot>,

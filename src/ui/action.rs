@@ -78,7 +78,7 @@ const RESTARTABLE: On = On::Pages(&[Page::Overview, Page::Customers, Page::Serve
 const JUMPS: On =
     On::Pages(&[Page::Overview, Page::Customers, Page::Servers, Page::Containers, Page::Gpus, Page::Traffic]);
 /// Views that show what a stack stands behind, and its parts.
-const STACKS: On = On::Pages(&[Page::Customers, Page::Servers, Page::Containers]);
+const STACKS: On = On::Pages(&[Page::Overview, Page::Customers, Page::Servers, Page::Containers]);
 /// Trees of JSON, and of servers.
 const FOLDS: On = On::Pages(&[Page::Servers, Page::Containers, Page::Console, Page::Traffic]);
 /// Texts that are searched.
@@ -143,8 +143,8 @@ actions! {
     Enable "enable" "enable or disable the server for the customer" ["a"] OBJECTS;
     Revert "revert" "forget the run-time change; the file decides again" ["u"] OBJECTS;
     Logs "logs" "logs of what is selected" ["l"] JUMPS;
-    Inspect "inspect" "everything the engine knows of the container, secrets masked" ["i"] On::Pages(&[Page::Servers, Page::Containers]);
-    Shell "shell" "a shell in the container; ctrl-] or exit leaves it" ["!"] On::Pages(&[Page::Servers, Page::Containers]);
+    Inspect "inspect" "everything the engine knows of the container, secrets masked" ["i"] On::Pages(&[Page::Overview, Page::Servers, Page::Containers]);
+    Shell "shell" "a shell in the container; ctrl-] or exit leaves it" ["!"] On::Pages(&[Page::Overview, Page::Servers, Page::Containers]);
     Orphans "orphans" "only what is ours and wanted by nobody, and why; back again" ["B"] On::Pages(&[Page::Containers]);
     GpuHistory "gpu-history" "who held GPU memory over the last 24 hours; back again" ["h"] GPUS;
     AtTime "at-time" "go to a time of day of the last 24 hours" ["@"] GPUS;

@@ -26,6 +26,14 @@ impl Subject {
         Self { tenant: key.tenant.clone(), server: Some(key.server.clone()), key: Some(key), container: None }
     }
 
+    /// A container, and the instance that answers for it.
+    pub fn container(row: &ContainerRow) -> Self {
+        let owner = &row.owner;
+        // An orphan's instance is another one by now, if there is any.
+        let key = owner.instance.clone().filter(|_| owner.claim != Claim::Orphan);
+        Self { tenant: owner.tenant.clone(), server: owner.server.clone(), key, container: Some(row.key.clone()) }
+    }
+
     pub fn server(id: ServerId) -> Self {
         Self { server: Some(id.clone()), key: Some(InstanceKey::shared(id)), ..Self::default() }
     }

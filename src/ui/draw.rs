@@ -300,6 +300,7 @@ fn short(action: Action, searches: bool) -> &'static str {
         Action::ExampleTraffic => "example",
         Action::NextPane => "pane",
         Action::Right => "next tab",
+        Action::SearchNext => "next match",
         Action::Mark => "toggle",
         Action::Escape => "back",
         Action::PickTenant => "customer",

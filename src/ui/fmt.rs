@@ -3,6 +3,7 @@
 //! Units are constant within a column and texts keep their width, so that nothing jumps.
 
 use crate::model::Stamp;
+use std::cmp::Ordering;
 use std::time::Duration;
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
@@ -83,7 +84,11 @@ pub fn cpu(percent: f32) -> String {
 
 /// Memory in whole MiB for a column headed `MiB`.
 pub fn mebibytes(n: Option<u64>) -> String {
-    n.map_or_else(|| UNKNOWN.to_owned(), |n| ((n + (1 << 19)) >> 20).to_string())
+    match n.map(|n| (n, (n + (1 << 19)) >> 20)) {
+        None => UNKNOWN.to_owned(),
+        Some((1.., 0)) => "<1".to_owned(),
+        Some((_, whole)) => whole.to_string(),
+    }
 }
 
 /// Bytes per second in KiB for a column headed `K/s`; `0` for none.
@@ -165,6 +170,33 @@ pub fn fit(text: &str, columns: usize, ascii: bool) -> String {
     out
 }
 
+/// Order of names as people count: `web-2` before `web-10`.
+pub fn natural(a: &str, b: &str) -> Ordering {
+    let (mut a, mut b) = (a, b);
+    loop {
+        let number = |text: &str| text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let order = match (number(a), number(b)) {
+            (0, _) | (_, 0) => {
+                let (mut left, mut right) = (a.chars(), b.chars());
+                let order = left.next().cmp(&right.next());
+                if order.is_eq() && a.is_empty() {
+                    return Ordering::Equal;
+                }
+                (a, b) = (left.as_str(), right.as_str());
+                order
+            }
+            (long, other) => {
+                let (left, right) = (a[..long].trim_start_matches('0'), b[..other].trim_start_matches('0'));
+                (a, b) = (&a[long..], &b[other..]);
+                left.len().cmp(&right.len()).then_with(|| left.cmp(right))
+            }
+        };
+        if order.is_ne() {
+            return order;
+        }
+    }
+}
+
 /// `1 call`, `2 calls`.
 pub fn plural(n: usize, one: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
@@ -237,6 +269,14 @@ mod tests {
         }
         assert_eq!(mebibytes(None), "n/a");
         assert_eq!(mebibytes(Some(5 << 20)), "5");
+        assert_eq!((mebibytes(Some(0)).as_str(), mebibytes(Some(448 << 10)).as_str()), ("0", "<1"));
+    }
+
+    #[test]
+    fn names_are_ordered_as_people_count() {
+        let mut names = ["web-10", "web-2", "web", "api", "web-02b", "", "web-2a", "日本", "9"];
+        names.sort_by(|a, b| natural(a, b));
+        assert_eq!(names, ["", "9", "api", "web", "web-2", "web-2a", "web-02b", "web-10", "日本"]);
     }
 
     #[test]

@@ -169,3 +169,56 @@ fn take(tty: &OwnedFd) -> Option<Vec<u8>> {
         Err(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crossterm::event::KeyCode;
+    use rustix::fs::{Mode, OFlags};
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+
+    /// Somebody's end of a terminal in raw mode, and the end that is read here.
+    fn terminal() -> (OwnedFd, OwnedFd) {
+        let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&person).unwrap();
+        unlockpt(&person).unwrap();
+        let name = ptsname(&person, Vec::new()).unwrap();
+        let tty = rustix::fs::open(&name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+        let mut modes = tcgetattr(&tty).unwrap();
+        modes.make_raw();
+        tcsetattr(&tty, OptionalActions::Now, &modes).unwrap();
+        (person, tty)
+    }
+
+    #[test]
+    fn a_lent_terminal_gives_bytes_as_they_are_and_keys_again_when_it_is_back() {
+        let (person, tty) = terminal();
+        let (reader, mut inputs) = Reader::start(tty).unwrap();
+        let types = |bytes: &[u8]| assert_eq!(rustix::io::write(&person, bytes).unwrap(), bytes.len());
+        let mut key = || match inputs.blocking_recv() {
+            Some(Input::Typed(Typed::Key(key))) => key.code,
+            other => panic!("{other:?}"),
+        };
+        types(b"j");
+        assert_eq!(key(), KeyCode::Char('j'));
+        let mut lent = reader.lend();
+        // Half a key, an unfinished character, what the screen would take for a paste: all of it is the shell's.
+        let raw = b"\x1b[A\xc3\x1b[200~\x1d\x03";
+        types(raw);
+        let mut got = Vec::new();
+        while got.len() < raw.len() {
+            got.extend(lent.blocking_recv().expect("bytes"));
+        }
+        assert_eq!(got, raw);
+        reader.resume();
+        types(b"k");
+        assert_eq!(key(), KeyCode::Char('k'));
+        assert!(lent.blocking_recv().is_none());
+        // A terminal that goes while it is lent is told, and the shell's end closes.
+        let mut lent = reader.lend();
+        drop(person);
+        assert!(lent.blocking_recv().is_none());
+        assert!(matches!(inputs.blocking_recv(), Some(Input::Gone)));
+    }
+}

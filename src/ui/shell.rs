@@ -54,7 +54,7 @@ impl Left {
             Self::Exited(Some(0)) => (Level::Info, format!("the shell in {name} ended")),
             Self::Exited(Some(code)) => (Level::Info, format!("the shell in {name} ended with {code}")),
             Self::Exited(None) => (Level::Info, format!("the shell in {name} ended; its exit code is unknown")),
-            Self::Refused(why) => (Level::Warn, format!("shell in {name}: {why}")),
+            Self::Refused(why) => (Level::Warn, why.to_string()),
             Self::Failed(why) => (Level::Error, format!("shell in {name}: {why}")),
             Self::Operator(0) => (Level::Info, format!("left the shell in {name}")),
             Self::Operator(n) => (Level::Warn, format!("left the shell in {name}, which never read {n} typed bytes")),

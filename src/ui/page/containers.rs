@@ -215,7 +215,7 @@ impl View for Containers {
         use Action as A;
         match (self.finding, self.searches(), self.in_detail) {
             (true, ..) => &[A::Escape, A::ReapOrphans, A::Open, A::Logs, A::Explain],
-            (_, true, _) => &[A::Escape, A::Open, A::SearchNext, A::CopyCell, A::CopyRow, A::Left],
+            (_, true, _) => &[A::Escape, A::Open, A::SearchNext, A::CopyCell, A::CopyRow],
             (_, _, true) => &[A::Escape, A::Right, A::Inspect, A::Logs, A::Shell, A::Stop, A::Restart, A::Explain],
             _ => &[
                 A::Open,

@@ -4,12 +4,13 @@ mod attention;
 mod matrix;
 mod now;
 
-use super::{Page, View};
+use super::{Page, View, containers};
 use crate::control::handle::Interest;
 use crate::model::TenantId;
 use crate::ui::action::Action;
 use crate::ui::acts::{self, Subject};
 use crate::ui::app::{Cx, Look, Target, Token};
+use crate::ui::layer::explain::Explain;
 use crate::ui::theme::Role;
 use crate::ui::widget::{
     self,
@@ -64,8 +65,16 @@ impl Overview {
     fn subjects(&self) -> Vec<Subject> {
         match self.focus() {
             Focus::Matrix => self.matrix.subjects(),
-            _ => self.attention.selected().map(Attention::subject).into_iter().collect(),
+            _ => self.attention.selected().map(|finding| finding.subject.clone()).into_iter().collect(),
         }
+    }
+
+    /// An engine has no instance to explain: what is known of it is told.
+    fn explain_engine(&self, cx: &mut Cx) -> bool {
+        let Some(engine) = self.attention.selected().and_then(|finding| finding.engine(cx.snap)) else { return false };
+        let finding = containers::explain::engine(engine, cx.snap);
+        Explain::tell(cx, engine.as_str(), vec![finding]);
+        true
     }
 
     fn open(&self, cx: &mut Cx) {
@@ -80,10 +89,14 @@ impl Overview {
             }
             _ => {
                 let Some(finding) = self.attention.selected() else { return };
-                match (&finding.row.target, finding.row.tenants.first()) {
-                    (Some(key), _) => cx.go(Page::Servers, Target::Instance(key.clone())),
-                    (None, Some(tenant)) => cx.go(Page::Customers, Target::Tenant(tenant.clone())),
-                    (None, None) => cx.go(Page::Activity, Target::Nothing),
+                let named = finding.row.next.iter().filter_map(|name| Action::helping(name)?.page()).next();
+                match (&finding.row.target, &finding.subject.container, named, finding.row.tenants.first()) {
+                    (Some(key), ..) => cx.go(Page::Servers, Target::Instance(key.clone())),
+                    (None, Some(key), ..) => cx.go(Page::Containers, Target::Container(key.clone())),
+                    (None, None, Some(page), _) => cx.go(page, Target::Nothing),
+                    _ if finding.engine(cx.snap).is_some() => cx.go(Page::Containers, Target::Nothing),
+                    (None, None, None, Some(tenant)) => cx.go(Page::Customers, Target::Tenant(tenant.clone())),
+                    (None, None, None, None) => cx.go(Page::Activity, Target::Nothing),
                 }
             }
         }
@@ -94,7 +107,8 @@ impl View for Overview {
     fn sync(&mut self, cx: &mut Cx) {
         let limit = cx.shared.limit.clone();
         let mine = |f: &&std::sync::Arc<_>| attention::concerns(f, limit.as_ref());
-        let mut rows: Vec<Attention> = cx.snap.findings.iter().filter(mine).cloned().map(Attention::new).collect();
+        let mut rows: Vec<Attention> =
+            cx.snap.findings.iter().filter(mine).cloned().map(|row| Attention::new(row, cx.snap)).collect();
         if let Some((at, resolved)) = self.resolved(cx, limit.as_ref()) {
             rows.insert(at.min(rows.len()), resolved);
         }
@@ -127,6 +141,7 @@ impl View for Overview {
                 return true;
             }
             Action::Escape => return self.matrix.clear_marks(),
+            Action::Explain if self.focus() == Focus::Attention && self.explain_engine(cx) => return true,
             _ => {}
         }
         if acts::act(action, &self.subjects(), cx) {
@@ -166,7 +181,8 @@ impl View for Overview {
     fn interest(&self) -> Interest {
         let wrong = self.attention.visible().iter().filter_map(|a| a.row.target.clone());
         let instances = wrong.chain(self.matrix.interest()).take(200).collect();
-        Interest { instances, gpus: true, ..Interest::default() }
+        let containers = self.attention.visible().iter().filter_map(|a| a.subject.container.clone()).collect();
+        Interest { instances, containers, gpus: true, ..Interest::default() }
     }
 
     fn keys(&self) -> &'static [Action] {

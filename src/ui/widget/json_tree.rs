@@ -37,7 +37,7 @@ fn spans<'a>(look: &Look, line: &'a Line, width: usize) -> Vec<Span<'a>> {
         (Some(false), true) => "> ",
     };
     let mut out = vec![Span::raw(" ".repeat(indent)), Span::styled(mark, look.style(Role::Dim))];
-    let name = if line.name.is_empty() && line.depth == 0 { "answer" } else { &line.name };
+    let name = &line.name;
     if !name.is_empty() {
         out.push(Span::styled(fmt::fit(&clean(name), width / 2, look.ascii), look.style(Role::Key)));
         out.push(Span::raw("  "));

@@ -307,8 +307,13 @@ fn limits(look: &Look, found: &Inspected, columns: u16) -> Vec<Line<'static>> {
     if found.limits.is_empty() {
         lines.push(Line::styled("no engine: its limits are those of its server's definition", look.style(Role::Dim)));
     }
+    if !found.labels.is_empty() {
+        lines.push(Line::default());
+    }
+    let wide = found.labels.keys().map(|name| fmt::width(name)).max().unwrap_or(0).min(usize::from(columns) / 2);
     for (name, value) in &found.labels {
-        lines.extend(field(look, name, value, Role::Text, columns));
+        let name = format!("{:<wide$}", fmt::fit(name, wide, look.ascii));
+        lines.extend(field(look, &name, value, Role::Text, columns));
     }
     lines
 }

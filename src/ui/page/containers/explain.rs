@@ -1,7 +1,7 @@
 //! Why a container is as it is, check by check, from what the snapshot tells. Pure.
 
 use crate::model::Snapshot;
-use crate::model::container::{Claim, ContainerHealth, ContainerRow, ContainerState, EngineState};
+use crate::model::container::{Claim, ContainerHealth, ContainerRow, ContainerState, EngineId, EngineState};
 use crate::model::message::Explained;
 use crate::ui::fmt;
 
@@ -10,7 +10,7 @@ const TIGHT: f32 = 90.0;
 
 /// The checks, those that say most first.
 pub fn findings(row: &ContainerRow, snap: &Snapshot) -> Vec<Explained> {
-    let mut out = vec![engine(row, snap), runs(row), memory(row)];
+    let mut out = vec![engine(&row.key.engine, snap), runs(row), memory(row)];
     out.extend(health(row));
     out.push(wanted(row, snap));
     out
@@ -20,9 +20,10 @@ fn found(check: &str, passed: Option<bool>, evidence: String, next: Option<&str>
     Explained { check: check.to_owned(), passed, evidence, next: next.map(str::to_owned), target: None }
 }
 
-fn engine(row: &ContainerRow, snap: &Snapshot) -> Explained {
+/// Whether an engine answers, and why not.
+pub fn engine(id: &EngineId, snap: &Snapshot) -> Explained {
     const CHECK: &str = "its engine answers";
-    match super::unit::engine(snap, &row.key).map(|engine| (&engine.state, engine)) {
+    match snap.engines.iter().find(|engine| engine.id == *id).map(|engine| (&engine.state, engine)) {
         Some((EngineState::Up, engine)) => {
             found(CHECK, Some(true), format!("{} at {}", engine.version.as_deref().unwrap_or("it"), engine.url), None)
         }
@@ -30,7 +31,7 @@ fn engine(row: &ContainerRow, snap: &Snapshot) -> Explained {
             found(CHECK, Some(false), format!("{}: {reason}; everything below is as old as that", engine.url), None)
         }
         Some((EngineState::Connecting, engine)) => found(CHECK, None, format!("connecting to {}", engine.url), None),
-        None => found(CHECK, None, format!("no engine `{}` is known any more", row.key.engine), None),
+        None => found(CHECK, None, format!("no engine `{id}` is known any more"), None),
     }
 }
 

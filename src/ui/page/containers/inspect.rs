@@ -65,7 +65,7 @@ fn gpu_request(request: &Value, ids: &str) -> String {
     match (ids, request["Count"].as_i64()) {
         ("", Some(-1)) => "all".to_owned(),
         ("", Some(n)) => n.to_string(),
-        (ids, _) => ids.to_owned(),
+        (ids, _) => format!("device {ids}"),
     }
 }
 

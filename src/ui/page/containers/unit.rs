@@ -10,6 +10,7 @@ use crate::model::usage::InstanceUsage;
 use crate::model::{InstanceKey, ServerId, Snapshot, Stamp, TenantId};
 use crate::ui::acts::Subject;
 use crate::ui::app::Look;
+use crate::ui::fmt;
 use crate::ui::theme::Role;
 use crate::ui::widget::table::{Column, Row, hides_gpu};
 use std::sync::Arc;
@@ -43,18 +44,23 @@ impl Unit {
             .chain(processes.cloned().map(Unit::Process))
             .filter(|unit| limit.is_none_or(|limit| unit.tenant() == Some(limit)))
             .collect();
-        units.sort_by(|a, b| a.place().cmp(&b.place()));
+        units.sort_by(|a, b| {
+            a.place().cmp(&b.place()).then_with(|| fmt::natural(a.container_name(), b.container_name()))
+        });
         units
     }
 
-    fn place(&self) -> (u8, Option<&TenantId>, Option<&ServerId>, &str) {
+    fn container_name(&self) -> &str {
+        self.container().map_or("", |row| row.name.as_str())
+    }
+
+    fn place(&self) -> (u8, Option<&TenantId>, Option<&ServerId>) {
         let rank = match self.claim() {
             Claim::Orphan => 0,
             Claim::Ours | Claim::Adopted => 1,
             Claim::Other => 2,
         };
-        let name = self.container().map_or("", |row| row.name.as_str());
-        (rank, self.tenant(), self.server(), name)
+        (rank, self.tenant(), self.server())
     }
 
     pub fn container(&self) -> Option<&ContainerRow> {
@@ -121,11 +127,9 @@ impl Unit {
 
     /// What acts, logs and questions are about.
     pub fn subject(&self) -> Subject {
-        Subject {
-            tenant: self.tenant().cloned(),
-            server: self.server().cloned(),
-            key: self.instance().cloned(),
-            container: self.container().map(|row| row.key.clone()),
+        match self {
+            Self::Container { row, .. } => Subject::container(row),
+            Self::Process(row) => Subject::instance(row.key.clone()),
         }
     }
 

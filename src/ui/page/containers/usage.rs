@@ -12,7 +12,7 @@ use ratatui::text::{Line, Span};
 const STEP_MS: u64 = 5_000;
 /// Columns before the bars (name and figure), and after them.
 const BEFORE: u16 = 13 + 22;
-const AFTER: u16 = 14;
+const AFTER: u16 = 17;
 
 /// One line each for cpu, memory, network and block io, and how far back they reach.
 pub fn lines(look: &Look, history: &UsageHistory, now: &InstanceUsage, columns: u16) -> Vec<Line<'static>> {

@@ -1,8 +1,10 @@
 //! The list of what is wrong now: one line per cause, with its reason, who is hit and the keys that help.
 
+use crate::model::container::{Claim, EngineId};
 use crate::model::filter::{Fields, Value};
 use crate::model::message::FindingRow;
-use crate::model::{Stamp, TenantId};
+use crate::model::stack::{StackOwner, StackState};
+use crate::model::{Snapshot, Stamp, TenantId};
 use crate::ui::action::Action;
 use crate::ui::acts::Subject;
 use crate::ui::app::Look;
@@ -15,6 +17,8 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Attention {
     pub row: Arc<FindingRow>,
+    /// What keys act on: the instance, container or stack that the finding is about.
+    pub subject: Subject,
     /// When it was gone, if it is: its row keeps its place for a while, so that no other slips under the cursor.
     pub resolved: Option<Stamp>,
 }
@@ -25,19 +29,36 @@ pub fn concerns(finding: &FindingRow, limit: Option<&TenantId>) -> bool {
 }
 
 impl Attention {
-    pub fn new(row: Arc<FindingRow>) -> Self {
-        Self { row, resolved: None }
+    pub fn new(row: Arc<FindingRow>, snap: &Snapshot) -> Self {
+        Self { subject: subject(&row, snap), row, resolved: None }
     }
 
-    pub fn subject(&self) -> Subject {
-        match (&self.row.target, self.row.tenants.first()) {
-            (Some(key), first) => {
-                Subject { tenant: key.tenant.clone().or(first.cloned()), ..Subject::instance(key.clone()) }
-            }
-            (None, Some(tenant)) => Subject::tenant(tenant.clone()),
-            (None, None) => Subject::default(),
-        }
+    /// The engine it is about, if it is about one.
+    pub fn engine<'a>(&self, snap: &'a Snapshot) -> Option<&'a EngineId> {
+        let engine = snap.engines.iter().find(|engine| engine.id.as_str() == self.row.object)?;
+        (self.row.target.is_none() && self.subject.container.is_none()).then_some(&engine.id)
     }
+}
+
+/// Findings name what they are about: an instance, a container, `stack NAME`, or something that takes no acts.
+fn subject(row: &FindingRow, snap: &Snapshot) -> Subject {
+    let first = row.tenants.first();
+    if let Some(key) = &row.target {
+        return Subject { tenant: key.tenant.clone().or(first.cloned()), ..Subject::instance(key.clone()) };
+    }
+    if let Some(container) = snap.containers.iter().find(|c| c.name == row.object && c.owner.claim != Claim::Other) {
+        return Subject::container(container);
+    }
+    if let Some(stack) = row.object.strip_prefix("stack ").and_then(|id| snap.stack(id)) {
+        let worst = stack.parts.iter().filter(|part| part.state != StackState::Ready);
+        let worst = worst.filter_map(|part| snap.container(part.container.as_ref()?)).next();
+        return match (worst, &stack.owner) {
+            (Some(container), _) => Subject::container(container),
+            (None, StackOwner::Tenant(id)) => Subject::tenant(id.clone()),
+            (None, StackOwner::Server(id)) => Subject::server(id.clone()),
+        };
+    }
+    first.map_or_else(Subject::default, |tenant| Subject::tenant(tenant.clone()))
 }
 
 impl Attention {
