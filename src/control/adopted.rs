@@ -2,7 +2,7 @@
 //! made and never removed.
 
 use super::deck::Deck;
-use super::yard::claim::adopts;
+use super::yard::claim::{COMPOSE_SERVICE, adopts};
 use crate::backend::engine::{Engine, Found};
 use crate::model::container::{Adopt, ContainerAct, ContainerKey, ContainerState, EngineState};
 use std::collections::BTreeSet;
@@ -98,27 +98,53 @@ pub async fn stop(deck: &Deck, adopt: &Adopt, kill: bool, grace: Duration) -> Re
 }
 
 /// Those that others need come before them; a circle stays as it is.
-fn in_order(mut left: Vec<Behind>) -> Vec<Behind> {
-    let service = |one: &Behind| one.found.labels.get(super::yard::claim::COMPOSE_SERVICE).cloned();
-    let mut waiting: BTreeSet<String> = left.iter().filter_map(service).collect();
-    let mut ordered = Vec::with_capacity(left.len());
-    while !left.is_empty() {
-        let free = |one: &Behind| needs(&one.found).all(|need| !waiting.contains(need));
-        let (mut next, rest): (Vec<_>, Vec<_>) = left.into_iter().partition(free);
-        if next.is_empty() {
-            ordered.extend(rest);
-            break;
+fn in_order(behind: Vec<Behind>) -> Vec<Behind> {
+    let mut places = order(&behind.iter().map(|one| &*one.found).collect::<Vec<_>>()).into_iter();
+    let mut all: Vec<_> = behind.into_iter().map(|one| (places.next().unwrap_or_default(), one)).collect();
+    all.sort_by_key(|(place, _)| *place);
+    all.into_iter().map(|(_, one)| one).collect()
+}
+
+/// For each, how many rounds must be over before its turn.
+fn order(all: &[&Found]) -> Vec<usize> {
+    let service = |found: &Found| found.labels.get(COMPOSE_SERVICE).cloned();
+    let mut waiting: BTreeSet<String> = all.iter().filter_map(|found| service(found)).collect();
+    let mut places = vec![usize::MAX; all.len()];
+    for round in 0..all.len() {
+        let free = |at: &usize| places[*at] == usize::MAX && needs(all[*at]).all(|need| !waiting.contains(need));
+        let turn: Vec<usize> = (0..all.len()).filter(free).collect();
+        for at in turn {
+            places[at] = round;
+            service(all[at]).map(|done| waiting.remove(&done));
         }
-        for done in next.iter().filter_map(service) {
-            waiting.remove(&done);
-        }
-        ordered.append(&mut next);
-        left = rest;
     }
-    ordered
+    places
 }
 
 fn needs(found: &Found) -> impl Iterator<Item = &str> {
     let list = found.labels.get(DEPENDS_ON).map_or("", String::as_str);
     list.split(',').filter_map(|need| need.split(':').next()).filter(|need| !need.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture;
+    use super::*;
+
+    #[test]
+    fn what_others_need_comes_first_and_a_circle_last() {
+        let one = |name: &str, needs: &str| fixture::found(name, &[(COMPOSE_SERVICE, name), (DEPENDS_ON, needs)]);
+        let rounds = |all: &[(&str, &str)]| {
+            let found: Vec<_> = all.iter().map(|(name, needs)| one(name, needs)).collect();
+            order(&found.iter().collect::<Vec<_>>())
+        };
+        let shop = [
+            ("web", "api:service_started:false,db:service_healthy:true"),
+            ("api", "db:service_started:false"),
+            ("db", ""),
+        ];
+        assert_eq!(rounds(&shop), [2, 1, 0]);
+        assert_eq!(rounds(&[("a", "elsewhere:service_started:false")]), [0], "what is not there is not waited for");
+        assert_eq!(rounds(&[("a", "b:x:y"), ("b", "a:x:y"), ("c", "")]), [usize::MAX, usize::MAX, 0]);
+    }
 }

@@ -129,3 +129,7 @@ pub async fn fill(
         labels: Vec::new(),
     })
 }
+
+#[cfg(test)]
+#[path = "container_tests.rs"]
+mod tests;
