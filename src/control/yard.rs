@@ -4,7 +4,7 @@
 pub mod claim;
 mod rows;
 
-use super::actor::Msg;
+use super::actor::{FRESH, FRESH_PACE, Msg};
 use super::deck::Deck;
 use crate::backend::engine::Inventory;
 use crate::model::Snapshot;
@@ -75,7 +75,8 @@ pub async fn follow(deck: Arc<Deck>) {
             Ok(()) = revisions.changed() => {}
             else => return,
         }
-        tokio::time::sleep_until(begun + PACE).await;
+        let pace = if deck.clock.now() < FRESH { FRESH_PACE } else { PACE };
+        tokio::time::sleep_until(begun + pace).await;
     }
 }
 
