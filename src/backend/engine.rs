@@ -48,6 +48,11 @@ pub trait Engine: Send + Sync {
 
     /// Bytes per second and the like of a container whose files are here are read from cgroups instead.
     fn is_local(&self) -> bool;
+
+    /// Its containers take memory and GPUs of this machine, which are then counted before a start.
+    fn is_here(&self) -> bool {
+        self.is_local()
+    }
 }
 
 /// What an engine has.

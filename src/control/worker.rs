@@ -275,7 +275,7 @@ impl Worker {
     /// Better refused now, with who holds the rest, than a start that fails for memory after minutes.
     fn check_gpu(&self, what: &What) -> Result<(), String> {
         let What::Container(container) = what else { return Ok(()) };
-        let is_here = self.deck.engines.named(container.engine.as_ref()).is_ok_and(|engine| engine.is_local());
+        let is_here = self.deck.engines.named(container.engine.as_ref()).is_ok_and(|engine| engine.is_here());
         let need = container.gpu.as_ref().filter(|_| is_here);
         need.map_or(Ok(()), |need| gpus::fits(need, &self.deck.picture.get().gpus))
     }

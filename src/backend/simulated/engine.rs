@@ -238,4 +238,8 @@ impl Engine for SimulatedEngine {
     fn is_local(&self) -> bool {
         false
     }
+
+    fn is_here(&self) -> bool {
+        true
+    }
 }

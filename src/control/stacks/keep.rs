@@ -151,7 +151,7 @@ impl Keeper {
         let seen = engine.watch().borrow().clone();
         let before = seen.containers.iter().find(|f| is_part(f, &config.platform.name, &self.stack, part));
         let ran = before.filter(|found| found.state.is_live());
-        if engine.is_local()
+        if engine.is_here()
             && ran.is_none()
             && let Some(why) = capacity::refusal(part, &deck.picture.get(), 0)
         {

@@ -25,7 +25,7 @@ pub fn steps(deck: &Deck, id: &StackId, undeploy: bool) -> Result<Vec<StackStep>
     let def = stack(deck, id)?;
     let engine = deck.engines.named(def.engine.as_ref()).map_err(Refusal::Failed)?;
     let inventory = engine.watch().borrow().clone();
-    let look = Look { deck, def, inventory: &inventory, local: engine.is_local() };
+    let look = Look { deck, def, inventory: &inventory, local: engine.is_here() };
     let snapshot = deck.picture.get();
     Ok(match (&def.adopt, undeploy) {
         (Some(_), _) => look.adopted(undeploy),
