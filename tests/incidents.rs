@@ -106,7 +106,7 @@ async fn incident_b_a_shared_server_hangs_for_everybody() {
     screen.types("etim").await.keys("<f4>").await.shows(&["echo"]).await;
     screen.types("echo").await.keys("<f5>").await.shows(&["Response ── ok", "echo of etim", "customer_id"]).await;
 
-    screen.keys("1").await.shows(&["nothing is wrong that mcpdeck can see"]).await;
+    screen.keys("1").await.shows(&["✓ RESOLVED etim"]).await;
     screen.keys("0 <tab>").await;
     screen.shows(&["mcpdeck fence etim", "mcpdeck restart etim", "mcpdeck unfence etim"]).await;
     screen.close();
@@ -160,7 +160,7 @@ async fn incident_c_a_credential_is_rotated_and_half_of_the_calls_fail() {
     screen.keys("y").await.shows(&["token is newer than what graf@vatt started with"]).await;
     assert_eq!((outcome("eaton").await, outcome("vatt").await), (Ok, Auth));
     screen.keys("R").await.shows(&["restart graf@vatt", "[ restart ]"]).await;
-    screen.keys("y").await.shows(&["nothing is wrong that mcpdeck can see"]).await;
+    screen.keys("y").await.shows(&["✓ RESOLVED secret token"]).await;
     screen.keys("2 <enter>").await.lacks("hold an older one").await;
     for tenant in ["eaton", "festo", "segur", "vatt"] {
         assert_eq!(outcome(tenant).await, Ok, "{tenant}");

@@ -2,6 +2,7 @@
 
 pub mod follow;
 pub mod ledger;
+mod made_up;
 pub mod owner;
 pub mod watch;
 

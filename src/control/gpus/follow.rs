@@ -2,6 +2,7 @@
 //! who holds their memory.
 
 use super::ledger::Ledger;
+use super::made_up;
 use super::owner::attribute;
 use crate::control::actor::Msg;
 use crate::control::deck::Deck;
@@ -31,14 +32,20 @@ pub async fn follow(deck: Arc<Deck>) {
     let mut ledger = Ledger::default();
     let mut before = Gpus::default();
     loop {
-        let mut gpus = gpu.read(PATIENCE).await;
         let snapshot = deck.picture.get();
-        let work = move || {
-            attribute(&mut gpus, &snapshot, |pid| procs.find(pid));
-            (gpus, procs)
+        let gpus = match made_up::reading(&deck.config.engines, &snapshot.containers, Stamp::now()) {
+            Some(made_up) => made_up,
+            None => {
+                let mut gpus = gpu.read(PATIENCE).await;
+                let work = move || {
+                    attribute(&mut gpus, &snapshot, |pid| procs.find(pid));
+                    (gpus, procs)
+                };
+                let Ok((gpus, back)) = tokio::task::spawn_blocking(work).await else { return };
+                procs = back;
+                gpus
+            }
         };
-        let Ok((gpus, back)) = tokio::task::spawn_blocking(work).await else { return };
-        procs = back;
         keep(&deck, ledger.add(Stamp::now(), &gpus)).await;
         if gpus != before {
             before.clone_from(&gpus);

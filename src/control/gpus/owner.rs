@@ -64,7 +64,8 @@ impl<'a> Map<'a> {
     }
 }
 
-fn shares(gpus: &Gpus) -> Vec<GpuShare> {
+/// What each tenant holds, the largest first.
+pub(super) fn shares(gpus: &Gpus) -> Vec<GpuShare> {
     let mut shares: BTreeMap<Option<TenantId>, (Option<u64>, BTreeSet<u32>)> = BTreeMap::new();
     for row in processes(gpus) {
         let share = shares.entry(row.owner.tenant.clone()).or_default();

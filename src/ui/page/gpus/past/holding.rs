@@ -22,10 +22,13 @@ pub struct Holding {
     now: Option<u64>,
 }
 
+/// Device, tenant and name of a holder.
+type Who<'a> = (&'a String, &'a Option<TenantId>, &'a String);
+
 impl Holding {
     /// Those of then, the largest first; then those of now alone.
     pub fn all(rows: &[GpuHeld], at: Stamp, now: Stamp, gpus: &Gpus) -> Vec<Self> {
-        let mut found: BTreeMap<(&String, &Option<TenantId>, &String), (Option<u64>, Option<u64>)> = BTreeMap::new();
+        let mut found: BTreeMap<Who<'_>, (Option<u64>, Option<u64>)> = BTreeMap::new();
         for row in held_at(rows, at) {
             found.entry((&row.device, &row.tenant, &row.holder)).or_default().0 = Some(row.memory);
         }
@@ -33,7 +36,7 @@ impl Holding {
             found.entry((&row.device, &row.tenant, &row.holder)).or_default().1 = Some(row.memory);
         }
         let index = |device: &str| gpus.devices.iter().find(|row| row.identity() == device).map(|row| row.index);
-        let row = |((device, tenant, holder), (then, now)): ((&String, &Option<TenantId>, &String), _)| Self {
+        let row = |((device, tenant, holder), (then, now)): (Who<'_>, _)| Self {
             gpu: index(device),
             device: device.clone(),
             tenant: tenant.clone(),
