@@ -322,6 +322,19 @@ async fn a_program_that_is_not_there_is_told() {
 }
 
 #[tokio::test]
+async fn a_container_without_a_shell_says_so() {
+    for lab in labs("engine no shell") {
+        let made = lab.run_bare("bare");
+        let (engine, _inventory) = up(&lab).await;
+        let told = match engine.exec(&made.id, terminal(&[])).await {
+            Err(error) => error.to_string(),
+            Ok(mut pipe) => format!("{:?}", outcome(&mut pipe).await.2),
+        };
+        assert!(told.contains("neither bash nor sh"), "{}: {told}", lab.name);
+    }
+}
+
+#[tokio::test]
 async fn everything_known_of_a_container_is_json() {
     for lab in labs("engine inspect") {
         let made = lab.run_as("inspect", json!({ "Cmd": ["sleep", "1000"], "Env": ["TOKEN=hunter2"] }));

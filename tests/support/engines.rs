@@ -19,7 +19,7 @@ const DOCKER: &str = "/var/run/docker.sock";
 
 /// Has `sh`, `sleep`, `stty`, `nc`, `httpd` and the like, and nothing else. Podman looks for a name without a host in
 /// registries, and ignores a tag when it imports; another content gets another number.
-pub const IMAGE: &str = "localhost/mcpdeck-test/box-1:latest";
+pub const IMAGE: &str = "localhost/mcpdeck-test/box-2:latest";
 
 /// How long a busy machine may take for one request.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -147,6 +147,17 @@ impl Lab {
         made
     }
 
+    /// A running container without a shell.
+    pub fn run_bare(&self, name: &str) -> Made {
+        // A folder over `/bin` hides all but the program that is started.
+        self.run_as(
+            name,
+            json!({
+                "Entrypoint": ["/busybox", "sleep"], "Cmd": ["1000"], "HostConfig": { "Tmpfs": { "/bin": "" } },
+            }),
+        )
+    }
+
     /// Makes a container and does not start it.
     pub fn create(&self, name: &str, mut config: Value) -> Result<Made, String> {
         config["Image"] = IMAGE.into();
@@ -237,11 +248,11 @@ fn image_tar() -> Result<Vec<u8>, String> {
         for folder in ["bin", "tmp", "etc", "proc", "dev", "sys"] {
             std::fs::create_dir(dir.path().join(folder))?;
         }
-        std::fs::copy(&program, bin.join("busybox"))?;
+        std::fs::copy(&program, dir.path().join("busybox"))?;
         let names =
             "sh sleep cat echo env stty kill ps true false httpd nc wget yes head seq id touch ls dd printf test date";
         for name in names.split(' ') {
-            std::os::unix::fs::symlink("busybox", bin.join(name))?;
+            std::os::unix::fs::symlink("/busybox", bin.join(name))?;
         }
         std::fs::write(dir.path().join("etc/passwd"), "root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n")?;
         let tar = Command::new("tar").arg("-C").arg(dir.path()).args(["--owner=0", "--group=0", "-c", "."]).output()?;

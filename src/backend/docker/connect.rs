@@ -25,7 +25,7 @@ const ANSWER: usize = 64 << 20;
 pub enum Door {
     /// Said by a config or `DOCKER_HOST`.
     Named(Place),
-    /// The first of these sockets that is there.
+    /// The first of these sockets that is there and that we may use.
     Search(Vec<PathBuf>),
     /// Said, but nothing we can reach.
     Refused { url: String, reason: String },
@@ -109,7 +109,7 @@ impl Door {
         match self {
             Self::Named(place) => place.url(),
             Self::Search(paths) => {
-                let found = paths.iter().find(|path| path.exists()).or(paths.first());
+                let found = first(paths).or(paths.first());
                 found.map(|path| Place::Socket(path.clone()).url()).unwrap_or_default()
             }
             Self::Refused { url, .. } => url.clone(),
@@ -156,6 +156,12 @@ impl Place {
             }
         }
     }
+}
+
+/// Who may not use the machine's Docker may have a Podman of their own; if none may be used, the first says why.
+fn first(paths: &[PathBuf]) -> Option<&PathBuf> {
+    let may_use = |path: &&PathBuf| rustix::fs::access(path.as_path(), rustix::fs::Access::WRITE_OK).is_ok();
+    paths.iter().find(may_use).or_else(|| paths.iter().find(|path| path.exists()))
 }
 
 fn without_credentials(url: &str) -> String {
@@ -313,6 +319,19 @@ mod tests {
         ];
         assert_eq!(door(None, &host[1..]), Door::Search(searched.map(PathBuf::from).to_vec()));
         assert_eq!(door(None, &[("DOCKER_HOST", "")]).url(), door(None, &[]).url(), "an empty one says nothing");
+    }
+
+    #[test]
+    fn the_first_socket_that_is_there_is_found_and_none_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = ["none.sock", "there.sock", "later.sock"].map(|name| dir.path().join(name));
+        let search = Door::Search(paths.to_vec());
+        assert!(search.is_nowhere());
+        let reason = search.find().unwrap_err();
+        assert!(reason.starts_with("no container engine: no socket at /") && reason.contains("later.sock"), "{reason}");
+        paths[1..].iter().for_each(|path| std::fs::write(path, "").unwrap());
+        assert_eq!(search.find(), Ok(Place::Socket(paths[1].clone())));
+        assert!(!search.is_nowhere() && search.is_local());
     }
 
     #[test]

@@ -27,8 +27,10 @@ pub const CHUNK: usize = 16 << 10;
 /// The first shell that is there.
 const SHELL: [&str; 3] = ["sh", "-c", "command -v bash >/dev/null 2>&1 && exec bash; exec sh"];
 
-/// Exit codes with which an engine says that there is no such program.
+/// Exit codes with which an engine says that there is no such program, and words.
 const NO_PROGRAM: [i64; 2] = [126, 127];
+const NO_PROGRAM_WORDS: &str = "executable file not found";
+const NO_SHELL: &str = "there is no shell in this container: neither bash nor sh";
 
 /// An engine tells the exit code, and takes a size, a moment after it closes or opens the stream.
 const MOMENT: Duration = Duration::from_millis(50);
@@ -67,7 +69,13 @@ pub async fn run(yard: &Arc<Yard>, container: String, spec: ExecSpec) -> Result<
         ..CreateExecOptions::default()
     };
     let exec = client.within(PATIENCE, client.docker.create_exec(&container, options)).await?.id;
-    let (output, input) = client.within(PATIENCE, start(&client, &exec, spec.terminal)).await?;
+    let started = client.within(PATIENCE, start(&client, &exec, spec.terminal)).await;
+    let (output, input) = started.map_err(|error| match error {
+        BackendError::Engine { engine, reason } if spec.command.is_empty() && reason.contains(NO_PROGRAM_WORDS) => {
+            BackendError::Engine { engine, reason: NO_SHELL.to_owned() }
+        }
+        other => other,
+    })?;
     let (to_command, typed) = mpsc::channel(WAITING);
     let (told, from_command) = mpsc::channel(WAITING);
     let running = Running { yard: Arc::clone(yard), client, container, exec, spec };
@@ -162,11 +170,10 @@ impl Running {
                 None => break,
             }
         }
-        let words = String::from_utf8_lossy(first_words);
-        let absent = words.contains("executable file not found") || words.contains("no such file or directory");
+        let absent = || String::from_utf8_lossy(first_words).contains(NO_PROGRAM_WORDS);
         match code {
-            Some(code) if NO_PROGRAM.contains(&code) && absent && self.spec.command.is_empty() => {
-                ExecOut::Failed("there is no shell in this container: neither bash nor sh".to_owned())
+            Some(code) if self.spec.command.is_empty() && NO_PROGRAM.contains(&code) && absent() => {
+                ExecOut::Failed(NO_SHELL.to_owned())
             }
             code => ExecOut::Exited(code),
         }

@@ -14,7 +14,7 @@ use futures_util::stream::FuturesUnordered;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, sleep_until};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep, sleep_until};
 
 /// Between two signs of life; with [`PATIENCE`], how long a dead engine is believed to live.
 const BEAT: Duration = Duration::from_secs(2);
@@ -100,7 +100,9 @@ struct Session<'a> {
     cost: Duration,
     /// Containers that are still to be inspected, those that run first, and the inspections under way.
     unknown: BTreeSet<(bool, Arc<str>)>,
-    inspecting: FuturesUnordered<BoxFuture<'static, Result<Inspected, Arc<str>>>>,
+    inspecting: FuturesUnordered<BoxFuture<'static, (Arc<str>, Option<Inspected>)>>,
+    /// Whose: of two inspections of one container the older could be the last to be answered.
+    asked: BTreeSet<Arc<str>>,
     /// When what inspections told is published.
     publish_at: Option<Instant>,
     beat: Interval,
@@ -110,7 +112,7 @@ impl<'a> Session<'a> {
     fn new(yard: &'a Yard, client: Client, events: Events) -> Self {
         let rows =
             yard.inventory.borrow().containers.iter().map(|row| (Arc::clone(&row.id), Arc::clone(row))).collect();
-        let mut beat = interval(BEAT);
+        let mut beat = interval_at(Instant::now() + BEAT, BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             yard,
@@ -123,6 +125,7 @@ impl<'a> Session<'a> {
             cost: Duration::ZERO,
             unknown: BTreeSet::new(),
             inspecting: FuturesUnordered::new(),
+            asked: BTreeSet::new(),
             publish_at: None,
             beat,
         }
@@ -219,19 +222,22 @@ impl<'a> Session<'a> {
     /// Keeps a few inspections under way while some are wanted.
     fn inspect_some(&mut self) {
         while self.inspecting.len() < INSPECTIONS {
-            let Some((_, id)) = self.unknown.pop_first() else { return };
-            let client = self.client.clone();
+            let next = self.unknown.iter().find(|(_, id)| !self.asked.contains(id)).cloned();
+            let Some(next) = next else { return };
+            self.unknown.remove(&next);
+            let (client, (_, id)) = (self.client.clone(), next);
+            self.asked.insert(Arc::clone(&id));
             self.inspecting.push(Box::pin(async move {
                 let inspected = client.get(&format!("/containers/{id}/json")).await;
-                inspected.map_err(|_| id)
+                (id, inspected.ok())
             }));
         }
     }
 
     /// A container that cannot be inspected is gone, which an event tells, or stays as listed.
-    fn learn(&mut self, inspected: Result<Inspected, Arc<str>>) {
-        let Ok(inspected) = inspected else { return };
-        let Some(row) = self.rows.get_mut(&inspected.id) else { return };
+    fn learn(&mut self, (id, inspected): (Arc<str>, Option<Inspected>)) {
+        self.asked.remove(&id);
+        let (Some(inspected), Some(row)) = (inspected, self.rows.get_mut(&id)) else { return };
         let complete = inspected.complete(row);
         if complete != **row {
             *row = Arc::new(complete);

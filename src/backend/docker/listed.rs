@@ -49,7 +49,6 @@ struct Networks {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Inspected {
-    pub id: Arc<str>,
     #[serde(default)]
     restart_count: u32,
     state: InspectedState,
