@@ -147,15 +147,10 @@ impl Lab {
         made
     }
 
-    /// A running container without a shell.
+    /// A running container that finds no shell.
     pub fn run_bare(&self, name: &str) -> Made {
-        // A folder over `/bin` hides all but the program that is started.
-        self.run_as(
-            name,
-            json!({
-                "Entrypoint": ["/busybox", "sleep"], "Cmd": ["1000"], "HostConfig": { "Tmpfs": { "/bin": "" } },
-            }),
-        )
+        let config = json!({ "Entrypoint": ["/busybox", "sleep"], "Cmd": ["1000"], "Env": ["PATH=/nowhere"] });
+        self.run_as(name, config)
     }
 
     /// Makes a container and does not start it.
