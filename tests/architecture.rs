@@ -29,6 +29,7 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("clap", &["cli/", "cli.rs"]),
     ("miette", &["cli/", "cli.rs", "main.rs"]),
     ("bollard", &["backend/docker"]),
+    ("serde_saphyr", &["config/compose/yaml.rs"]),
 ];
 
 fn sources(dir: &Path, out: &mut Vec<(String, String)>) {

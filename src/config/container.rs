@@ -79,7 +79,7 @@ fn speaks(from: &mut Reader<'_>) -> Speaks {
     }
 }
 
-fn image(field: &Field<'_>) -> Option<Template> {
+pub(super) fn image(field: &Field<'_>) -> Option<Template> {
     let image = field.template()?;
     if image.source().contains(char::is_whitespace) || image.source().contains("://") {
         field.wrong("an image such as \"registry.example/team/name:tag\", without http://");

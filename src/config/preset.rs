@@ -2,13 +2,16 @@
 //!
 //! A parameter stands in the command as `{preset.NAME}`, or brings `arguments` of its own that are added when it is given.
 
+use super::container;
 use super::inject;
 use super::pass::Report;
 use super::reader::{Field, Reader};
 use super::server::SCOPES;
 use super::tree::{self, Place, Source, Value};
+use crate::model::container::{ContainerRun, Speaks};
 use crate::model::near;
-use crate::model::server::{ProcessRun, Scope};
+use crate::model::server::{EnvValue, ProcessRun, Run, Scope};
+use crate::model::template::Template;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -41,9 +44,10 @@ struct Parameter {
     optional: bool,
 }
 
-/// `preset = "git"` or `preset = { name = "git", repository = "..." }`.
-pub(super) fn resolve(field: &Field<'_>) -> Option<(ProcessRun, Preset)> {
-    let (name, given) = match &field.node.value {
+/// `preset = "git"` or `preset = { name = "git", repository = "..." }`; with `image = "..."` it runs in a container of
+/// an image that has its program.
+pub(super) fn resolve(field: &Field<'_>) -> Option<(Run, Preset)> {
+    let (name, mut given): (String, BTreeMap<&str, Field<'_>>) = match &field.node.value {
         Value::Table(_) => {
             let mut from = field.table()?;
             let name = super::platform::required(&mut from, "name");
@@ -67,7 +71,30 @@ pub(super) fn resolve(field: &Field<'_>) -> Option<(ProcessRun, Preset)> {
     });
     let table = tree::parse(text, &source, field.pass)?;
     let at = Place::start_of(&source);
-    read(Reader::new(&table, &at, format!("preset.{name}"), field.pass), field, &given)
+    let image = given.remove("image");
+    let (process, preset) = read(Reader::new(&table, &at, format!("preset.{name}"), field.pass), field, &given)?;
+    let run = match image {
+        Some(image) => contained(process, container::image(&image)?)?,
+        None => Run::Process(process),
+    };
+    Some((run, preset))
+}
+
+/// The same program inside: its own folder is mounted there.
+fn contained(process: ProcessRun, image: Template) -> Option<Run> {
+    const DATA: &str = "/data";
+    let inside = |text: &Template| Template::parse(&text.source().replace("{data}", DATA)).ok();
+    let env = process.env.iter().map(|(name, value)| match value {
+        EnvValue::Text(text) => Some((name.clone(), EnvValue::Text(inside(text)?))),
+        other => Some((name.clone(), other.clone())),
+    });
+    Some(Run::Container(Box::new(ContainerRun {
+        // Whatever the image would start by itself.
+        entrypoint: Some(process.command.iter().map(inside).collect::<Option<_>>()?),
+        env: env.collect::<Option<_>>()?,
+        data: [("data".to_owned(), DATA.to_owned())].into(),
+        ..ContainerRun::of(image, Speaks::Stdio)
+    })))
 }
 
 fn read(mut from: Reader<'_>, asked: &Field<'_>, given: &BTreeMap<&str, Field<'_>>) -> Option<(ProcessRun, Preset)> {
@@ -119,7 +146,7 @@ fn parameter(field: &Field<'_>) -> Option<Parameter> {
 }
 
 fn refuse_unknown(parameters: &BTreeMap<String, Parameter>, asked: &Field<'_>, given: &BTreeMap<&str, Field<'_>>) {
-    let names: Vec<&str> = parameters.keys().map(String::as_str).chain(["name"]).collect();
+    let names: Vec<&str> = parameters.keys().map(String::as_str).chain(["image", "name"]).collect();
     for (name, field) in given.iter().filter(|(name, _)| !parameters.contains_key(**name)) {
         let report = Report::new(field.key_at, &asked.key, format!("unknown parameter `{name}`"));
         let report = report.suggest(near::nearest(name, names.iter().copied()));

@@ -51,9 +51,13 @@ pub(super) fn origin(from: &mut Reader<'_>, engines: &Engines) -> Option<Origin>
     }
     if let Some(field) = preset {
         extra.only_env("a preset");
-        let (mut process, preset) = preset::resolve(&field)?;
-        process.env.extend(extra.env_values());
-        return Some(Origin { run: Run::Process(process), preset: Some(preset) });
+        let (mut run, preset) = preset::resolve(&field)?;
+        match &mut run {
+            Run::Process(process) => process.env.extend(extra.env_values()),
+            Run::Container(container) => container.env.extend(extra.env_values()),
+            _ => {}
+        }
+        return Some(Origin { run, preset: Some(preset) });
     }
     if let Some(field) = builtin {
         extra.only_env("a builtin server");

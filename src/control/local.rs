@@ -85,7 +85,7 @@ impl Local {
             Query::Usage(subject) => {
                 Answer::Usage(deck.usage_history.lock().unwrap_or_else(PoisonError::into_inner).of(&subject))
             }
-            Query::StackPlan { stack, undeploy } => Answer::StackPlan(plan::steps(deck, &stack, undeploy)?),
+            Query::StackPlan { stack, undeploy } => Answer::StackPlan(plan::dry_run(deck, &stack, undeploy).await?),
         })
     }
 

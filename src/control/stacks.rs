@@ -310,7 +310,11 @@ impl Actor {
 async fn lower(deck: &Deck, stack: &StackDef, part: usize) -> Result<(), String> {
     let engine = deck.engines.named(stack.engine.as_ref())?;
     let part = &stack.parts[part];
+    plan::looked(engine).await;
     let seen = engine.watch().borrow().clone();
+    if let EngineState::Silent { reason, .. } | EngineState::Absent { reason } = &seen.state {
+        return Err(format!("the engine does not answer: {reason}"));
+    }
     let ours = seen.containers.iter().filter(|f| plan::is_part(f, &deck.config.platform.name, stack, part));
     for found in ours {
         let removed = tokio::time::timeout(part.stop_grace + REMOVE, engine.remove(&found.id, part.stop_grace));

@@ -60,3 +60,67 @@ fn tenants(view: &View<'_>, row: &StackRow) -> Vec<TenantId> {
         StackOwner::Server(id) => view.snapshot.users(id).cloned().collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::control::attention::{Conditions, findings};
+    use crate::control::fixture;
+    use crate::control::snapshot::Yard;
+    use crate::control::stacks::WatchedLine;
+    use crate::model::stack::{PartRow, StackOwner, StackRow, StackState};
+    use crate::model::{Environment, Stamp};
+    use std::sync::Arc;
+
+    #[test]
+    fn what_failed_keeps_ending_or_said_the_wrong_thing_is_told() {
+        let config = fixture::config(|c| fixture::tenant(c, "eaton", &[], |_| {}));
+        let part = |name: &str, state, message: &str| PartRow {
+            name: name.into(),
+            image: "image:1".into(),
+            container: None,
+            state,
+            message: message.into(),
+            started: None,
+            percent: None,
+        };
+        let row = StackRow {
+            id: "models".into(),
+            owner: StackOwner::Tenant("eaton".into()),
+            environment: Environment::Lab,
+            adopted: false,
+            compose: None,
+            state: StackState::Failed,
+            reason: String::new(),
+            parts: vec![
+                part("vllm", StackState::Failed, "exited 1"),
+                part("db", StackState::Degraded, "3 times in a row: exited 2; again in 4 s"),
+                part("lake", StackState::Ready, ""),
+            ],
+        };
+        let yard = Yard { stacks: vec![Arc::new(row)], ..Yard::default() };
+        let snapshot = fixture::snapshot(&config, &yard, |_| {});
+        let line = |at, times| WatchedLine {
+            stack: "models".into(),
+            part: "vllm".into(),
+            pattern: "CUDA out of memory".into(),
+            line: "CUDA out of memory. Tried 20 GiB".into(),
+            at,
+            times,
+        };
+        let now = Stamp(100_000_000_000);
+        let day = 24 * 3600 * 1000;
+        let watched = vec![line(Stamp(now.0 - 1), 3), line(Stamp(now.0 - day - 1), 1)];
+        let found = findings(&snapshot, &Conditions { watched, ..Conditions::default() }, now);
+        let told: Vec<_> =
+            found.iter().map(|f| format!("{} {} {}: {}", f.severity, f.word, f.object, f.text)).collect();
+        assert_eq!(
+            told,
+            [
+                "3 STACK stack models: part vllm: exited 1",
+                "3 LOG stack models: part vllm said (3 times): CUDA out of memory. Tried 20 GiB",
+                "2 STACK stack models: part db: 3 times in a row: exited 2; again in 4 s",
+            ]
+        );
+        assert!(found.iter().all(|f| f.tenants == ["eaton".into()]));
+    }
+}

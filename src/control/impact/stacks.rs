@@ -53,3 +53,70 @@ pub fn follows(row: &StackRow, undeploy: bool) -> Vec<String> {
     };
     vec![what, behind]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{impact, judge};
+    use super::*;
+    use crate::control::fixture;
+    use crate::control::snapshot::Yard;
+    use crate::model::message::{Face, Operator};
+    use crate::model::{Act, Environment};
+    use std::sync::Arc;
+
+    fn snapshot() -> Arc<Snapshot> {
+        let config = fixture::config(|c| {
+            fixture::server(c, "etim", |_| {});
+            fixture::tenant(c, "eaton", &["etim"], |_| {});
+            fixture::tenant(c, "vatt", &["etim"], |t| t.read_only = true);
+        });
+        let row = |id: &str, owner, environment, state| {
+            let (compose, reason) = (None, "engine local is silent".to_owned());
+            Arc::new(StackRow {
+                id: id.into(),
+                owner,
+                environment,
+                adopted: false,
+                compose,
+                state,
+                reason,
+                parts: Vec::new(),
+            })
+        };
+        let tenant = |id: &str| StackOwner::Tenant(id.into());
+        let (lab, production) = (Environment::Lab, Environment::Production);
+        let stacks = vec![
+            row("behind", StackOwner::Server("etim".into()), production, StackState::Ready),
+            row("models", tenant("eaton"), lab, StackState::Ready),
+            row("quiet", tenant("vatt"), lab, StackState::Ready),
+            row("silent", tenant("eaton"), lab, StackState::Unknown),
+        ];
+        fixture::snapshot(&config, &Yard { stacks, ..Yard::default() }, |_| {})
+    }
+
+    #[test]
+    fn deployments_are_judged_like_every_act() {
+        let snapshot = snapshot();
+        let (deploy, undeploy) = (Command::Deploy, Command::Undeploy);
+        for (command, confirm, want) in [
+            (deploy("models".into()), None, "ok"),
+            (undeploy("models".into()), None, "ok"),
+            (deploy("modles".into()), None, "no stack is called modles; did you mean models? (mcpdeck get stacks)"),
+            (deploy("quiet".into()), None, "read-only: the customer vatt is read-only"),
+            (deploy("silent".into()), None, "silent: engine local is silent"),
+            (deploy("behind".into()), None, "ok"),
+            (undeploy("behind".into()), None, "undeploy behind in production needs --confirm behind"),
+            (undeploy("behind".into()), Some("behind"), "ok"),
+        ] {
+            let operator = Operator { name: "ana".into(), face: Face::Cli, pid: 1 };
+            let act = Act { command, operator, confirm: confirm.map(str::to_owned) };
+            let judged = judge(&snapshot, &act, 10).map_or_else(|refusal| refusal.to_string(), |_| "ok".to_owned());
+            assert_eq!(judged, want, "{:?}", act.command);
+        }
+        let told = impact(&snapshot, &undeploy("behind".into()), 10);
+        assert_eq!(told.tenants, ["eaton".into(), "vatt".into()], "whoever uses the server");
+        assert_eq!(told.environment, Environment::Production);
+        let want = "0 parts stop in reverse order and are removed; data folders and volumes stay";
+        assert_eq!(told.follows, [want, "it stands behind the server etim"]);
+    }
+}

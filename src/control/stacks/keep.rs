@@ -323,7 +323,9 @@ impl<'k> Vigil<'k> {
     async fn until_ended(&mut self) -> String {
         let mut ticks = interval(CHECK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut unwell = false;
+        let mut unwell: Option<String> = None;
+        // What the last probe found.
+        let mut silent = None;
         loop {
             let found = match self.look() {
                 Look::Ended(_, why) => return why,
@@ -333,35 +335,29 @@ impl<'k> Vigil<'k> {
                 }
                 Look::Absent | Look::Unknown => None,
             };
-            match self.next(&mut ticks).await {
-                Happened::Line(line) => self.read(&line).await,
-                Happened::LogEnded | Happened::Changed => {}
-                Happened::Time => {
-                    let Some(found) = &found else { continue };
-                    let sick = self.sickness(found).await;
-                    match (&sick, unwell) {
-                        (Some(why), _) => self.keeper.tell(Report::Unwell(why.clone())).await,
-                        (None, true) => self.keeper.tell(Report::Well).await,
-                        (None, false) => {}
-                    }
-                    unwell = sick.is_some();
+            if let Some(found) = &found {
+                let sick = sickness(found).or_else(|| silent.clone());
+                match &sick {
+                    Some(why) if sick != unwell => self.keeper.tell(Report::Unwell(why.clone())).await,
+                    None if unwell.is_some() => self.keeper.tell(Report::Well).await,
+                    _ => {}
                 }
+                unwell = sick;
+            }
+            match (self.next(&mut ticks).await, &found) {
+                (Happened::Line(line), _) => self.read(&line).await,
+                (Happened::Time, Some(found)) if found.state == ContainerState::Running => {
+                    silent = self.silence(found).await;
+                }
+                _ => {}
             }
         }
     }
 
-    /// Why it runs and does not serve.
-    async fn sickness(&self, found: &Found) -> Option<String> {
-        if found.state == ContainerState::Paused {
-            return Some("it is paused".to_owned());
-        }
-        match &self.part().ready.by {
-            ReadyBy::Http { port, path } => match published(found, *port) {
-                Some(address) => probe(&address, path).await.err(),
-                None => None,
-            },
-            _ => (found.health == Some(ContainerHealth::Unhealthy)).then(|| "its health check fails".to_owned()),
-        }
+    /// Why it does not answer, if that is how it shows that it serves.
+    async fn silence(&self, found: &Found) -> Option<String> {
+        let ReadyBy::Http { port, path } = &self.part().ready.by else { return None };
+        probe(&published(found, *port)?, path).await.err()
     }
 
     async fn next(&mut self, ticks: &mut tokio::time::Interval) -> Happened {
@@ -459,6 +455,14 @@ impl<'k> Vigil<'k> {
         lines.retain(|line| !line.is_empty());
         if lines.is_empty() { why } else { format!("{why}; it said: {}", lines.join(" | ")) }
     }
+}
+
+/// Why it runs and does not serve, as far as its engine tells.
+fn sickness(found: &Found) -> Option<String> {
+    if found.state == ContainerState::Paused {
+        return Some("it is paused".to_owned());
+    }
+    (found.health == Some(ContainerHealth::Unhealthy)).then(|| "its health check fails".to_owned())
 }
 
 fn ended(found: &Found) -> Look {

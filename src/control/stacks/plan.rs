@@ -1,7 +1,7 @@
 //! What a deployment would do, part by part: the dry run. Looks at what the engine has; does nothing.
 
 use super::capacity;
-use crate::backend::engine::{Found, Inventory};
+use crate::backend::engine::{Engine, Found, Inventory};
 use crate::control::deck::Deck;
 use crate::control::launch::container::fingerprint;
 use crate::control::yard::claim::adopts;
@@ -9,6 +9,11 @@ use crate::model::container::{EngineState, labels};
 use crate::model::stack::{PartDef, ReadyBy, StackDef, StackStep};
 use crate::model::{Refusal, Snapshot, StackId, near};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// An engine that was opened a moment ago may need so long to show what it has.
+const FIRST_LOOK: Duration = Duration::from_secs(5);
 
 /// The stack of this name in the config.
 pub fn stack<'d>(deck: &'d Deck, id: &StackId) -> Result<&'d Arc<StackDef>, Refusal> {
@@ -20,8 +25,22 @@ pub fn stack<'d>(deck: &'d Deck, id: &StackId) -> Result<&'d Arc<StackDef>, Refu
     })
 }
 
+/// Returns when it is known what `engine` has, or that it does not say.
+pub async fn looked(engine: &Arc<dyn Engine>) {
+    let mut inventory = engine.watch();
+    // One that needs longer is shown as it is: connecting.
+    let _ = timeout(FIRST_LOOK, inventory.wait_for(|seen| seen.state != EngineState::Connecting)).await;
+}
+
+/// The dry run of a deployment, or of its end.
+pub async fn dry_run(deck: &Deck, id: &StackId, undeploy: bool) -> Result<Vec<StackStep>, Refusal> {
+    let def = stack(deck, id)?;
+    looked(deck.engines.named(def.engine.as_ref()).map_err(Refusal::Failed)?).await;
+    steps(deck, id, undeploy)
+}
+
 /// Every step, in the order in which it would be done.
-pub fn steps(deck: &Deck, id: &StackId, undeploy: bool) -> Result<Vec<StackStep>, Refusal> {
+fn steps(deck: &Deck, id: &StackId, undeploy: bool) -> Result<Vec<StackStep>, Refusal> {
     let def = stack(deck, id)?;
     let engine = deck.engines.named(def.engine.as_ref()).map_err(Refusal::Failed)?;
     let inventory = engine.watch().borrow().clone();

@@ -183,3 +183,7 @@ fn reason(def: &StackDef, state: StackState, parts: &[PartRow]) -> String {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "rows_tests.rs"]
+mod tests;
