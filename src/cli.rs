@@ -6,11 +6,15 @@ mod args;
 mod arguments;
 mod call;
 mod check;
+mod deploy;
 mod detach;
 mod error;
+mod exec;
 mod frame;
 mod get;
+mod gpus;
 mod history;
+mod inspect;
 mod names;
 mod output;
 mod rows;
@@ -19,8 +23,12 @@ mod serve;
 mod session;
 mod status;
 mod stream;
+mod terminal;
+mod times;
 mod toggle;
 mod tools;
+mod usage;
+mod yard_rows;
 
 use args::{Args, Command, Output, SecretsAction, Switch};
 use clap::Parser;
@@ -39,13 +47,20 @@ pub fn main() -> ExitCode {
     }
     let (format, ended) = match Args::try_parse_from(&words) {
         Ok(args) => (args.global.output, run(args)),
-        Err(error) => (format_of(&words), misuse(&error)),
+        Err(error) => (format_of(&words), misuse(&error).map(|code| code as u8)),
     };
-    let code = ended.unwrap_or_else(|error| tell(format, &error));
-    ExitCode::from(code as u8)
+    ExitCode::from(ended.unwrap_or_else(|error| tell(format, &error) as u8))
 }
 
-fn run(args: Args) -> Result<Code, Error> {
+/// The exit code; that of a command inside a container is passed on as it is.
+fn run(args: Args) -> Result<u8, Error> {
+    match &args.command {
+        Some(Command::Exec(exec)) if args.view.is_none() => exec::run(&args.global, exec),
+        _ => dispatch(args).map(|code| code as u8),
+    }
+}
+
+fn dispatch(args: Args) -> Result<Code, Error> {
     let global = &args.global;
     if args.view.is_some() && args.command.is_some() {
         return Err(Error::usage("--view opens the screen and stands without a command"));
@@ -54,6 +69,7 @@ fn run(args: Args) -> Result<Code, Error> {
         return screen::run(global, args.view.as_deref());
     };
     use crate::model::Command as Do;
+    use crate::model::container::ContainerAct;
     match command {
         Command::Serve => serve::run(global),
         Command::Check { file } => check::run(global, file),
@@ -66,11 +82,13 @@ fn run(args: Args) -> Result<Code, Error> {
         Command::Get(get) => get::run(global, &get),
         Command::Call(call) => call::run(global, &call),
         Command::Tools { tenant, server } => tools::run(global, &tenant.tenant, server.as_deref()),
-        Command::Start(act) => act::on_instances(global, &act, Do::Start),
-        Command::Stop(act) => act::on_instances(global, &act, Do::Stop),
+        Command::Start(act) => act::on_target(global, &act, Some(Do::Start), ContainerAct::Start),
+        Command::Stop(act) => act::on_target(global, &act, Some(Do::Stop), ContainerAct::Stop),
         Command::Sleep(act) => act::on_instances(global, &act, Do::Sleep),
-        Command::Restart(act) => act::on_instances(global, &act, Do::Restart),
-        Command::Kill(act) => act::on_instances(global, &act, Do::Kill),
+        Command::Restart(act) => act::on_target(global, &act, Some(Do::Restart), ContainerAct::Restart),
+        Command::Kill(act) => act::on_target(global, &act, Some(Do::Kill), ContainerAct::Kill),
+        Command::Pause(act) => act::on_target(global, &act, None, ContainerAct::Pause),
+        Command::Unpause(act) => act::on_target(global, &act, None, ContainerAct::Unpause),
         Command::Fence { off: false, act } => act::on_instances(global, &act, Do::Fence),
         Command::Fence { off: true, act } | Command::Unfence(act) => act::on_instances(global, &act, Do::Unfence),
         Command::Probe(act) => act::on_instances(global, &act, Do::Probe),
@@ -89,7 +107,12 @@ fn run(args: Args) -> Result<Code, Error> {
             let job = names::job(&id).ok_or_else(|| Error::usage(format!("`{id}` is no job; jobs are written j12")))?;
             act::on_platform(global, Do::CancelJob(job), &how)
         }
-        Command::Reap { how } => act::on_platform(global, Do::ReapOrphans, &how),
+        Command::Reap { dry_run: true, .. } => get::orphans(global),
+        Command::Reap { dry_run: false, how } => act::on_platform(global, Do::ReapOrphans, &how),
+        Command::Deploy(deploy) => deploy::run(global, &deploy, false),
+        Command::Undeploy(deploy) => deploy::run(global, &deploy, true),
+        Command::Inspect { target } => inspect::run(global, &target),
+        Command::Exec(_) => Err(Error::usage("--view opens the screen and stands without a command")),
         Command::Shutdown { how } => act::on_platform(global, Do::Shutdown, &how),
         Command::Logs(logs) => history::logs(global, &logs),
         Command::Explain { what } => history::explain(global, &what),

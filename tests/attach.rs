@@ -2,6 +2,7 @@
 //! one of them goes, and that nobody can harm the owner through it.
 
 mod fake;
+mod pipes;
 
 use fake::{Owner, act, attach, within};
 use mcpdeck::control::client::{self, AttachError};
@@ -159,7 +160,7 @@ async fn another_version_is_told_in_words_on_both_sides() {
     });
     let error = client::attach(&socket, Face::Cli, &tokio::runtime::Handle::current()).await.err().unwrap();
     let expected =
-        format!("the owner runs mcpdeck 9.9.9 (protocol 1), this is {} (protocol 1)", env!("CARGO_PKG_VERSION"));
+        format!("the owner runs mcpdeck 9.9.9 (protocol 2), this is {} (protocol 2)", env!("CARGO_PKG_VERSION"));
     assert_eq!(error.to_string(), expected);
     assert!(!error.passes(), "trying again does not help");
     other.await.unwrap();
@@ -313,5 +314,5 @@ async fn what_consoles_look_at_reaches_the_owner() {
 #[tokio::test]
 async fn a_frame_is_what_both_sides_say_it_is() {
     let frame = wire::encode(&ToConsole::Alive).unwrap();
-    assert_eq!(frame, [1, 0, 0, 0, 7], "the encoding is the protocol: change PROTOCOL with it");
+    assert_eq!(frame, [1, 0, 0, 0, 9], "the encoding is the protocol: change PROTOCOL with it");
 }

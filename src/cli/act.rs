@@ -2,10 +2,12 @@
 
 use super::args::{Act as Args, How, Output};
 use super::error::{Code, Error};
+use super::names::Thing;
 use super::output::{self, json, print};
 use super::rows::job_word;
 use super::session::{self, Need, Session};
 use super::{args::Global, names};
+use crate::model::container::ContainerAct;
 use crate::model::message::{JobOutcome, JobRow};
 use crate::model::{Act, Command, InstanceKey, JobId, Refusal, Snapshot};
 use std::sync::Arc;
@@ -15,6 +17,23 @@ pub fn on_instances(global: &Global, args: &Args, command: fn(InstanceKey) -> Co
     let session = Session::open(global, Need::Owner)?;
     let target = names::target(&session.state(), &args.target)?;
     give(&session, command(target), &args.how)
+}
+
+/// An act on instances, or on the container of that name where there is no such server.
+pub fn on_target(
+    global: &Global,
+    args: &Args,
+    command: Option<fn(InstanceKey) -> Command>,
+    act: ContainerAct,
+) -> Result<Code, Error> {
+    let session = Session::open(global, Need::Owner)?;
+    let state = session.state();
+    let command = match (names::thing(&state, &args.target)?, command) {
+        (Thing::Instances(key), Some(command)) => command(key),
+        (Thing::Instances(key), None) => Command::Container { container: names::container_of(&state, &key)?, act },
+        (Thing::Container(row), _) => Command::Container { container: row.key.clone(), act },
+    };
+    give(&session, command, &args.how)
 }
 
 /// An act on the platform itself.
@@ -28,6 +47,16 @@ pub fn give(session: &Session, command: Command, how: &How) -> Result<Code, Erro
         let message = format!("this command line is read-only: {} is not given", command.command_line());
         return Err(Refusal::ReadOnly(message).into());
     }
+    give_telling(session, command, how, |_| {})
+}
+
+/// The same; `look` sees every state on the way.
+pub fn give_telling(
+    session: &Session,
+    command: Command,
+    how: &How,
+    mut look: impl FnMut(&Snapshot),
+) -> Result<Code, Error> {
     let ends_owner = command == Command::Shutdown;
     let act = Act { command, operator: session::operator(), confirm: how.confirm.clone() };
     let job = session.wait(session.handle.run(act))?;
@@ -37,7 +66,11 @@ pub fn give(session: &Session, command: Command, how: &How) -> Result<Code, Erro
             Output::Table => print(&format!("{job} accepted\n")).map(|()| Code::Ok),
         };
     }
-    match session.until(|state| finished(state, job)) {
+    let ended = session.until(|state| {
+        look(state);
+        finished(state, job)
+    });
+    match ended {
         Ok(row) => report(session.output, &row),
         // Its owner going away is how a shutdown ends.
         Err(_) if ends_owner => print("the platform is stopped\n").map(|()| Code::Ok),

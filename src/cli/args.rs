@@ -80,15 +80,15 @@ pub enum Command {
         tenant: Tenant,
         server: Option<String>,
     },
-    /// Start instances now
+    /// Start instances, or a container, now
     Start(Act),
-    /// Stop instances and hold them: calls are refused until a start
+    /// Stop instances and hold them (calls are refused until a start), or stop a container
     Stop(Act),
     /// Put instances to sleep: the next call starts them again
     Sleep(Act),
-    /// Stop and start instances
+    /// Stop and start instances, or a container
     Restart(Act),
-    /// Kill instances at once (SIGKILL)
+    /// Kill instances, or a container, at once (SIGKILL)
     Kill(Act),
     /// Take instances out of rotation; they keep running
     Fence {
@@ -129,17 +129,35 @@ pub enum Command {
         #[command(flatten)]
         how: How,
     },
-    /// Remove what an earlier owner left running
+    /// Pause a container: its memory stays, nothing in it runs
+    Pause(Act),
+    /// Let a paused container go on
+    Unpause(Act),
+    /// Start every part of a stack, in the order of its needs
+    Deploy(Deploy),
+    /// Stop every part of a stack, and remove what is ours
+    Undeploy(Deploy),
+    /// Remove what is ours and wanted by nobody: processes and containers
     Reap {
+        /// Tell what would be removed, and remove nothing
+        #[arg(long)]
+        dry_run: bool,
         #[command(flatten)]
         how: How,
+    },
+    /// Run a command inside a container; ends with its exit code
+    Exec(Exec),
+    /// Everything an engine knows of a container, secrets masked
+    Inspect {
+        #[arg(value_name = "CONTAINER | SERVER[@TENANT]")]
+        target: String,
     },
     /// Stop everything and end the owner
     Shutdown {
         #[command(flatten)]
         how: How,
     },
-    /// Log lines of instances, or mcpdeck's own
+    /// Log lines of instances and containers, or mcpdeck's own
     Logs(Logs),
     /// Why an instance, a tenant or a call is as it is, check by check
     Explain {
@@ -171,7 +189,8 @@ pub enum SecretsAction {
 
 #[derive(Debug, ClapArgs)]
 pub struct Get {
-    /// tenants (also: customers), servers, instances, calls, events or jobs
+    /// tenants (also: customers), servers, instances, containers, stacks, gpus, usage, orphans, engines, calls, events
+    /// or jobs
     #[arg(value_parser = kind)]
     pub kind: Kind,
     /// One of them
@@ -185,6 +204,12 @@ pub struct Get {
     /// Newest rows of calls and events
     #[arg(short = 'n', long, default_value_t = 50)]
     pub limit: u32,
+    /// Who held GPU memory then: 03:00, 2026-11-20 03:00, or 2h (ago)
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["watch", "since"])]
+    pub at: Option<String>,
+    /// Who held GPU memory since then: 24h (ago), or a time
+    #[arg(long, value_name = "TIME", conflicts_with = "watch")]
+    pub since: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -195,6 +220,17 @@ pub enum Kind {
     Servers,
     #[value(alias = "instance")]
     Instances,
+    #[value(alias = "container")]
+    Containers,
+    #[value(alias = "stack")]
+    Stacks,
+    #[value(alias = "gpu")]
+    Gpus,
+    Usage,
+    #[value(alias = "orphan")]
+    Orphans,
+    #[value(alias = "engine")]
+    Engines,
     #[value(alias = "call")]
     Calls,
     #[value(alias = "event")]
@@ -246,10 +282,33 @@ pub enum Era {
 
 #[derive(Debug, ClapArgs)]
 pub struct Act {
-    #[arg(value_name = "SERVER[@TENANT]")]
+    /// Instances; what is no server is a container, by its name or the beginning of its id
+    #[arg(value_name = "SERVER[@TENANT] | CONTAINER")]
     pub target: String,
     #[command(flatten)]
     pub how: How,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Deploy {
+    pub stack: String,
+    /// Tell what would be done, and do nothing; exits 5 if it would be refused
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub how: How,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Exec {
+    #[arg(value_name = "CONTAINER | SERVER[@TENANT]")]
+    pub target: String,
+    /// The command and its arguments; else the first shell that is there
+    #[arg(last = true)]
+    pub command: Vec<String>,
+    /// Answers the typed confirmation that production asks for
+    #[arg(long, value_name = "NAME")]
+    pub confirm: Option<String>,
 }
 
 /// How an act is given.
@@ -279,12 +338,15 @@ pub enum Switch {
 
 #[derive(Debug, ClapArgs)]
 pub struct Logs {
-    /// Instances, several are merged; none: mcpdeck's own log
-    #[arg(value_name = "SERVER[@TENANT]")]
+    /// Instances and containers, several are merged; none: mcpdeck's own log
+    #[arg(value_name = "SERVER[@TENANT] | CONTAINER")]
     pub targets: Vec<String>,
-    /// Newest lines to begin with
-    #[arg(short = 'n', long, default_value_t = 200)]
-    pub tail: u32,
+    /// Newest lines to begin with; 200, or with --since all that are kept
+    #[arg(short = 'n', long)]
+    pub tail: Option<u32>,
+    /// Only lines since then: 10m (ago), or a time
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
     /// Go on with new lines
     #[arg(short, long)]
     pub follow: bool,
@@ -330,7 +392,21 @@ fn setting(text: &str) -> Result<(String, String), String> {
 }
 
 fn kind(text: &str) -> Result<Kind, String> {
-    let names = ["customers", "tenants", "servers", "instances", "calls", "events", "jobs"];
+    let names = [
+        "customers",
+        "tenants",
+        "servers",
+        "instances",
+        "containers",
+        "stacks",
+        "gpus",
+        "usage",
+        "orphans",
+        "engines",
+        "calls",
+        "events",
+        "jobs",
+    ];
     Kind::from_str(text, true).map_err(|_| match nearest(text, names) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("there are {}", names.join(", ")),

@@ -132,6 +132,7 @@ fn request(
     tenant: &TenantId,
     server: &ServerId,
 ) -> Result<(Option<String>, String), Error> {
+    no_method_meant(session, what, tenant, server)?;
     if is_method(what) {
         let params = match typed {
             Typed::Json(text) => text,
@@ -166,6 +167,34 @@ const FAMILIES: [&str; 12] = [
     "tasks",
     "subscriptions",
 ];
+
+/// What people call by name; a slip in one is told.
+const METHODS: [&str; 10] = [
+    "tools/list",
+    "tools/call",
+    "prompts/list",
+    "prompts/get",
+    "resources/list",
+    "resources/read",
+    "resources/templates/list",
+    "completion/complete",
+    "logging/setLevel",
+    "server/discover",
+];
+
+/// `tool/list` is a slip, unless the server has a tool of that name.
+fn no_method_meant(session: &Session, what: &str, tenant: &TenantId, server: &ServerId) -> Result<(), Error> {
+    let near = (what.contains('/') && !is_method(what)).then(|| nearest(what, METHODS)).flatten();
+    let Some(near) = near else { return Ok(()) };
+    let listed = session.ask(Query::Catalog { tenant: tenant.clone(), server: server.clone(), wake: true });
+    let Ok(Answer::Catalog(catalog)) = listed else { return Ok(()) };
+    let tools: Vec<Value> = serde_json::from_str(&catalog.tools).unwrap_or_default();
+    if tools.iter().any(|tool| tool.get("name").and_then(Value::as_str) == Some(what)) {
+        return Ok(());
+    }
+    Err(Error::not_found(format!("{server} has no tool `{what}`, and no method is called so"))
+        .help(format!("did you mean `{near}`?")))
+}
 
 fn is_method(what: &str) -> bool {
     matches!(what, "ping" | "initialize") || what.split_once('/').is_some_and(|(family, _)| FAMILIES.contains(&family))

@@ -5,10 +5,14 @@ use super::error::{Code, Error};
 use super::output::{self, Table, json, json_line, print, print_rows};
 use super::rows::Listed;
 use super::session::{Need, Session};
-use super::{names, stream};
+use super::usage::{self, UsageRow};
+use super::{gpus, names, stream};
+use crate::model::container::{ContainerRow, EngineRow, EngineState, OrphanRow};
 use crate::model::filter::Filter;
+use crate::model::gpu::{GpuRow, GpuState};
 use crate::model::message::{Answer, JobRow};
 use crate::model::snapshot::{ServerRow, TenantRow};
+use crate::model::stack::StackRow;
 use crate::model::{CallRecord, Chunk, Event, Feed, InstanceRow, Query, Snapshot, Stamp};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -17,28 +21,51 @@ use std::sync::Arc;
 /// Runs `get`.
 pub fn run(global: &Global, args: &Get) -> Result<Code, Error> {
     match args.kind {
-        Kind::Tenants => of_snapshot::<TenantRow>(global, args, |s| &s.tenants),
-        Kind::Servers => of_snapshot::<ServerRow>(global, args, |s| &s.servers),
-        Kind::Instances => of_snapshot::<InstanceRow>(global, args, |s| &s.instances),
-        Kind::Jobs => of_snapshot::<JobRow>(global, args, |s| &s.jobs),
+        Kind::Gpus if args.at.is_some() || args.since.is_some() => gpus::held(global, args),
+        _ if args.at.is_some() || args.since.is_some() => Err(Error::usage("--at and --since are for gpus")),
+        Kind::Tenants => of_snapshot::<TenantRow>(global, args, |s| s.tenants.clone()),
+        Kind::Servers => of_snapshot::<ServerRow>(global, args, |s| s.servers.clone()),
+        Kind::Instances => of_snapshot::<InstanceRow>(global, args, |s| s.instances.clone()),
+        Kind::Jobs => of_snapshot::<JobRow>(global, args, |s| s.jobs.clone()),
+        Kind::Containers => of_snapshot::<ContainerRow>(global, args, |s| s.containers.clone()),
+        Kind::Stacks => of_snapshot::<StackRow>(global, args, |s| s.stacks.clone()),
+        Kind::Engines => of_snapshot::<EngineRow>(global, args, |s| s.engines.clone()),
+        Kind::Orphans => of_snapshot::<OrphanRow>(global, args, |s| s.orphans.clone()),
+        Kind::Usage => of_snapshot::<UsageRow>(global, args, usage::rows),
+        Kind::Gpus => of_snapshot::<GpuRow>(global, args, |s| s.gpus.devices.iter().cloned().map(Arc::new).collect()),
         Kind::Calls => calls(global, args),
         Kind::Events => events(global, args),
     }
 }
 
-/// Watching a platform of one's own would hold it for as long, so it takes an owner.
+/// `reap --dry-run`: what it would remove.
+pub fn orphans(global: &Global) -> Result<Code, Error> {
+    let session = Session::open(global, Need::Any)?;
+    session.until_engines()?;
+    show(session.output, &session.state().orphans)
+}
+
+/// Watching a platform of one's own would hold it for as long, so it takes an owner. Whatever stands on an engine is
+/// waited for, and what is shown of it is sampled.
 fn open(global: &Global, args: &Get) -> Result<Session, Error> {
-    Session::open(global, if args.watch { Need::Owner } else { Need::Any })
+    let session = Session::open(global, if args.watch { Need::Owner } else { Need::Any })?;
+    match args.kind {
+        Kind::Containers | Kind::Usage => session.until_usage(args.watch)?,
+        Kind::Gpus => session.until_gpus(args.watch)?,
+        Kind::Stacks | Kind::Orphans | Kind::Engines => session.until_engines()?,
+        Kind::Tenants | Kind::Servers | Kind::Instances | Kind::Jobs | Kind::Calls | Kind::Events => {}
+    }
+    Ok(session)
 }
 
 /// Which rows are meant.
-struct Choice<'a> {
+pub struct Choice<'a> {
     filter: Filter,
     name: Option<&'a str>,
 }
 
 impl<'a> Choice<'a> {
-    fn of<T: Listed>(args: &'a Get) -> Result<Self, Error> {
+    pub fn of<T: Listed>(args: &'a Get) -> Result<Self, Error> {
         let filter = Filter::parse_for::<T>(args.filter.as_deref().unwrap_or_default())?;
         Ok(Self { filter, name: args.name.as_deref() })
     }
@@ -51,12 +78,21 @@ impl<'a> Choice<'a> {
         let now = Stamp::now();
         rows.iter().filter(|row| self.takes(&***row, now)).cloned().collect()
     }
+
+    /// The same; says why nothing is left if a value was asked for that no row has.
+    pub fn pick_telling<T: Listed>(&self, format: Output, rows: &[Arc<T>]) -> Vec<Arc<T>> {
+        let picked = self.pick(rows);
+        if let Some(hint) = self.filter.hint(picked.is_empty(), rows, Stamp::now()) {
+            output::remark(format, &hint);
+        }
+        picked
+    }
 }
 
 fn of_snapshot<T: Listed + PartialEq>(
     global: &Global,
     args: &Get,
-    table: fn(&Snapshot) -> &Vec<Arc<T>>,
+    table: fn(&Snapshot) -> Vec<Arc<T>>,
 ) -> Result<Code, Error> {
     let choice = Choice::of::<T>(args)?;
     let session = open(global, args)?;
@@ -64,10 +100,14 @@ fn of_snapshot<T: Listed + PartialEq>(
         return watch(&session, &choice, table);
     }
     let state = session.state();
-    if let Some(name) = choice.name.filter(|name| !table(&state).iter().any(|row| row.is(name))) {
+    let rows = table(&state);
+    if let Some(name) = choice.name.filter(|name| !rows.iter().any(|row| row.is(name))) {
         return Err(missing(&state, args.kind, name));
     }
-    show(session.output, &choice.pick(table(&state)))
+    if let Some(why) = nothing_to_see(&state, args.kind) {
+        output::remark(session.output, &why);
+    }
+    show(session.output, &choice.pick_telling(session.output, &rows))
 }
 
 fn missing(state: &Snapshot, kind: Kind, name: &str) -> Error {
@@ -75,12 +115,35 @@ fn missing(state: &Snapshot, kind: Kind, name: &str) -> Error {
         Kind::Tenants => names::tenant(state, name).err(),
         Kind::Servers => names::server(state, name).err(),
         Kind::Instances => names::target(state, name).err(),
-        Kind::Jobs | Kind::Calls | Kind::Events => None,
+        Kind::Containers => names::container(state, name).err(),
+        Kind::Stacks => names::stack(state, name).err(),
+        Kind::Gpus | Kind::Usage | Kind::Orphans | Kind::Engines | Kind::Jobs | Kind::Calls | Kind::Events => None,
     };
     found.unwrap_or_else(|| Error::not_found(format!("nothing here is called `{name}`")))
 }
 
-fn show<T: Listed>(format: Output, rows: &[Arc<T>]) -> Result<Code, Error> {
+/// An empty table alone would not tell why.
+fn nothing_to_see(state: &Snapshot, kind: Kind) -> Option<String> {
+    match (kind, &state.gpus.state) {
+        (Kind::Gpus, GpuState::Absent(why)) => return Some(format!("no GPU: {why}")),
+        (Kind::Gpus, GpuState::Unasked) => {
+            return Some("the GPUs were not asked yet; try again in a moment".to_owned());
+        }
+        (Kind::Containers, _) => {}
+        _ => return None,
+    }
+    let why: Vec<String> = state
+        .engines
+        .iter()
+        .filter(|row| row.state != EngineState::Up)
+        .map(|row| {
+            format!("engine {}: {}: {}", row.id, row.state.name(), row.state.reason().unwrap_or("no answer yet"))
+        })
+        .collect();
+    (!why.is_empty()).then(|| why.join("; "))
+}
+
+pub fn show<T: Listed>(format: Output, rows: &[Arc<T>]) -> Result<Code, Error> {
     let now = Stamp::now();
     print_rows(format, T::COLUMNS, rows.iter().map(|row| row.cells(now)), &rows)
 }
@@ -98,12 +161,12 @@ enum Change<'a, T> {
 fn watch<T: Listed + PartialEq>(
     session: &Session,
     choice: &Choice,
-    table: fn(&Snapshot) -> &Vec<Arc<T>>,
+    table: fn(&Snapshot) -> Vec<Arc<T>>,
 ) -> Result<Code, Error> {
     let mut shown: Option<BTreeMap<String, Arc<T>>> = None;
     let mut written = Ok(());
     stream::each_snapshot(session, |state| {
-        let rows = choice.pick(table(state));
+        let rows = choice.pick(&table(state));
         let keyed: BTreeMap<String, Arc<T>> = rows.iter().map(|row| (row.key(), row.clone())).collect();
         if shown.as_ref() != Some(&keyed) {
             written = match session.output {
@@ -158,7 +221,7 @@ fn calls(global: &Global, args: &Get) -> Result<Code, Error> {
         return call(&session, name);
     }
     match session.ask(Query::Calls { filter, limit: args.limit })? {
-        Answer::Calls(rows) => show(session.output, &rows),
+        Answer::Calls(rows) => show(session.output, &choice.pick_telling(session.output, &rows)),
         _ => Err(odd_answer()),
     }
 }

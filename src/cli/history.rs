@@ -3,28 +3,30 @@
 use super::args::{Global, Logs, Output};
 use super::error::{Code, Error};
 use super::get::odd_answer;
+use super::names::Thing;
 use super::output::Align::{self, Left};
 use super::output::{Column, json_line, maybe, print, print_rows, time};
 use super::session::{Need, Session};
-use super::{names, stream};
+use super::{names, stream, times};
 use crate::model::filter::Filter;
 use crate::model::message::{Answer, ExplainWhat, Explained, JournalEntry, LogLine, LogSource, LogTarget};
 use crate::model::{Chunk, Feed, Query, Snapshot, Stamp};
 
-/// `logs`: lines of instances, or mcpdeck's own.
+/// Newest lines where nothing else is asked for.
+const TAIL: u32 = 200;
+
+/// `logs`: lines of instances and containers, or mcpdeck's own.
 pub fn logs(global: &Global, args: &Logs) -> Result<Code, Error> {
     let filter = Filter::parse_for::<LogLine>(args.filter.as_deref().unwrap_or_default())?;
     let session = Session::open(global, Need::Owner)?;
     let state = session.state();
-    let mut targets = args
-        .targets
-        .iter()
-        .map(|t| names::target(&state, t).map(LogTarget::Instance))
-        .collect::<Result<Vec<_>, _>>()?;
+    let since = args.since.as_deref().map(|text| times::read("since", text)).transpose()?;
+    let mut targets = args.targets.iter().map(|t| log_target(&state, t)).collect::<Result<Vec<_>, _>>()?;
     if targets.is_empty() {
         targets.push(LogTarget::Deck);
     }
-    let feed = Feed::Logs { targets, tail: args.tail, follow: args.follow, since: None };
+    let tail = args.tail.unwrap_or(if since.is_some() { u32::MAX } else { TAIL });
+    let feed = Feed::Logs { targets, tail, follow: args.follow, since };
     stream::each_chunk(&session, feed, |chunk| {
         let Chunk::Logs(lines) = chunk else { return Ok(()) };
         let text: Result<String, Error> = lines
@@ -38,6 +40,13 @@ pub fn logs(global: &Global, args: &Logs) -> Result<Code, Error> {
         print(&text?)
     })?;
     Ok(Code::Ok)
+}
+
+fn log_target(state: &Snapshot, text: &str) -> Result<LogTarget, Error> {
+    Ok(match names::thing(state, text)? {
+        Thing::Instances(key) => LogTarget::Instance(key),
+        Thing::Container(row) => LogTarget::Container(row.key.clone(), row.name.clone()),
+    })
 }
 
 fn log_text(line: &LogLine) -> String {

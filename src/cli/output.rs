@@ -101,14 +101,20 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
     lines.iter().map(|line| line.trim_end().to_owned()).collect()
 }
 
-/// Text that stays on its line and cannot drive a terminal.
+/// Text that stays on its line and cannot drive a terminal, nor turn its order around.
 pub fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars().filter(|c| !is_direction(*c)).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// Text of several lines that cannot drive a terminal.
+/// Text of several lines that cannot drive a terminal, nor turn its order around.
 pub fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
+    let bad = |c: char| (c.is_control() && c != '\n' && c != '\t') || is_direction(c);
+    text.chars().map(|c| if bad(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// Marks that turn the order of the text around: a name could lie with them.
+fn is_direction(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Writes to standard output; a reader that went away ends the program quietly.
@@ -147,18 +153,18 @@ pub fn terminal_width() -> Option<usize> {
 /// Indented JSON with a line end.
 pub fn json(value: &impl Serialize) -> Result<String, Error> {
     let text = serde_json::to_string_pretty(value).map_err(|e| Error::failed(e.to_string()))?;
-    Ok(escape_c1(text) + "\n")
+    Ok(escaped(text) + "\n")
 }
 
 /// JSON on one line, with a line end.
 pub fn json_line(value: &impl Serialize) -> Result<String, Error> {
     let text = serde_json::to_string(value).map_err(|e| Error::failed(e.to_string()))?;
-    Ok(escape_c1(text) + "\n")
+    Ok(escaped(text) + "\n")
 }
 
-/// serde_json leaves DEL and the C1 controls as they are; some terminals obey them.
-fn escape_c1(text: String) -> String {
-    let drives = |c: char| ('\u{7f}'..='\u{9f}').contains(&c);
+/// JSON text that cannot drive a terminal: serde_json leaves DEL, the C1 controls and marks of direction as they are.
+pub fn escaped(text: String) -> String {
+    let drives = |c: char| ('\u{7f}'..='\u{9f}').contains(&c) || is_direction(c);
     if !text.contains(drives) {
         return text;
     }
@@ -232,6 +238,11 @@ pub fn mebibytes(bytes: Option<u64>) -> String {
     bytes.map_or_else(none, |b| format!("{:.0}", b as f64 / f64::from(1 << 20)))
 }
 
+/// Kibibytes, or `-`.
+pub fn kibibytes(bytes: Option<u64>) -> String {
+    bytes.map_or_else(none, |b| format!("{:.0}", b as f64 / 1024.0))
+}
+
 /// Microseconds as milliseconds.
 pub fn millis(us: u64) -> String {
     format!("{:.1}", us as f64 / 1000.0)
@@ -263,6 +274,8 @@ mod tests {
     #[test]
     fn json_cannot_drive_a_terminal() {
         assert_eq!(json_line(&"a\u{9b}2J\u{7f}\x1b").unwrap(), "\"a\\u009b2J\\u007f\\u001b\"\n");
+        assert_eq!(json_line(&"a\u{202e}b").unwrap(), "\"a\\u202eb\"\n");
+        assert_eq!((one_line("a\u{202e}\u{1b}b"), plain("a\u{202e}b")), ("a b".into(), "a\u{fffd}b".into()));
     }
 
     #[test]

@@ -22,11 +22,11 @@ pub trait Listed: Serialize + Fields {
     }
 }
 
-const fn left(head: &'static str) -> (&'static str, Align) {
+pub const fn left(head: &'static str) -> (&'static str, Align) {
     (head, Left)
 }
 
-const fn right(head: &'static str) -> (&'static str, Align) {
+pub const fn right(head: &'static str) -> (&'static str, Align) {
     (head, Right)
 }
 

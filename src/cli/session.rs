@@ -5,14 +5,26 @@ use super::error::{Error, config_error};
 use super::{output, serve};
 use crate::config::{self, Config, LoadOptions};
 use crate::control::client::AttachError;
+use crate::control::handle::Interest;
 use crate::control::lock::Purpose;
 use crate::control::logs::Logs;
 use crate::control::owner::{self, Found, Owner};
 use crate::control::{Handle, Link, peer};
+use crate::model::container::{ContainerRow, ContainerState, EngineState};
+use crate::model::gpu::GpuState;
 use crate::model::message::Face;
 use crate::model::{Answer, Operator, Query, Snapshot};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// An engine that is there answers sooner; one that is not is told as such.
+const ENGINES: Duration = Duration::from_secs(3);
+/// Two samples, a tenth of a second apart, on a busy machine.
+const USAGE: Duration = Duration::from_secs(1);
+/// A driver takes its time to begin.
+const GPUS: Duration = Duration::from_secs(5);
 
 /// Who must be there for a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +105,57 @@ impl Session {
 
     pub fn ask(&self, query: Query) -> Result<Answer, Error> {
         Ok(self.wait(self.handle.ask(query))?)
+    }
+
+    /// Waits until every engine said what it has, or that it is not there; not for a silent one.
+    pub fn until_engines(&self) -> Result<(), Error> {
+        let known = |state: &Snapshot| state.engines.iter().all(|row| row.state != EngineState::Connecting);
+        // An owner that just started has none yet.
+        self.until_within(ENGINES, |state| !state.engines.is_empty() && known(state))
+    }
+
+    /// The same, then until what runs is sampled; it stays so while the session lasts.
+    pub fn until_usage(&self, watching: bool) -> Result<(), Error> {
+        self.until_engines()?;
+        let state = self.state();
+        let running = |row: &&Arc<ContainerRow>| row.state == ContainerState::Running;
+        let containers = state.containers.iter().filter(running).map(|row| row.key.clone()).collect();
+        let instances = state.instances.iter().map(|row| row.key.clone()).collect();
+        self.handle.interest(Interest { watching: true, instances, containers, gpus: watching });
+        let sampled = |state: &Snapshot| state.containers.iter().filter(running).all(|row| row.usage.cpu.is_some());
+        self.until_within(USAGE, sampled)
+    }
+
+    /// Waits until the driver was asked; it is asked on while the session lasts.
+    pub fn until_gpus(&self, watching: bool) -> Result<(), Error> {
+        self.handle.interest(Interest { watching: true, gpus: true, ..Interest::default() });
+        if watching {
+            return Ok(());
+        }
+        self.until_within(GPUS, |state| state.gpus.state != GpuState::Unasked)
+    }
+
+    /// Waits for `found`, but no longer than `limit`: what is not known by then is shown as such.
+    fn until_within(&self, limit: Duration, found: impl Fn(&Snapshot) -> bool) -> Result<(), Error> {
+        let deadline = Instant::now() + limit;
+        self.wait(async {
+            let mut revisions = self.handle.revisions();
+            loop {
+                revisions.mark_unchanged();
+                if found(&self.handle.state()) {
+                    return Ok(());
+                }
+                if let Link::Lost { reason, .. } = self.handle.link() {
+                    return Err(Error::no_owner(format!("the owner went away: {reason}")));
+                }
+                let changed = tokio::time::timeout_at(deadline, revisions.changed()).await;
+                match changed {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) => return Err(Error::no_owner("the owner went away")),
+                    Err(_) => return Ok(()),
+                }
+            }
+        })
     }
 
     /// Looks at each new snapshot until `found` finds something; an error once the owner is gone.

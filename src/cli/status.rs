@@ -7,7 +7,10 @@ use super::output::Align::{Left, Right};
 use super::output::{self, Column, Table, age, json, maybe, none, number, plain, print, print_rows};
 use super::rows::{Listed, environment};
 use super::session::{self, Need, Session};
+use super::yard_rows::engine_state;
 use crate::control::Link;
+use crate::model::container::{EngineRow, EngineState};
+use crate::model::gpu::{GpuRow, GpuState, Gpus};
 use crate::model::message::{Face, FindingRow};
 use crate::model::secret::{SecretRef, SecretRow};
 use crate::model::snapshot::{PlatformInfo, Totals};
@@ -29,12 +32,20 @@ struct Whole<'a> {
     platform: &'a PlatformInfo,
     totals: &'a Totals,
     findings: &'a [Arc<FindingRow>],
+    engines: &'a [Arc<EngineRow>],
+    gpus: &'a Gpus,
 }
 
 fn platform(session: &Session) -> Result<Code, Error> {
     let state = session.state();
     if session.output == Output::Json {
-        let whole = Whole { platform: &state.platform, totals: &state.totals, findings: &state.findings };
+        let whole = Whole {
+            platform: &state.platform,
+            totals: &state.totals,
+            findings: &state.findings,
+            engines: &state.engines,
+            gpus: &state.gpus,
+        };
         return print(&json(&whole)?).map(|()| Code::Ok);
     }
     let mut text = summary(&state, session.handle.link());
@@ -66,6 +77,8 @@ fn summary(state: &Snapshot, link: Link) -> String {
         ("tenants", state.tenants.len().to_string()),
         ("servers", state.servers.len().to_string()),
         ("instances", if states.is_empty() { "0".to_owned() } else { states.join(", ") }),
+        ("engines", engines(state, now)),
+        ("gpus", gpus(&state.gpus)),
         ("calls/s", format!("{}, p95 {} ms", number(Some(state.totals.rate), 1), number(state.totals.p95_ms, 1))),
         ("in flight", format!("{}, oldest {}", state.totals.in_flight, age(state.totals.oldest, now))),
         ("consoles", state.consoles.iter().filter(|c| c.operator.face == Face::Screen).count().to_string()),
@@ -76,6 +89,37 @@ fn summary(state: &Snapshot, link: Link) -> String {
         text.push_str(&format!("{:<13} {}\n", "warning", output::one_line(warning)));
     }
     text
+}
+
+/// `local up, Docker 20.10.24, 3 of 5 containers running`
+fn engines(state: &Snapshot, now: Stamp) -> String {
+    let line = |row: &Arc<EngineRow>| {
+        let (word, reason) = engine_state(&row.state, now);
+        match row.state {
+            EngineState::Up => {
+                let version = row.version.clone().unwrap_or_default();
+                format!("{} up, {version}, {} of {} containers running", row.id, row.running, row.containers)
+            }
+            _ => format!("{} {word}{}{reason}", row.id, if reason.is_empty() { "" } else { ": " }),
+        }
+    };
+    let lines: Vec<String> = state.engines.iter().map(line).collect();
+    if lines.is_empty() { none() } else { lines.join("; ") }
+}
+
+fn gpus(gpus: &Gpus) -> String {
+    match &gpus.state {
+        GpuState::Unasked => "not asked yet".to_owned(),
+        GpuState::Absent(why) => format!("none: {why}"),
+        GpuState::Present => {
+            let name = |row: &GpuRow| match &row.error {
+                Some(error) => format!("{} {error}", row.name),
+                None => row.name.clone(),
+            };
+            let names: Vec<String> = gpus.devices.iter().map(name).collect();
+            format!("{}: {}", names.len(), names.join(", "))
+        }
+    }
 }
 
 fn instances(session: &Session, target: &str) -> Result<Code, Error> {

@@ -123,8 +123,8 @@ pub fn start(config: Arc<Config>, options: StartOptions) -> Result<Platform, Sta
     deck.spawn("loading", load(deck.clone(), events_queue));
     deck.spawn("gpus", until_stopped(&deck, gpus::follow::follow(deck.clone())));
     deck.spawn("yard", until_stopped(&deck, yard::follow(deck.clone())));
+    deck.spawn("usage", until_stopped(&deck, sample(deck.clone())));
     if !deck.options.momentary {
-        deck.spawn("usage", sampling::sample(deck.clone()));
         deck.spawn("container logs", until_stopped(&deck, logs::keep(deck.clone())));
         if let Some(traffic) = deck.config.example_traffic.clone() {
             deck.spawn("example traffic", until_stopped(&deck, example::run(deck.clone(), traffic)));
@@ -132,6 +132,17 @@ pub fn start(config: Arc<Config>, options: StartOptions) -> Result<Platform, Sta
     }
     let (logs_written, logs_done) = write_logs(&deck);
     Ok(Platform { handle: Handle::new(Arc::new(Local::new(deck.clone()))), deck, logs_written, logs_done })
+}
+
+/// One command line is sampled for only if it looks.
+async fn sample(deck: Arc<Deck>) {
+    let mut interest = deck.consoles.version();
+    while deck.options.momentary && !deck.consoles.interest().watching {
+        if interest.changed().await.is_err() {
+            return;
+        }
+    }
+    sampling::sample(deck).await;
 }
 
 impl Platform {

@@ -12,6 +12,7 @@ mod containers;
 mod hint;
 mod rows;
 mod word;
+mod yard;
 
 use super::{Stamp, near};
 use std::borrow::Cow;

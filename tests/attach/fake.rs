@@ -2,11 +2,11 @@
 
 use mcpdeck::control::consoles::Consoles;
 use mcpdeck::control::door::Door;
-use mcpdeck::control::handle::{Fut, Interest, Port};
+use mcpdeck::control::handle::{Fut, Interest, Pipe, Port};
 use mcpdeck::control::lock::{self, Lock, Purpose};
 use mcpdeck::control::server::Server;
 use mcpdeck::control::{Handle, Link, client, peer, snapshot, wire};
-use mcpdeck::model::message::{Answer, Command, EventKind, Face, JournalEntry, Level};
+use mcpdeck::model::message::{Answer, Command, EventKind, Exec, ExecIn, ExecOut, Face, JournalEntry, Level};
 use mcpdeck::model::server::Environment;
 use mcpdeck::model::snapshot::{PlatformInfo, TenantRow};
 use mcpdeck::model::{Act, Chunk, Event, Feed, JobId, Query, Refusal, Snapshot, Stamp, TenantDef};
@@ -102,6 +102,8 @@ pub struct Fake {
     acts: Mutex<Vec<Act>>,
     jobs: AtomicU64,
     streams: Arc<AtomicUsize>,
+    pipes: Arc<AtomicUsize>,
+    execs: Mutex<Vec<Exec>>,
     pub consoles: Arc<Consoles>,
 }
 
@@ -114,6 +116,8 @@ impl Fake {
             acts: Mutex::default(),
             jobs: AtomicU64::new(0),
             streams: Arc::default(),
+            pipes: Arc::default(),
+            execs: Mutex::default(),
             consoles,
         })
     }
@@ -129,6 +133,19 @@ impl Fake {
         let next = Snapshot { revision: before.revision + 1, tenants: rows.collect(), ..(*before).clone() };
         *self.state.lock().unwrap() = Arc::new(next);
         self.revisions.send_modify(|r| *r += 1);
+    }
+
+    pub fn execs(&self) -> Vec<Exec> {
+        self.execs.lock().unwrap().clone()
+    }
+
+    pub async fn until_pipes(&self, wanted: usize) {
+        within("the commands to end", async {
+            while self.pipes.load(Ordering::SeqCst) != wanted {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
     }
 
     pub async fn until_streams(&self, wanted: usize) {
@@ -174,8 +191,23 @@ fn event(seq: u64) -> Event {
 }
 
 impl Port for Fake {
-    fn pipe(&self, _: mcpdeck::model::message::Exec) -> mcpdeck::control::handle::Pipe {
-        unimplemented!("nothing here has a terminal")
+    fn pipe(&self, exec: Exec) -> Pipe {
+        let (input, typed) = mpsc::channel(1);
+        let (to, output) = mpsc::channel(1);
+        self.execs.lock().unwrap().push(exec.clone());
+        let pipes = self.pipes.clone();
+        pipes.fetch_add(1, Ordering::SeqCst);
+        tokio::spawn(async move {
+            let command: Vec<&str> = exec.command.iter().map(String::as_str).collect();
+            match &command[..] {
+                ["echo"] => echo(typed, to).await,
+                ["flood"] => flood_pipe(typed, to).await,
+                // Reads nothing, says nothing, and stays until nobody is there.
+                _ => to.closed().await,
+            }
+            pipes.fetch_sub(1, Ordering::SeqCst);
+        });
+        Pipe { input, output }
     }
 
     fn state(&self) -> Arc<Snapshot> {
@@ -238,6 +270,31 @@ async fn flood(chunks: mpsc::Sender<Chunk>) {
         }
         if seq % 100 == 0 {
             tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Says what it is told, and ends with 3 when it is told to.
+async fn echo(mut typed: mpsc::Receiver<ExecIn>, to: mpsc::Sender<ExecOut>) {
+    while let Some(input) = typed.recv().await {
+        let said = match input {
+            ExecIn::Bytes(bytes) if bytes == b"exit" => ExecOut::Exited(Some(3)),
+            ExecIn::Bytes(bytes) => ExecOut::Bytes(bytes),
+            ExecIn::Resize { columns, rows } => ExecOut::Bytes(format!("{columns}x{rows}").into_bytes()),
+            ExecIn::End => ExecOut::Exited(Some(0)),
+        };
+        if to.send(said).await.is_err() {
+            return;
+        }
+    }
+    to.closed().await;
+}
+
+/// Numbers without end, in pieces far larger than a frame should have.
+async fn flood_pipe(_typed: mpsc::Receiver<ExecIn>, to: mpsc::Sender<ExecOut>) {
+    for n in (0..=u8::MAX).cycle() {
+        if to.send(ExecOut::Bytes(vec![n; 3 * wire::PIECE / 2])).await.is_err() {
+            return;
         }
     }
 }

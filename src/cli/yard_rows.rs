@@ -1,0 +1,258 @@
+//! Containers, stacks, engines, orphans and GPUs as lines of a table.
+
+use super::names::short;
+use super::output::{Column, age, kibibytes, maybe, mebibytes, none, number, time};
+use super::rows::{Listed, environment, left, right};
+use crate::model::Stamp;
+use crate::model::container::{ContainerHealth, ContainerRow, EngineRow, EngineState, OrphanRow, Owner};
+use crate::model::gpu::{GpuHeld, GpuRow};
+use crate::model::stack::{StackOwner, StackRow};
+use std::collections::BTreeSet;
+
+/// What is not known about a GPU.
+const UNKNOWN: &str = "n/a";
+
+fn owner(owner: &Owner) -> String {
+    let instance = owner.instance.as_ref().map(ToString::to_string);
+    let part = owner.stack.as_ref().map(|stack| match &owner.part {
+        Some(part) => format!("{stack}/{part}"),
+        None => stack.to_string(),
+    });
+    let tenant = owner.tenant.as_ref().filter(|_| instance.is_none()).map(ToString::to_string);
+    let server = owner.server.as_ref().filter(|_| instance.is_none()).map(ToString::to_string);
+    let words: Vec<String> = [instance, tenant, server, part].into_iter().flatten().collect();
+    if words.is_empty() { none() } else { words.join(" ") }
+}
+
+impl Listed for ContainerRow {
+    const COLUMNS: &'static [Column] = &[
+        left("CONTAINER"),
+        left("STATE"),
+        right("SINCE"),
+        left("CLAIM"),
+        left("OWNER"),
+        right("CPU %"),
+        right("MEM MIB"),
+        right("LIMIT MIB"),
+        right("IN KIB/S"),
+        right("OUT KIB/S"),
+        right("READ KIB/S"),
+        right("WRITE KIB/S"),
+        right("PIDS"),
+        right("GPU MIB"),
+        right("RESTARTS"),
+        left("ENGINE"),
+        left("ID"),
+        left("IMAGE"),
+    ];
+
+    fn cells(&self, now: Stamp) -> Vec<String> {
+        let usage = &self.usage;
+        vec![
+            self.name.clone(),
+            state(self),
+            age(Some(self.since), now),
+            self.owner.claim.name().to_owned(),
+            owner(&self.owner),
+            number(usage.cpu, 1),
+            mebibytes(usage.memory),
+            mebibytes(usage.memory_limit),
+            kibibytes(usage.net_in),
+            kibibytes(usage.net_out),
+            kibibytes(usage.disk_read),
+            kibibytes(usage.disk_write),
+            maybe(usage.pids),
+            mebibytes(usage.gpu_memory),
+            self.restarts.to_string(),
+            self.key.engine.to_string(),
+            short(&self.key.id).to_owned(),
+            self.image.clone(),
+        ]
+    }
+
+    fn key(&self) -> String {
+        format!("{}/{}", self.key.engine, self.key.id)
+    }
+
+    fn is(&self, name: &str) -> bool {
+        self.name == name || format!("{}/{}", self.key.engine, self.name) == name || is_id(name, &self.key.id)
+    }
+}
+
+/// The beginning of an id, long enough to be meant as one.
+fn is_id(text: &str, id: &str) -> bool {
+    text.len() >= 3 && id.starts_with(text)
+}
+
+/// `running, unhealthy`, `exited 137, out of memory`
+fn state(row: &ContainerRow) -> String {
+    let code = row.exit_code.filter(|_| !row.state.is_live()).map(|code| format!(" {code}")).unwrap_or_default();
+    let health = match row.health {
+        Some(health @ (ContainerHealth::Starting | ContainerHealth::Unhealthy)) => format!(", {}", health.name()),
+        Some(ContainerHealth::Healthy) | None => String::new(),
+    };
+    let oom = if row.oom { ", out of memory" } else { "" };
+    format!("{}{code}{health}{oom}", row.state.name())
+}
+
+impl Listed for StackRow {
+    const COLUMNS: &'static [Column] =
+        &[left("STACK"), left("OWNER"), left("ENV"), left("STATE"), left("PARTS"), left("REASON")];
+
+    fn cells(&self, _now: Stamp) -> Vec<String> {
+        let owner = match &self.owner {
+            StackOwner::Tenant(tenant) => tenant.to_string(),
+            StackOwner::Server(server) => format!("server {server}"),
+        };
+        let parts: Vec<String> = self.parts.iter().map(|p| format!("{} {}", p.name, p.state.name())).collect();
+        let adopted = if self.adopted { "adopted, " } else { "" };
+        vec![
+            self.id.to_string(),
+            owner,
+            environment(self.environment).to_owned(),
+            format!("{adopted}{}", self.state.name()),
+            if parts.is_empty() { none() } else { parts.join(", ") },
+            self.reason.clone(),
+        ]
+    }
+
+    fn key(&self) -> String {
+        self.id.to_string()
+    }
+}
+
+impl Listed for EngineRow {
+    const COLUMNS: &'static [Column] = &[
+        left("ENGINE"),
+        left("STATE"),
+        left("VERSION"),
+        right("CONTAINERS"),
+        right("RUNNING"),
+        left("URL"),
+        left("REASON"),
+    ];
+
+    fn cells(&self, now: Stamp) -> Vec<String> {
+        let (state, reason) = engine_state(&self.state, now);
+        vec![
+            self.id.to_string(),
+            state,
+            maybe(self.version.clone()),
+            self.containers.to_string(),
+            self.running.to_string(),
+            self.url.clone(),
+            reason,
+        ]
+    }
+
+    fn key(&self) -> String {
+        self.id.to_string()
+    }
+}
+
+/// A word for it, with its age where it matters, and the reason.
+pub fn engine_state(state: &EngineState, now: Stamp) -> (String, String) {
+    match state {
+        EngineState::Connecting => ("connecting".to_owned(), String::new()),
+        EngineState::Up => ("up".to_owned(), String::new()),
+        EngineState::Silent { since, reason } => (format!("silent for {}", age(Some(*since), now)), reason.clone()),
+        EngineState::Absent { reason } => ("absent".to_owned(), reason.clone()),
+    }
+}
+
+impl Listed for OrphanRow {
+    const COLUMNS: &'static [Column] = &[left("ORPHAN"), left("OWNER"), right("PID"), left("WHY")];
+
+    fn cells(&self, _now: Stamp) -> Vec<String> {
+        vec![self.what.clone(), owner(&self.owner), maybe(self.pid), self.why.clone()]
+    }
+
+    fn key(&self) -> String {
+        self.what.clone()
+    }
+}
+
+impl Listed for GpuRow {
+    const COLUMNS: &'static [Column] = &[
+        right("GPU"),
+        left("NAME"),
+        right("UTIL %"),
+        right("MEM MIB"),
+        right("OF MIB"),
+        right("POWER W"),
+        right("CAP W"),
+        right("TEMP C"),
+        right("CLOCK MHZ"),
+        left("THROTTLE"),
+        left("MIG"),
+        right("PROCESSES"),
+        left("HELD BY"),
+    ];
+
+    fn cells(&self, _now: Stamp) -> Vec<String> {
+        let throttle = match (&self.error, &self.throttle) {
+            (Some(error), _) => error.clone(),
+            (None, None) => UNKNOWN.to_owned(),
+            (None, Some(reasons)) if reasons.is_empty() => none(),
+            (None, Some(reasons)) => reasons.join(", "),
+        };
+        vec![
+            self.index.to_string(),
+            self.name.clone(),
+            known(self.utilisation),
+            known(self.memory_used.map(|bytes| bytes >> 20)),
+            known(self.memory_total.map(|bytes| bytes >> 20)),
+            known(self.power.map(|watts| format!("{watts:.0}"))),
+            known(self.power_cap.map(|watts| format!("{watts:.0}"))),
+            known(self.temperature),
+            known(self.clock),
+            throttle,
+            self.mig.as_ref().map_or_else(|| "off".to_owned(), |mig| mig.len().to_string()),
+            known(self.processes.as_ref().map(Vec::len)),
+            holders(self),
+        ]
+    }
+
+    fn key(&self) -> String {
+        self.uuid.clone()
+    }
+
+    fn is(&self, name: &str) -> bool {
+        self.uuid == name || name.parse() == Ok(self.index)
+    }
+}
+
+/// A value of a GPU; unknown is never 0.
+fn known<T: ToString>(value: Option<T>) -> String {
+    value.map_or_else(|| UNKNOWN.to_owned(), |value| value.to_string())
+}
+
+/// Each one once: its owner, else its container, else its program.
+fn holders(row: &GpuRow) -> String {
+    let name = |process: &crate::model::gpu::GpuProcess| match &*owner(&process.owner) {
+        "-" => {
+            process.container_name.clone().or_else(|| process.name.clone()).unwrap_or_else(|| process.pid.to_string())
+        }
+        owner => owner.to_owned(),
+    };
+    let names: BTreeSet<String> = row.processes.iter().flatten().map(name).collect();
+    if names.is_empty() { none() } else { names.into_iter().collect::<Vec<_>>().join(", ") }
+}
+
+impl Listed for GpuHeld {
+    const COLUMNS: &'static [Column] = &[left("TIME"), left("GPU"), left("TENANT"), left("HOLDER"), right("MEM MIB")];
+
+    fn cells(&self, _now: Stamp) -> Vec<String> {
+        vec![
+            time(self.at),
+            self.device.clone(),
+            maybe(self.tenant.clone()),
+            self.holder.clone(),
+            mebibytes(Some(self.memory)),
+        ]
+    }
+
+    fn key(&self) -> String {
+        format!("{} {} {}", self.at.0, self.device, self.holder)
+    }
+}
