@@ -1,5 +1,6 @@
 //! The README's commands, run as written, in their order, each on the platform that the text describes.
 
+use crate::support::engines;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -12,11 +13,15 @@ struct Line {
     code: i32,
 }
 
-/// The `$ mcpdeck` lines between one heading and the next.
-fn lines(heading: &str) -> Vec<Line> {
+/// The text between one heading and the next.
+fn section(heading: &str) -> &'static str {
     let section = README.split(heading).nth(1).expect(heading);
-    let section = section.split("\n## ").next().unwrap_or(section);
-    let commands = section.lines().filter_map(|l| l.strip_prefix("$ mcpdeck "));
+    section.split("\n## ").next().unwrap_or(section)
+}
+
+/// The `$ mcpdeck` lines of a section.
+fn lines(heading: &str) -> Vec<Line> {
+    let commands = section(heading).lines().filter_map(|l| l.strip_prefix("$ mcpdeck "));
     commands
         .map(|line| {
             let (words, comment) = line.split_once(" # ").unwrap_or((line, ""));
@@ -61,6 +66,28 @@ fn the_minute_on_the_example_platform_goes_as_written() {
     assert!(lines.len() > 15, "the section lost its commands");
     run_all(home.path(), &lines);
     assert!(owner.wait().unwrap().success(), "`shutdown` ends the owner");
+}
+
+#[test]
+fn containers_and_gpus_are_seen_with_the_commands_as_written() {
+    let Some(lab) = engines::docker("containers_and_gpus_are_seen_with_the_commands_as_written") else { return };
+    let home = tempfile::tempdir().unwrap();
+    // The name is free in a reader's engine; in that of the tests it is everybody's.
+    let made = lab.run("shop-web", &["sh", "-c", "echo serving; sleep 1000"]);
+    let config = section("## Containers and GPUs").split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    std::fs::write(home.path().join("shop.toml"), config.replace("shop-web", &made.name)).unwrap();
+    let mut lines = lines("## Containers and GPUs");
+    lines.iter_mut().for_each(|line| line.words = line.words.replace("shop-web", &made.name));
+    let serve = lines.iter().position(|line| line.words.ends_with("serve &")).unwrap();
+    let later = lines.split_off(serve);
+    assert!(lines.len() >= 6 && later.len() >= 9, "the section lost its commands");
+    run_all(home.path(), &lines);
+    let mut owner = deck(home.path(), "--config shop.toml serve").stdout(Stdio::piped()).spawn().unwrap();
+    let mut ready = String::new();
+    BufReader::new(owner.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+    run_all(home.path(), &later[1..]);
+    assert!(owner.wait().unwrap().success(), "`shutdown` ends the owner");
+    assert_eq!(made.inspect()["State"]["Running"], true, "what is adopted outlives us");
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub fn run(global: &Global, args: &Get) -> Result<Code, Error> {
         Kind::Servers => of_snapshot::<ServerRow>(global, args, |s| s.servers.clone()),
         Kind::Instances => of_snapshot::<InstanceRow>(global, args, |s| s.instances.clone()),
         Kind::Jobs => of_snapshot::<JobRow>(global, args, |s| s.jobs.clone()),
-        Kind::Containers => of_snapshot::<ContainerRow>(global, args, |s| s.containers.clone()),
+        Kind::Containers => of_snapshot::<ContainerRow>(global, args, by_name),
         Kind::Stacks => of_snapshot::<StackRow>(global, args, |s| s.stacks.clone()),
         Kind::Engines => of_snapshot::<EngineRow>(global, args, |s| s.engines.clone()),
         Kind::Orphans => of_snapshot::<OrphanRow>(global, args, |s| s.orphans.clone()),
@@ -120,6 +120,13 @@ fn missing(state: &Snapshot, kind: Kind, name: &str) -> Error {
         Kind::Gpus | Kind::Usage | Kind::Orphans | Kind::Engines | Kind::Jobs | Kind::Calls | Kind::Events => None,
     };
     found.unwrap_or_else(|| Error::not_found(format!("nothing here is called `{name}`")))
+}
+
+/// People look for names; ids are in no order.
+fn by_name(state: &Snapshot) -> Vec<Arc<ContainerRow>> {
+    let mut rows = state.containers.clone();
+    rows.sort_by(|a, b| (&a.name, &a.key.engine).cmp(&(&b.name, &b.key.engine)));
+    rows
 }
 
 /// An empty table alone would not tell why.

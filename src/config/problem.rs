@@ -30,6 +30,10 @@ pub struct Problem {
 impl Problem {
     /// `file:line:column: key: message; did you mean ...?`, without the help.
     pub fn headline(&self) -> String {
+        if self.line == 0 && self.key.is_empty() && self.message.contains(&self.file) {
+            // A file that cannot be read is named once.
+            return self.message.clone();
+        }
         let mut out = self.file.clone();
         if self.line > 0 {
             out.push_str(&format!(":{}:{}", self.line, self.column));

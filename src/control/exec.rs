@@ -3,6 +3,7 @@
 
 use super::deck::Deck;
 use super::handle::Pipe;
+use super::impact::environment_of;
 use super::inspect;
 use crate::backend::engine::{ExecPipe, ExecSpec};
 use crate::model::container::{Claim, ContainerRow, ContainerState};
@@ -110,7 +111,7 @@ fn judge(snapshot: &Snapshot, exec: &Exec) -> Result<Arc<ContainerRow>, Refusal>
     if exec.command.len() > WORDS || exec.command.iter().map(String::len).sum::<usize>() > BYTES {
         return Err(Refusal::Refused(format!("a command has {WORDS} words and {BYTES} bytes at most")));
     }
-    if environment(snapshot, row) == Environment::Production && exec.confirm.as_ref() != Some(name) {
+    if environment_of(snapshot, key) == Environment::Production && exec.confirm.as_ref() != Some(name) {
         return Err(Refusal::NeedsConfirm { what: format!("exec {name}"), name: name.clone() });
     }
     Ok(row.clone())
@@ -126,15 +127,6 @@ fn tenant_of<'a>(snapshot: &'a Snapshot, row: &'a ContainerRow) -> Option<&'a Te
 
 fn is_read_only(snapshot: &Snapshot, tenant: &TenantId) -> bool {
     snapshot.tenant(tenant.as_str()).is_some_and(|row| row.def.read_only)
-}
-
-/// The strictest of those it belongs to; the platform's own where it belongs to nobody.
-fn environment(snapshot: &Snapshot, row: &ContainerRow) -> Environment {
-    let owner = &row.owner;
-    let tenant = tenant_of(snapshot, row).and_then(|id| snapshot.tenant(id.as_str())).map(|t| t.def.environment);
-    let server = owner.server.as_ref().and_then(|id| snapshot.server(id.as_str())).map(|s| s.environment);
-    let stack = owner.stack.as_ref().and_then(|id| snapshot.stack(id.as_str())).map(|s| s.environment);
-    tenant.max(server).max(stack).unwrap_or(snapshot.platform.environment)
 }
 
 /// The journal knows of a command before it begins, and how it ended.

@@ -4,7 +4,7 @@
 mod containers;
 mod stacks;
 
-pub use containers::redirected;
+pub use containers::{environment as environment_of, redirected};
 
 use crate::model::container::ContainerRow;
 use crate::model::instance::{BackendKind, InstanceRow, State};

@@ -59,7 +59,7 @@ pub fn hit(snapshot: &Snapshot, key: &ContainerKey) -> BTreeSet<TenantId> {
     own.chain(served.flat_map(|server| snapshot.users(server).cloned())).collect()
 }
 
-/// What it counts as: the strictest of whatever it belongs to.
+/// What it counts as: the strictest of whatever it belongs to; the platform itself where that is nobody.
 pub fn environment(snapshot: &Snapshot, key: &ContainerKey) -> Environment {
     let Some(row) = snapshot.container(key) else { return Environment::default() };
     let owner = &row.owner;
@@ -71,7 +71,7 @@ pub fn environment(snapshot: &Snapshot, key: &ContainerKey) -> Environment {
         StackOwner::Server(id) => snapshot.server(id.as_str()).map(|s| s.environment),
     });
     let stack = stack.map(|stack| stack.environment);
-    [tenant, server, stack, behind].into_iter().flatten().max().unwrap_or_default()
+    [tenant, server, stack, behind].into_iter().flatten().max().unwrap_or(snapshot.platform.environment)
 }
 
 /// The name to type, for what hurts.
