@@ -84,8 +84,15 @@ async fn begin(deck: &Deck, exec: &Exec) -> Result<(Arc<ContainerRow>, ExecPipe)
     note(deck, exec, &row, "began".to_owned()).await?;
     let spec =
         ExecSpec { command: exec.command.clone(), terminal: exec.terminal, columns: exec.columns, rows: exec.rows };
-    let pipe = engine.exec(&exec.container.id, spec).await.map_err(|error| Refusal::Failed(error.to_string()))?;
-    Ok((row, pipe))
+    match engine.exec(&exec.container.id, spec).await {
+        Ok(pipe) => Ok((row, pipe)),
+        Err(error) => {
+            // It may have stopped a moment ago, before that was seen here.
+            deck.refresh().await;
+            judge(&deck.picture.get(), exec)?;
+            Err(Refusal::Failed(error.to_string()))
+        }
+    }
 }
 
 /// Whether the command may be run in what the snapshot shows.

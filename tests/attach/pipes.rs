@@ -210,6 +210,7 @@ async fn one_command_too_many_is_refused_at_home() {
             {
                 return pipe;
             }
+            tokio::task::yield_now().await;
         }
     })
     .await;

@@ -1,11 +1,15 @@
 //! Containers on the command line: the real program against a real engine, and without one.
 
-use super::deck::{Deck, Lines, finish};
+use super::deck::{Deck, Lines};
 use crate::support::engines::{IMAGE, Lab, Made, docker, unique};
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+/// Far above anything an engine needs on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Says lines on both its outputs for ever, and has a secret in every place.
 const TALKER: &str = "n=0; while :; do n=$((n+1)); echo line $n; echo warn $n >&2; sleep 0.2; done";
@@ -33,6 +37,15 @@ adopt = {{ container = "{name}" }}
 "#,
         engine = lab.name
     )
+}
+
+/// Engines tell what happened a moment later.
+#[track_caller]
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < PATIENCE, "waited too long for {what}");
+    }
 }
 
 fn talker(lab: &Lab) -> Made {
@@ -91,6 +104,14 @@ fn a_container_is_seen_read_entered_and_acted_on() {
     ] {
         let run = deck.run(words);
         assert_eq!(run.code, code, "{words:?}\n{}\n{}", run.out, run.err);
+        if let ["pause" | "unpause" | "stop" | "start" | "restart", _] = words {
+            let after = match words[0] {
+                "pause" => "paused",
+                "stop" => "exited",
+                _ => "running",
+            };
+            until(after, || row(name)["state"] == after);
+        }
         assert!(run.out.contains(says), "{words:?}: no `{says}` in\n{}", run.out);
     }
     assert_eq!(other.inspect()["State"]["Running"], true);
@@ -209,8 +230,13 @@ fn a_shell_on_a_terminal_follows_its_size_and_ends_with_its_code() {
     keys.write_all(b"stty size\r").unwrap();
     lines.until("its size", |line| line.trim_end() == "30 90");
     pty.master.resize(size(40, 120)).unwrap();
-    keys.write_all(b"sleep 1000\r\x03stty size; echo again\r").unwrap();
-    lines.until("its new size after ctrl-c", |line| line.trim_end() == "40 120");
+    // What is typed ahead of ctrl-c goes with it, so each waits for the one before.
+    keys.write_all(b"echo begun; sleep 1000\r").unwrap();
+    lines.until("the sleep", |line| line.trim_end() == "begun");
+    keys.write_all(b"\x03").unwrap();
+    lines.until("its end", |line| line.contains("^C"));
+    keys.write_all(b"stty size\r").unwrap();
+    lines.until("its new size", |line| line.trim_end() == "40 120");
     keys.write_all(b"exit 9\r").unwrap();
     assert_eq!(shell.wait().unwrap().exit_code(), 9);
 }
@@ -254,8 +280,9 @@ fn a_stack_is_planned_deployed_and_taken_away() {
     let plan = deck.run(&["undeploy", "models", "--dry-run"]).ok().out;
     assert!(plan.contains("PART") && plan.contains("DOES"), "{plan}");
     deck.run(&["undeploy", "models"]).ok();
-    let rows = deck.run(&["get", "containers", "--filter", "stack=models", "-o", "json"]).ok().json();
-    assert_eq!(rows, json!([]));
+    until("the containers to be gone", || {
+        deck.run(&["get", "containers", "--filter", "stack=models", "-o", "json"]).ok().json() == json!([])
+    });
 }
 
 #[test]
@@ -313,9 +340,4 @@ fn slips_are_told_with_what_was_meant() {
     }
     let missing = deck.run(&["--config", "/nope.toml", "get", "tenants"]);
     assert_eq!((missing.code, missing.err.matches("/nope.toml").count()), (3, 1), "{}", missing.err);
-    let hostile = Deck::new("[platform]\nname = \"test\"\n[[tenant]]\nid = \"t\"\nname = \"a\\u202Eb\\u009Bc\"\n");
-    for format in [&[][..], &["-o", "json"]] {
-        let run = finish(hostile.command(&[&["get", "tenants"], format].concat()), &["get"]).ok();
-        assert!(!run.out.contains(['\u{202e}', '\u{9b}']), "{:?}", run.out);
-    }
 }
