@@ -104,12 +104,13 @@ fn a_container_is_seen_read_entered_and_acted_on() {
     ] {
         let run = deck.run(words);
         assert_eq!(run.code, code, "{words:?}\n{}\n{}", run.out, run.err);
-        if let ["pause" | "unpause" | "stop" | "start" | "restart", _] = words {
-            let after = match words[0] {
-                "pause" => "paused",
-                "stop" => "exited",
-                _ => "running",
-            };
+        let after = match (code, words[0]) {
+            (0, "pause") => Some("paused"),
+            (0, "stop") => Some("exited"),
+            (0, "unpause" | "start" | "restart") => Some("running"),
+            _ => None,
+        };
+        if let Some(after) = after {
             until(after, || row(name)["state"] == after);
         }
         assert!(run.out.contains(says), "{words:?}: no `{says}` in\n{}", run.out);
@@ -305,6 +306,30 @@ fn watching_prints_what_changed_alone() {
     lines.until("its end", |line| change(line).0 == "removed");
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+/// Where no engine is, a made-up one has the same command lines.
+#[test]
+fn a_made_up_engine_answers_like_a_real_one() {
+    let engine = "[platform]\nname = \"test\"\n[[engine]]\nname = \"sim\"\nsimulated = { containers = 12, seed = 1 }\n";
+    let seen = Deck::new(engine).run(&["get", "containers", "--filter", "state=running", "-o", "json"]).ok().json();
+    let name = seen[0]["name"].as_str().expect("one that runs").to_owned();
+    let adopt = format!(
+        "[[tenant]]\nid = \"lab\"\n[[stack]]\nname = \"box\"\ntenant = \"lab\"\nadopt = {{ container = \"{name}\" }}\n"
+    );
+    let deck = Deck::new(&format!("{engine}{adopt}"));
+    let _owner = deck.serve();
+    for (words, says) in [
+        (&["get", "engines"][..], "up"),
+        (&["get", "containers", &name], "running"),
+        (&["get", "usage", "--filter", "kind=container"], "container"),
+        (&["inspect", &name], "{"),
+        (&["logs", "-n", "3", &name], &name),
+        (&["reap", "--dry-run"], "ORPHAN"),
+    ] {
+        let run = deck.run(words).ok();
+        assert!(run.out.contains(says), "{words:?}: no `{says}` in\n{}", run.out);
+    }
 }
 
 #[test]
