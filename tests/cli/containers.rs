@@ -5,6 +5,7 @@ use crate::support::engines::{IMAGE, Lab, Made, docker, unique};
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,11 @@ const TALKER: &str = "n=0; while :; do n=$((n+1)); echo line $n; echo warn $n >&
 
 /// A platform on `lab` that adopts `name` for a tenant, and stands beside everything else.
 fn config(lab: &Lab, name: &str) -> String {
-    let socket = lab.socket.display();
+    config_at(lab.name, &lab.socket, name)
+}
+
+fn config_at(engine: &str, socket: &Path, name: &str) -> String {
+    let socket = socket.display();
     format!(
         r#"
 [platform]
@@ -34,8 +39,7 @@ environment = "production"
 name = "box"
 tenant = "lab"
 adopt = {{ container = "{name}" }}
-"#,
-        engine = lab.name
+"#
     )
 }
 
@@ -334,8 +338,7 @@ fn a_made_up_engine_answers_like_a_real_one() {
 
 #[test]
 fn without_an_engine_everything_says_so() {
-    let lab = Lab { name: "gone", socket: "/nonexistent/engine.sock".into() };
-    let deck = Deck::new(&config(&lab, "nothing"));
+    let deck = Deck::new(&config_at("gone", Path::new("/nonexistent/engine.sock"), "nothing"));
     let empty = deck.run(&["get", "containers"]).ok();
     assert!(empty.err.contains("engine gone") && empty.err.contains("/nonexistent/engine.sock"), "{}", empty.err);
     let engines = deck.run(&["get", "engines", "-o", "json"]).ok().json();
