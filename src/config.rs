@@ -5,6 +5,7 @@
 //! none), `MCPDECK_TABLE__KEY=value` variables, `--set table.key=value` flags. One item of a list is named by its id:
 //! `MCPDECK_SERVER__ETIM__IDLE_STOP=1m`.
 
+mod api;
 mod check;
 mod compose;
 mod container;
@@ -30,6 +31,7 @@ mod tree;
 mod units;
 mod value;
 
+pub use api::ApiConfig;
 pub use paths::Paths;
 pub use problem::{Problem, problems_text};
 
@@ -56,6 +58,7 @@ pub struct Config {
     pub engines: Vec<Arc<EngineDef>>,
     pub stacks: Vec<Arc<StackDef>>,
     pub gpu: GpuConfig,
+    pub api: ApiConfig,
     /// The small client of the embedded default; `None` if the config has no `[example_traffic]`.
     pub example_traffic: Option<ExampleTraffic>,
     pub ui: UiConfig,
@@ -180,6 +183,7 @@ fn read(options: &LoadOptions, pass: &Pass<'_>) -> Option<Config> {
     let paths = paths::paths(root.get("paths").as_ref(), &root, &platform.name, socket);
     let store = platform::store(root.get("store").as_ref(), &paths);
     let gpu = platform::gpu(root.get("gpu").as_ref());
+    let api = root.get("api");
     let ui = platform::ui(root.get("ui").as_ref());
     let log = root.text("log").unwrap_or_else(|| "info".to_owned());
     let defaults = root.or("defaults", Settings::default(), defaults);
@@ -198,6 +202,7 @@ fn read(options: &LoadOptions, pass: &Pass<'_>) -> Option<Config> {
         check::example_traffic(&mut traffic, &fields, &servers, &tenants);
         traffic
     });
+    let api = api::api(api.as_ref(), tenants.iter().map(|draft| &draft.def));
     root.finish();
     Some(Config {
         platform,
@@ -208,6 +213,7 @@ fn read(options: &LoadOptions, pass: &Pass<'_>) -> Option<Config> {
         engines: engines.0,
         stacks: stacks.into_iter().map(|draft| Arc::new(draft.def)).collect(),
         gpu,
+        api,
         example_traffic,
         ui,
         log,

@@ -11,6 +11,7 @@ pub mod id;
 pub mod instance;
 pub mod message;
 pub mod near;
+pub mod principal;
 pub mod secret;
 pub mod server;
 pub mod snapshot;

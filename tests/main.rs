@@ -1,5 +1,6 @@
 //! The one integration test binary; each module proves one part as its users meet it.
 
+mod api;
 mod architecture;
 mod attach;
 mod backend_contract;

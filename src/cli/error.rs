@@ -1,5 +1,6 @@
 //! How anything that went wrong leaves the program: an exit code, a sentence, and what to do next.
 
+use crate::api::ListenError;
 use crate::config::Problem;
 use crate::control::StartError;
 use crate::control::client::AttachError;
@@ -185,6 +186,12 @@ impl From<StartError> for Error {
 impl From<ui::Error> for Error {
     fn from(error: ui::Error) -> Self {
         Self::new(Code::Failed, "screen", error.to_string())
+    }
+}
+
+impl From<ListenError> for Error {
+    fn from(error: ListenError) -> Self {
+        Self::new(Code::Failed, "api", error.to_string())
     }
 }
 

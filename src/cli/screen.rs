@@ -2,7 +2,7 @@
 
 use super::args::Global;
 use super::error::{Code, Error};
-use super::serve::{self, Signals};
+use super::serve::{self, Life, Signals};
 use super::{detach, frame, session};
 use crate::config::{Config, OnHangup};
 use crate::control::lock::Purpose;
@@ -46,23 +46,24 @@ fn attached(handle: Handle, options: Options) -> Result<Code, Error> {
 }
 
 fn own(owner: Owner, options: Options, config: &Config, runtime: &Runtime) -> Result<Code, Error> {
-    let ended = runtime.block_on(show(&owner, options))?;
+    let life = runtime.block_on(Life::begin(owner))?;
+    let ended = runtime.block_on(show(&life.owner, options))?;
     // Only now: the signal that ended the screen is not the second one.
     let signals = runtime.block_on(async { Signals::new() })?;
     let keep = config.platform.on_hangup == OnHangup::Keep;
     match ended {
         Ok(Ended::Detach) => {
             detach::leave_terminal()?;
-            runtime.block_on(serve::until_told(owner, signals))
+            runtime.block_on(serve::until_told(life, signals))
         }
         Ok(Ended::Hangup) if keep => {
             detach::let_go_of_terminal();
-            runtime.block_on(serve::until_told(owner, signals))
+            runtime.block_on(serve::until_told(life, signals))
         }
-        Ok(Ended::Hangup) => runtime.block_on(serve::stop(owner, signals, HURRY)),
-        Ok(Ended::Quit | Ended::Stop | Ended::Terminated) => runtime.block_on(serve::stop(owner, signals, serve::STOP)),
+        Ok(Ended::Hangup) => runtime.block_on(serve::stop(life, signals, HURRY)),
+        Ok(Ended::Quit | Ended::Stop | Ended::Terminated) => runtime.block_on(serve::stop(life, signals, serve::STOP)),
         Err(error) => {
-            runtime.block_on(serve::stop(owner, signals, serve::STOP))?;
+            runtime.block_on(serve::stop(life, signals, serve::STOP))?;
             Err(error.into())
         }
     }

@@ -4,13 +4,15 @@ use super::args::{Global, Output};
 use super::error::{Code, Error};
 use super::output::{json_line, note, print};
 use super::session;
+use crate::api::Listening;
 use crate::config::Config;
 use crate::control::lock::Purpose;
 use crate::control::logs::Logs;
 use crate::control::owner::Owner;
 use serde::Serialize;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::layer::SubscriberExt;
@@ -32,8 +34,41 @@ pub fn run(global: &Global) -> Result<Code, Error> {
         runtime.block_on(owner.stop(STOP));
         return Err(error.into());
     }
-    tell_ready(global.output, &config)?;
-    runtime.block_on(until_told(owner, signals))
+    let life = runtime.block_on(Life::begin(owner))?;
+    tell_ready(global.output, &config, life.addresses())?;
+    runtime.block_on(until_told(life, signals))
+}
+
+/// A platform that this process owns, and its gateway.
+pub struct Life {
+    pub owner: Owner,
+    gateway: Option<Listening>,
+}
+
+impl Life {
+    /// Opens the gateway, if the configuration has one; a platform that cannot listen is stopped again.
+    pub async fn begin(owner: Owner) -> Result<Self, Error> {
+        match Listening::open(owner.handle()).await {
+            Ok(gateway) => Ok(Self { owner, gateway }),
+            Err(error) => {
+                owner.stop(STOP).await;
+                Err(error.into())
+            }
+        }
+    }
+
+    fn addresses(&self) -> &[SocketAddr] {
+        self.gateway.as_ref().map_or(&[], |gateway| &gateway.addresses)
+    }
+
+    /// Lets the gateway's calls end, then stops everything; returns what did not end in time.
+    async fn end(self, deadline: Duration) -> Vec<String> {
+        let begun = Instant::now();
+        if let Some(gateway) = self.gateway {
+            gateway.close(deadline).await;
+        }
+        self.owner.stop(deadline.saturating_sub(begun.elapsed())).await
+    }
 }
 
 #[derive(Serialize)]
@@ -42,19 +77,23 @@ struct Ready<'a> {
     platform: &'a str,
     pid: u32,
     socket: String,
+    /// Where the gateway listens.
+    api: &'a [SocketAddr],
 }
 
 /// The one line of `serve` on standard output.
-fn tell_ready(format: Output, config: &Config) -> Result<(), Error> {
+fn tell_ready(format: Output, config: &Config, api: &[SocketAddr]) -> Result<(), Error> {
     let ready = Ready {
         ready: true,
         platform: &config.platform.name,
         pid: std::process::id(),
         socket: config.paths.socket.display().to_string(),
+        api,
     };
+    let also: String = api.iter().map(|address| format!(", http://{address}")).collect();
     match format {
         Output::Json => print(&json_line(&ready)?),
-        Output::Table => print(&format!("ready: {} (pid {}) at {}\n", ready.platform, ready.pid, ready.socket)),
+        Output::Table => print(&format!("ready: {} (pid {}) at {}{also}\n", ready.platform, ready.pid, ready.socket)),
     }
 }
 
@@ -108,19 +147,19 @@ impl Signals {
 }
 
 /// Serves until a signal or the shutdown command, then stops everything.
-pub async fn until_told(owner: Owner, mut signals: Signals) -> Result<Code, Error> {
+pub async fn until_told(life: Life, mut signals: Signals) -> Result<Code, Error> {
     tokio::select! {
         () = signals.any() => {}
-        () = owner.asked_to_stop() => {}
+        () = life.owner.asked_to_stop() => {}
     }
-    stop(owner, signals, STOP).await
+    stop(life, signals, STOP).await
 }
 
 /// Stops everything in order; a second signal ends the process at once, and its helper kills what it started.
 #[expect(clippy::disallowed_methods, reason = "the screen is gone, and whoever signals twice does not want to wait")]
-pub async fn stop(owner: Owner, mut signals: Signals, deadline: Duration) -> Result<Code, Error> {
+pub async fn stop(life: Life, mut signals: Signals, deadline: Duration) -> Result<Code, Error> {
     let left = tokio::select! {
-        left = owner.stop(deadline) => left,
+        left = life.end(deadline) => left,
         () = signals.any() => {
             note("killed while stopping; what was started is killed, too");
             std::process::exit(Code::Failed as i32);

@@ -3,7 +3,7 @@
 use super::plan::{Placement, Plan};
 use super::snapshot::{Builder, Dirty, Inputs, Yard};
 use crate::backend::engine::Found;
-use crate::config::{Config, GpuConfig, OnHangup, OwnerMode, Paths, Platform, StoreConfig, UiConfig};
+use crate::config::{ApiConfig, Config, GpuConfig, OnHangup, OwnerMode, Paths, Platform, StoreConfig, UiConfig};
 use crate::model::container::{ContainerRun, ContainerState, Speaks};
 use crate::model::server::{Inject, Limits, Settings, SimulatedRun};
 use crate::model::snapshot::PlatformInfo;
@@ -44,6 +44,7 @@ pub fn config(fill: impl FnOnce(&mut Config)) -> Config {
         engines: Vec::new(),
         stacks: Vec::new(),
         gpu: GpuConfig::default(),
+        api: ApiConfig::default(),
         example_traffic: None,
         ui: UiConfig::default(),
         log: "info".into(),

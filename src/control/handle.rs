@@ -1,7 +1,9 @@
 //! The one door to a platform, local (same process) or remote (a Unix socket); faces cannot tell which.
 
+use crate::config::Config;
 use crate::model::message::{Exec, ExecIn, ExecOut};
 use crate::model::{Act, Answer, Chunk, Feed, JobId, Query, Refusal, Snapshot, Stamp};
+use crate::router::Router;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
@@ -39,6 +41,10 @@ pub trait Port: Send + Sync {
     fn interest(&self, interest: Interest);
     /// Runs a command inside a container: bytes both ways until it ends.
     fn pipe(&self, exec: Exec) -> Pipe;
+    /// What the gateway beside the router needs; `None` where the platform is not in this process.
+    fn inside(&self) -> Option<Inside> {
+        None
+    }
     /// The registry of attached consoles; `None` where the platform is not in this process.
     fn consoles(&self) -> Option<Arc<super::consoles::Consoles>> {
         None
@@ -52,6 +58,14 @@ pub type Fut<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub struct Pipe {
     pub input: mpsc::Sender<ExecIn>,
     pub output: mpsc::Receiver<ExecOut>,
+}
+
+/// The platform from inside its own process, for the gateway: it hands MCP bytes to the router, and asks the handle for
+/// everything else.
+#[derive(Clone)]
+pub struct Inside {
+    pub router: Arc<Router>,
+    pub config: Arc<Config>,
 }
 
 /// What a face looks at.
@@ -111,6 +125,11 @@ impl Handle {
 
     pub fn interest(&self, interest: Interest) {
         self.inner.interest(interest);
+    }
+
+    /// What the gateway needs; `None` where the platform is not in this process.
+    pub fn inside(&self) -> Option<Inside> {
+        self.inner.inside()
     }
 
     /// The registry of attached consoles; `None` where the platform is not in this process.

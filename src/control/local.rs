@@ -7,7 +7,7 @@ use super::deck::Deck;
 use super::exec::Execs;
 use super::explain;
 use super::gpus::ledger;
-use super::handle::{Fut, Interest, Link, Pipe, Port};
+use super::handle::{Fut, Inside, Interest, Link, Pipe, Port};
 use super::logs::{self, Wanted};
 use super::stacks::plan;
 use super::{impact, inspect};
@@ -192,6 +192,11 @@ impl Port for Local {
         if let Some(seat) = &*seat {
             seat.set_interest(interest);
         }
+    }
+
+    fn inside(&self) -> Option<Inside> {
+        let deck = &self.deck;
+        Some(Inside { router: deck.router.clone(), config: deck.config.clone() })
     }
 
     fn consoles(&self) -> Option<Arc<Consoles>> {

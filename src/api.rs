@@ -1,0 +1,48 @@
+//! The HTTP gateway: agents, services and scripts reach the same router and the same acts as the screen.
+//! Runs in the owner alone. Hands MCP bytes to the router and everything else to the handle; must never import a
+//! backend, the store or a screen.
+
+mod auth;
+mod error;
+mod listen;
+mod mcp;
+mod rest;
+
+pub use listen::{ListenError, Listening};
+
+use crate::control::handle::{Handle, Inside};
+use bytes::Bytes;
+use error::Error;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::Incoming;
+use hyper::{Request, Response};
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// A body of ours: whole, or a stream of events.
+pub type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+/// What every request is answered from.
+pub struct Gateway {
+    pub handle: Handle,
+    pub inside: Inside,
+    rest: axum::Router,
+}
+
+impl Gateway {
+    /// `None` where the platform is not in this process.
+    pub fn new(handle: Handle) -> Option<Arc<Self>> {
+        let inside = handle.inside()?;
+        Some(Arc::new(Self { rest: rest::router(), handle, inside }))
+    }
+
+    /// Answers one request; whatever goes wrong becomes a response in the shape of its face.
+    pub async fn answer(self: Arc<Self>, peer: SocketAddr, request: Request<Incoming>) -> Response<Body> {
+        let path = request.uri().path();
+        if path == "/mcp" || path.starts_with("/mcp/") {
+            return mcp::answer(&self, peer, request).await.unwrap_or_else(Error::into_json_rpc);
+        }
+        rest::answer(&self.rest, request).await
+    }
+}

@@ -1,0 +1,73 @@
+//! What a refused or failed request is told: one error, two shapes (JSON-RPC on MCP paths, plain JSON elsewhere).
+
+use super::Body;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::header::{CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use hyper::{Response, StatusCode};
+
+/// Why a request is not answered as it wished.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    #[error("{0}")]
+    BadRequest(String),
+    /// No credential, or one that is not good (any more).
+    #[error("{0}")]
+    Unauthorized(String),
+    #[error("{0}")]
+    NotFound(String),
+    #[error("the method {0} is not offered here")]
+    Method(String),
+    #[error("the body is larger than {0} bytes")]
+    TooLarge(u64),
+    #[error("the request did not come within its time")]
+    TooSlow,
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl Error {
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// `{"error": "..."}`
+    pub fn into_rest(self) -> Response<Body> {
+        let body = serde_json::json!({ "error": self.to_string() });
+        self.respond(body.to_string())
+    }
+
+    /// A JSON-RPC error without an id, because none was read.
+    pub fn into_json_rpc(self) -> Response<Body> {
+        let code = match self {
+            Self::BadRequest(_) | Self::TooLarge(_) => -32600,
+            Self::NotFound(_) => -32601,
+            _ => -32000,
+        };
+        let error = serde_json::json!({ "code": code, "message": self.to_string() });
+        self.respond(serde_json::json!({ "jsonrpc": "2.0", "id": null, "error": error }).to_string())
+    }
+
+    fn respond(&self, body: String) -> Response<Body> {
+        let mut response = Response::new(whole(body));
+        *response.status_mut() = self.status();
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if matches!(self, Self::Unauthorized(_)) {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"mcpdeck\""));
+        }
+        response
+    }
+}
+
+/// A body that is there at once.
+pub fn whole(body: impl Into<Bytes>) -> Body {
+    Full::new(body.into()).boxed_unsync()
+}

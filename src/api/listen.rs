@@ -1,0 +1,119 @@
+//! Sockets: accepts connections within their limits, serves each in a task of its own, drains them at the end.
+
+use super::Gateway;
+use crate::control::handle::Handle;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// After an accept that failed (no descriptors left), before the next.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Why the gateway does not listen.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {reason}; see [api] listen")]
+pub struct ListenError {
+    address: SocketAddr,
+    reason: std::io::Error,
+}
+
+/// The gateway's open sockets.
+pub struct Listening {
+    pub addresses: Vec<SocketAddr>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    drain: Duration,
+}
+
+impl Listening {
+    /// Opens every address of `[api] listen`; `None` if there is none, or the platform is not in this process.
+    pub async fn open(handle: Handle) -> Result<Option<Self>, ListenError> {
+        let Some(gateway) = Gateway::new(handle) else { return Ok(None) };
+        let config = gateway.inside.config.api.clone();
+        if config.listen.is_empty() {
+            return Ok(None);
+        }
+        let room = Arc::new(Semaphore::new(config.max_connections as usize));
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let mut addresses = Vec::new();
+        for address in config.listen {
+            let failed = |reason| ListenError { address, reason };
+            let listener = TcpListener::bind(address).await.map_err(failed)?;
+            addresses.push(listener.local_addr().map_err(failed)?);
+            let door = Door { gateway: gateway.clone(), stop: stop.clone(), tasks: tasks.clone(), room: room.clone() };
+            tasks.spawn(door.accept(listener));
+        }
+        Ok(Some(Self { addresses, stop, tasks, drain: config.drain }))
+    }
+
+    /// Takes nothing new, lets what is under way end within `[api] drain` and `most`, and hangs up on the rest.
+    pub async fn close(self, most: Duration) {
+        self.stop.cancel();
+        self.tasks.close();
+        // What is not done by then is dropped, which cancels its calls.
+        let _ = tokio::time::timeout(self.drain.min(most), self.tasks.wait()).await;
+    }
+}
+
+/// One listener's way in.
+#[derive(Clone)]
+struct Door {
+    gateway: Arc<Gateway>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    room: Arc<Semaphore>,
+}
+
+impl Door {
+    async fn accept(self, listener: TcpListener) {
+        loop {
+            let Ok(place) = self.room.clone().acquire_owned().await else { return };
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = self.stop.cancelled() => return,
+            };
+            match accepted {
+                Ok((stream, peer)) => drop(self.tasks.spawn(self.clone().serve(stream, peer, place))),
+                Err(error) => {
+                    tracing::warn!("cannot accept a connection: {error}");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn serve(self, stream: TcpStream, peer: SocketAddr, _place: OwnedSemaphorePermit) {
+        // Small answers must not wait for more to send.
+        let _ = stream.set_nodelay(true);
+        let gateway = self.gateway.clone();
+        let service = service_fn(move |request| {
+            let gateway = gateway.clone();
+            async move { Ok::<_, Infallible>(gateway.answer(peer, request).await) }
+        });
+        let timeout = self.gateway.inside.config.api.read_timeout;
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(timeout)
+            .half_close(false)
+            .serve_connection(TokioIo::new(stream), service);
+        let mut connection = std::pin::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = self.stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!("connection of {peer}: {error}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! `[api]`: the HTTP gateway.
+
+use super::reader::{Field, Reader};
+use crate::model::principal::{Principal, Role};
+use crate::model::{TenantDef, TenantId};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// The gateway as configured. It listens nowhere unless told to.
+#[derive(Clone, Debug)]
+pub struct ApiConfig {
+    pub listen: Vec<SocketAddr>,
+    /// Who a caller without a credential is; `None`: nobody. Loopback addresses alone.
+    pub anonymous: Option<Principal>,
+    /// Largest body of a request, in bytes.
+    pub max_body: u64,
+    /// Open connections; more wait to be accepted.
+    pub max_connections: u32,
+    /// A request's head and body must have come within this.
+    pub read_timeout: Duration,
+    /// How long calls under way may take to end when the platform does.
+    pub drain: Duration,
+}
+
+impl Default for ApiConfig {
+    fn default() -> Self {
+        Self {
+            listen: Vec::new(),
+            anonymous: None,
+            max_body: 8 << 20,
+            max_connections: 20_000,
+            read_timeout: Duration::from_secs(30),
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+/// `[api]`; `tenants` are those that a caller can be.
+pub(super) fn api<'t>(from: Option<&Field<'_>>, tenants: impl Iterator<Item = &'t TenantDef> + Clone) -> ApiConfig {
+    let mut out = ApiConfig::default();
+    let Some(mut from) = from.and_then(Field::table) else { return out };
+    out.listen = from.or("listen", Vec::new(), |f| f.list(address));
+    out.anonymous = from.opt("anonymous", |f| anonymous(f, tenants));
+    out.max_body = from.or("max_body", out.max_body, |f| f.size(1 << 10..=1 << 30));
+    out.max_connections = from.or("max_connections", out.max_connections, |f| f.count(1..=1_000_000));
+    let seconds = |from, to| Duration::from_secs(from)..=Duration::from_secs(to);
+    out.read_timeout = from.or("read_timeout", out.read_timeout, |f| f.duration(seconds(1, 600)));
+    out.drain = from.or("drain", out.drain, |f| f.duration(seconds(0, 600)));
+    from.finish();
+    out
+}
+
+fn address(field: &Field<'_>) -> Option<SocketAddr> {
+    let address = field.text()?.parse().ok();
+    if address.is_none() {
+        field.wrong("an address and a port such as \"127.0.0.1:8080\" or \"[::1]:8080\"");
+    }
+    address
+}
+
+fn anonymous<'t>(field: &Field<'_>, mut tenants: impl Iterator<Item = &'t TenantDef>) -> Option<Principal> {
+    let mut from: Reader<'_> = field.table()?;
+    let role = from.or("role", Role::Tenant, |f| f.choice(&[("tenant", Role::Tenant), ("operator", Role::Operator)]));
+    let tenant = from.opt("tenant", |f| {
+        let name = f.text()?;
+        let found: Option<TenantId> = tenants.find(|t| t.answers_to(name)).map(|t| t.id.clone());
+        if found.is_none() {
+            f.wrong("the id or name of a tenant");
+        }
+        found
+    });
+    if role == Role::Tenant && tenant.is_none() {
+        field.problem("an anonymous caller is of no tenant", "give tenant = \"...\", or role = \"operator\"");
+    }
+    from.finish();
+    Some(Principal { name: "anonymous".to_owned(), role, tenant })
+}

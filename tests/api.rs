@@ -1,0 +1,178 @@
+//! The HTTP gateway over real sockets, beside a whole platform.
+
+use crate::support::platform::{PATIENCE, platform};
+use mcpdeck::api::Listening;
+use mcpdeck::control::Platform;
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+const CONFIG: &str = r#"
+[api]
+listen = ["127.0.0.1:0"]
+anonymous = { tenant = "eaton" }
+max_body = "4KiB"
+read_timeout = "1s"
+[[server]]
+id = "etim"
+inject = { arguments = { customer_id = "{tenant.id}" } }
+run = { backend = "simulated", tools = ["search"], latency = "1ms" }
+[[server]]
+id = "slow"
+run = { backend = "simulated", tools = ["think"], latency = "300ms" }
+[[server]]
+id = "law"
+run = { backend = "simulated", tools = ["search"] }
+[[tenant]]
+id = "eaton"
+enabled = ["etim", "slow"]
+[[tenant]]
+id = "vatt"
+enabled = ["law"]
+"#;
+
+struct Deck {
+    platform: Platform,
+    gateway: Listening,
+    _dir: TempDir,
+}
+
+impl Deck {
+    async fn start(config: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let platform = platform(dir.path(), config);
+        platform.ready().await.unwrap();
+        let gateway = Listening::open(platform.handle.clone()).await.unwrap().expect("it listens");
+        Self { platform, gateway, _dir: dir }
+    }
+
+    fn at(&self) -> SocketAddr {
+        self.gateway.addresses[0]
+    }
+
+    async fn end(self) {
+        self.gateway.close(PATIENCE).await;
+        self.platform.shutdown(PATIENCE).await;
+    }
+}
+
+/// Status and body of one request, written as it is.
+async fn raw(at: SocketAddr, request: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(at).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("an answer in time").unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    let status = answer.split(' ').nth(1).map_or(0, |status| status.parse().unwrap());
+    (status, answer.split_once("\r\n\r\n").map_or(String::new(), |(_, body)| body.to_owned()))
+}
+
+async fn send(at: SocketAddr, line: &str, headers: &str, body: &str) -> (u16, String) {
+    let length = body.len();
+    raw(
+        at,
+        &format!("{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"),
+    )
+    .await
+}
+
+fn call(tool: &str, arguments: &Value) -> String {
+    let params = json!({ "name": tool, "arguments": arguments });
+    json!({ "jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params }).to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bare_call_needs_no_handshake_and_is_made_as_the_callers_tenant() {
+    let deck = Deck::start(CONFIG).await;
+    // What a caller writes about who it is counts for nothing.
+    let forged = call("search", &json!({ "query": "x", "customer_id": "vatt" }));
+    let (status, body) = send(deck.at(), "POST /mcp/etim", "X-Customer-ID: vatt\r\n", &forged).await;
+    let answer: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, &answer["id"]), (200, &json!(7)), "{body}");
+    assert!(body.contains("eaton") && !body.contains("vatt"), "{body}");
+    let list = r#"{"jsonrpc":"2.0","id":"a","method":"tools/list"}"#;
+    let (status, body) = send(deck.at(), "POST /mcp/etim", "", list).await;
+    assert!(status == 200 && body.contains(r#""search""#) && !body.contains("customer_id"), "{status} {body}");
+    deck.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_answered_says_why() {
+    let deck = Deck::start(CONFIG).await;
+    let search = call("search", &json!({}));
+    let large = call("search", &json!({ "query": "x".repeat(5000) }));
+    let key = "X-API-Key: nobody's\r\n";
+    let basic = "Authorization: Basic abc\r\n";
+    for (line, headers, body, status, says) in [
+        // Another customer's server looks like one that does not exist.
+        ("POST /mcp/law", "", &*search, 200, "unknown server `law`"),
+        ("POST /mcp/nope", "", &search, 200, "unknown server `nope`"),
+        ("POST /mcp/etim", "", "{", 200, "not a JSON-RPC message"),
+        ("POST /mcp/etim", "", &large, 413, "larger than 4096 bytes"),
+        ("POST /mcp/etim", key, &search, 401, "not known"),
+        ("POST /mcp/etim", basic, &search, 401, "not known"),
+        ("GET /mcp/etim", "", "", 405, "GET is not offered"),
+        ("POST /mcp", "", &search, 404, "name a server"),
+        ("GET /nothing", "", "", 404, "nothing at /nothing"),
+        ("GET /health", "", "", 200, "healthy"),
+    ] {
+        let (got, text) = send(deck.at(), line, headers, body).await;
+        assert!(got == status && text.contains(says), "{line}: {got} {text}");
+    }
+    deck.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_credential_nobody_calls_unless_the_config_names_who_that_is() {
+    let deck = Deck::start(&CONFIG.replace("anonymous", "# anonymous")).await;
+    let (status, body) = send(deck.at(), "POST /mcp/etim", "", &call("search", &json!({}))).await;
+    assert!(status == 401 && body.contains("[api] anonymous"), "{status} {body}");
+    deck.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_names_the_customer() {
+    let deck = Deck::start(&CONFIG.replace(r#"{ tenant = "eaton" }"#, r#"{ role = "operator" }"#)).await;
+    let search = call("search", &json!({ "query": "x" }));
+    for (headers, status, says) in [
+        ("X-Customer-ID: vatt\r\n", 200, "result"),
+        ("X-Customer-ID: eaton\r\n", 200, "unknown server `law`"),
+        ("X-Customer-ID: nobody\r\n", 404, "no customer `nobody`"),
+        ("", 400, "X-Customer-ID"),
+    ] {
+        let (got, text) = send(deck.at(), "POST /mcp/law", headers, &search).await;
+        assert!(got == status && text.contains(says), "{headers}: {got} {text}");
+    }
+    deck.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_does_not_come_is_not_waited_for() {
+    let deck = Deck::start(CONFIG).await;
+    // A head without its end, and a body that stops half-way.
+    let (_, _) = raw(deck.at(), "POST /mcp/etim HTTP/1.1\r\nHost: x\r\n").await;
+    let (status, body) = raw(deck.at(), "POST /mcp/etim HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{").await;
+    assert!(status == 408 && body.contains("within its time"), "{status} {body}");
+    deck.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_under_way_is_answered_before_the_gateway_closes() {
+    let deck = Deck::start(CONFIG).await;
+    let at = deck.at();
+    let calling = tokio::spawn(async move { send(at, "POST /mcp/slow", "", &call("think", &json!({}))).await });
+    let pending = async {
+        while deck.platform.handle.state().pending.is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, pending).await.expect("the call is in flight");
+    deck.end().await;
+    let (status, body) = calling.await.unwrap();
+    assert!(status == 200 && body.contains("result"), "{status} {body}");
+    TcpStream::connect(at).await.expect_err("nobody listens any more");
+}
