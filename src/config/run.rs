@@ -103,7 +103,7 @@ impl Extra<'_, '_> {
 
     fn runs_here(&self, why: &str, help: &str) {
         self.refuse(self.headers, why, help);
-        self.refuse(self.restart, &why, "remove it: mcpdeck restarts what it runs");
+        self.refuse(self.restart, why, "remove it: mcpdeck restarts what it runs");
     }
 }
 

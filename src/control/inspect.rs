@@ -181,7 +181,7 @@ fn mask_pairs(text: &str) -> String {
 
 fn name_at_end(text: &str) -> &str {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
-    text.rfind(|c| !plain(c)).map_or(text, |at| &text[at..].trim_start_matches(|c| !plain(c)))
+    text.rfind(|c| !plain(c)).map_or(text, |at| text[at..].trim_start_matches(|c| !plain(c)))
 }
 
 /// `scheme://user:password@host` and `scheme://token@host`.
