@@ -25,6 +25,8 @@ use tokio::time::sleep;
 pub const LIMIT: Duration = Duration::from_secs(120);
 /// Given to a container that is replaced by one of another definition.
 const REPLACE: Duration = Duration::from_secs(10);
+/// Given to one that speaks to nobody any more.
+const END: Duration = Duration::from_secs(1);
 /// A name is free a moment after its container was removed.
 const NAME_TRIES: u32 = 20;
 const NAME_WAIT: Duration = Duration::from_millis(100);
@@ -132,7 +134,7 @@ impl Workshop {
                 return Ok((there.id, None));
             }
             if verdict == Verdict::EndAndStartAgain {
-                retire(client, &there.id, REPLACE, None).await?;
+                retire(client, &there.id, END, None).await?;
             }
             if verdict != Verdict::Replace {
                 match start(client, order, &there.id).await {
