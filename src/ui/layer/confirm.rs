@@ -15,13 +15,16 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
+/// A question, and its answer once it is there.
+type Asked<T> = (Token, Option<Result<T, String>>);
+
 /// State of the dialog.
 pub struct Confirm {
     commands: Vec<Command>,
     /// One question per command, and its answer.
-    asked: Vec<(Token, Option<Result<Impact, String>>)>,
+    asked: Vec<Asked<Impact>>,
     /// What each deployment (or its end) would do, step by step.
-    plans: Vec<(Token, Option<Result<Vec<StackStep>, String>>)>,
+    plans: Vec<Asked<Vec<StackStep>>>,
     /// The key that opened it; it never answers it.
     opened_by: Option<Chord>,
     typed: LineEdit,

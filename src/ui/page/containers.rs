@@ -10,7 +10,7 @@ mod usage;
 
 use super::View;
 use crate::control::handle::Interest;
-use crate::model::container::EngineState;
+use crate::model::container::{EngineRow, EngineState};
 use crate::model::{Answer, Refusal};
 use crate::ui::action::Action;
 use crate::ui::acts::{self, Subject};
@@ -286,12 +286,11 @@ impl Containers {
         if look.shared.limit.is_some() {
             return "this customer has no container and no process; esc lifts the limit".to_owned();
         }
-        let engines = look.snap.engines.iter();
-        let absent = engines.filter_map(|engine| match &engine.state {
-            EngineState::Absent { reason } => Some(reason.as_str()),
+        let reason = |engine: &EngineRow| match &engine.state {
+            EngineState::Absent { reason } => Some(reason.clone()),
             _ => None,
-        });
-        match absent.last() {
+        };
+        match look.snap.engines.iter().find_map(|engine| reason(engine)) {
             Some(reason) => format!(
                 "nothing runs. No container engine: {reason}. Once Docker or Podman is there its containers show up by \
                  themselves; `[[engine]]` names one elsewhere"
@@ -319,7 +318,7 @@ impl Containers {
 
 /// One line for each engine that does not answer, or is not there.
 fn engine_notes(look: &Look) -> Vec<Line<'static>> {
-    let note = |engine: &crate::model::container::EngineRow| match &engine.state {
+    let note = |engine: &EngineRow| match &engine.state {
         EngineState::Up => None,
         EngineState::Connecting => Some((format!("engine {}: connecting ...", engine.id), Role::Dim)),
         EngineState::Absent { reason } => Some((format!("no container engine: {reason}"), Role::Dim)),

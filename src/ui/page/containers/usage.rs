@@ -30,13 +30,25 @@ pub fn lines(look: &Look, history: &UsageHistory, now: &InstanceUsage, columns: 
         (None, None) => fmt::UNKNOWN.to_owned(),
         (a, b) => format!("{} / {} K/s", fmt::kibibytes(a), fmt::kibibytes(b)),
     };
+    let row = |name, figure, values, top, shown| line(look, Series { name, figure, values, top, shown }, bars);
     vec![
-        line(look, "cpu", known(now.cpu, &percent), &series(|u| u.cpu), bars, None, &percent),
-        line(look, "memory", memory, &series(|u| u.memory.map(|n| n as f32)), bars, limit, &bytes),
-        line(look, "net in/out", both(now.net_in, now.net_out), &series(net), bars, None, &per_second),
-        line(look, "io rd/wr", both(now.disk_read, now.disk_write), &series(io), bars, None, &per_second),
+        row("cpu", known(now.cpu, &percent), series(|u| u.cpu), None, &percent),
+        row("memory", memory, series(|u| u.memory.map(|n| n as f32)), limit, &bytes),
+        row("net in/out", both(now.net_in, now.net_out), series(net), None, &per_second),
+        row("io rd/wr", both(now.disk_read, now.disk_write), series(io), None, &per_second),
         Line::styled(format!("{:13}{}", "history", reach(history)), look.style(Role::Dim)),
     ]
+}
+
+/// One line's content.
+struct Series<'a> {
+    name: &'static str,
+    /// What it is now.
+    figure: String,
+    values: Vec<f32>,
+    /// What a full bar stands for; `None`: the largest value seen.
+    top: Option<f32>,
+    shown: &'a dyn Fn(f32) -> String,
 }
 
 fn reach(history: &UsageHistory) -> String {
@@ -63,22 +75,15 @@ fn known(value: Option<f32>, shown: &dyn Fn(f32) -> String) -> String {
     value.map_or_else(|| fmt::UNKNOWN.to_owned(), shown)
 }
 
-fn line(
-    look: &Look,
-    name: &str,
-    figure: String,
-    values: &[f32],
-    bars: usize,
-    top: Option<f32>,
-    shown: &dyn Fn(f32) -> String,
-) -> Line<'static> {
+fn line(look: &Look, series: Series<'_>, bars: usize) -> Line<'static> {
     let dim = look.style(Role::Dim);
+    let Series { name, figure, values, top, shown } = series;
     let seen = &values[values.len().saturating_sub(bars)..];
     let most = seen.iter().copied().reduce(f32::max).map(|m| format!("  max {}", shown(m))).unwrap_or_default();
     Line::from(vec![
         Span::styled(format!("{name:<13}"), dim),
         Span::raw(format!("{figure:<20}  ")),
-        Span::styled(graph::spark(values, bars, top, look.ascii), look.style(Role::Graph)),
+        Span::styled(graph::spark(&values, bars, top, look.ascii), look.style(Role::Graph)),
         Span::styled(most, dim),
     ])
 }
