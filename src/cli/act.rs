@@ -27,7 +27,7 @@ pub fn on_target(
     act: ContainerAct,
 ) -> Result<Code, Error> {
     let session = Session::open(global, Need::Owner)?;
-    let state = session.state();
+    let state = session.state_with(&args.target)?;
     let command = match (names::thing(&state, &args.target)?, command) {
         (Thing::Instances(key), Some(command)) => command(key),
         (Thing::Instances(key), None) => Command::Container { container: names::container_of(&state, &key)?, act },

@@ -18,7 +18,8 @@ pub fn run(global: &Global, args: &Args) -> Result<u8, Error> {
     if session.read_only {
         return Err(Refusal::ReadOnly("this command line is read-only: exec is not given".to_owned()).into());
     }
-    let container = names::any_container(&session.state(), &args.target)?;
+    let state = session.state_with(&args.target)?;
+    let container = names::any_container(&state, &args.target)?;
     let terminal = terminal::is_interactive();
     let (columns, rows) = terminal::size();
     let exec = Exec {

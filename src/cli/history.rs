@@ -19,9 +19,8 @@ const TAIL: u32 = 200;
 pub fn logs(global: &Global, args: &Logs) -> Result<Code, Error> {
     let filter = Filter::parse_for::<LogLine>(args.filter.as_deref().unwrap_or_default())?;
     let session = Session::open(global, Need::Owner)?;
-    let state = session.state();
     let since = args.since.as_deref().map(|text| times::read("since", text)).transpose()?;
-    let mut targets = args.targets.iter().map(|t| log_target(&state, t)).collect::<Result<Vec<_>, _>>()?;
+    let mut targets = args.targets.iter().map(|t| log_target(&session, t)).collect::<Result<Vec<_>, _>>()?;
     if targets.is_empty() {
         targets.push(LogTarget::Deck);
     }
@@ -42,8 +41,9 @@ pub fn logs(global: &Global, args: &Logs) -> Result<Code, Error> {
     Ok(Code::Ok)
 }
 
-fn log_target(state: &Snapshot, text: &str) -> Result<LogTarget, Error> {
-    Ok(match names::thing(state, text)? {
+fn log_target(session: &Session, text: &str) -> Result<LogTarget, Error> {
+    let state = session.state_with(text)?;
+    Ok(match names::thing(&state, text)? {
         Thing::Instances(key) => LogTarget::Instance(key),
         Thing::Container(row) => LogTarget::Container(row.key.clone(), row.name.clone()),
     })

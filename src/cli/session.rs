@@ -114,7 +114,16 @@ impl Session {
         self.until_within(ENGINES, |state| !state.engines.is_empty() && known(state))
     }
 
-    /// The same, then until what runs is sampled; it stays so while the session lasts.
+    /// The state to find `name` in: what is no server may be a container of an engine that is just being asked.
+    pub fn state_with(&self, name: &str) -> Result<Arc<Snapshot>, Error> {
+        let server = name.split(['@', '#']).next().unwrap_or(name);
+        if self.state().server(server).is_none() {
+            self.until_engines()?;
+        }
+        Ok(self.state())
+    }
+
+    /// Waits for the engines, then until what runs is sampled; it stays so while the session lasts.
     pub fn until_usage(&self, watching: bool) -> Result<(), Error> {
         self.until_engines()?;
         let state = self.state();
