@@ -149,7 +149,7 @@ async fn incident_c_a_credential_is_rotated_and_half_of_the_calls_fail() {
     // The cause is one line, and names who holds the old one.
     screen.shows(&["AUTH", "secret token", "token is newer than what graf@eaton, graf@vatt started with"]).await;
     screen.keys("e").await.shows(&["Why: graf@eaton", "✗  secret  R restart", "the newest is"]).await;
-    screen.keys("<esc> 2 <enter> <left>").await;
+    screen.keys("<esc> 2 <enter> <left> <left>").await;
     screen
         .shows(&["token for graf  set", "loaded", "2 instances still hold an older one: graf@eaton, graf@vatt"])
         .await;
