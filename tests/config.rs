@@ -255,7 +255,7 @@ fn the_file_is_looked_for_in_order() {
     }
     let missing =
         load(&LoadOptions { env: environment(&[("MCPDECK_CONFIG", "/none.toml")]), ..LoadOptions::default() });
-    assert!(problems_text(&missing.unwrap_err()).starts_with("/none.toml: cannot read /none.toml: No such file"));
+    assert!(problems_text(&missing.unwrap_err()).starts_with("cannot read /none.toml: No such file"));
 }
 
 #[test]

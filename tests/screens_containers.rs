@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, watch};
 const SIZES: [(u16, u16); 4] = [(40, 12), (80, 24), (120, 40), (200, 60)];
 
 fn open(snapshot: Snapshot, size: (u16, u16)) -> Deck {
-    let mut deck = Deck::with(Page::Containers, size, snapshot, |_: &mut Options| ());
+    let deck = Deck::with(Page::Containers, size, snapshot, |_: &mut Options| ());
     deck.picture();
     deck
 }
@@ -300,7 +300,7 @@ fn wrong(word: &str, object: &str, next: &[&str]) -> Snapshot {
 fn findings_about_containers_stacks_and_engines_are_acted_on_where_they_stand() {
     let vllm = "mcpdeck-lab-fra1-vattenfall-models-vllm";
     let open = |snapshot| {
-        let mut deck = Deck::with(Page::Overview, (120, 40), snapshot, |_: &mut Options| ());
+        let deck = Deck::with(Page::Overview, (120, 40), snapshot, |_: &mut Options| ());
         deck.picture();
         deck
     };

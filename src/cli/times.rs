@@ -9,11 +9,15 @@ use jiff::{Timestamp, Zoned};
 /// `10m` (ago), `03:00` (the last one), `2026-11-20 03:00`, or RFC 3339.
 pub fn read(option: &str, text: &str) -> Result<Stamp, Error> {
     let now = Timestamp::now().to_zoned(TimeZone::system());
-    let found = ago(text, &now).or_else(|| time_of_day(text, &now)).or_else(|| date_and_time(text, &now));
-    found.ok_or_else(|| {
+    parse(text, &now).ok_or_else(|| {
         Error::usage(format!("--{option}: `{text}` is no time"))
             .help("write how long ago (10m, 24h), a time of day (03:00), or a date and a time (2026-11-20 03:00)")
     })
+}
+
+/// A date before a time of day: what reads a time also takes the time out of a date.
+fn parse(text: &str, now: &Zoned) -> Option<Stamp> {
+    ago(text, now).or_else(|| date_and_time(text, now)).or_else(|| time_of_day(text, now))
 }
 
 fn ago(text: &str, now: &Zoned) -> Option<Stamp> {
@@ -49,8 +53,8 @@ mod tests {
     fn times_are_read_as_people_write_them() {
         let now: Zoned = "2026-11-20T14:30:00+01:00[Europe/Berlin]".parse().unwrap();
         let at = |text: &str| {
-            let found = ago(text, &now).or_else(|| time_of_day(text, &now)).or_else(|| date_and_time(text, &now))?;
-            Some(Timestamp::from_millisecond(found.0.try_into().unwrap()).unwrap().to_string())
+            let found = parse(text, &now)?.0.try_into().unwrap();
+            Some(Timestamp::from_millisecond(found).unwrap().to_string())
         };
         for (text, expected) in [
             ("10m", Some("2026-11-20T13:20:00Z")),

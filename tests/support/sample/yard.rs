@@ -365,7 +365,13 @@ pub fn many(n: u64) -> Snapshot {
     let row = |n: u64| {
         let tenant = format!("customer-{:04}", n % 50);
         Arc::new(ContainerRow {
-            owner: part(Some(&tenant), None, "models", "vllm", if n % 9 == 0 { Claim::Other } else { Claim::Ours }),
+            owner: part(
+                Some(&tenant),
+                None,
+                "models",
+                "vllm",
+                if n.is_multiple_of(9) { Claim::Other } else { Claim::Ours },
+            ),
             key: ContainerKey { engine: "local".into(), id: format!("{n:064x}").into() },
             since: Stamp(NOW.0 - n * 1000),
             ..container(n % 97, &format!("mcpdeck-lab-{tenant}-vllm-{n}"), "registry.lab/vllm:v0.6")
