@@ -75,7 +75,9 @@ async fn send(at: SocketAddr, line: &str, headers: &str, body: &str) -> (u16, St
     let length = body.len();
     raw(
         at,
-        &format!("{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"),
+        &format!(
+            "{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
+        ),
     )
     .await
 }
@@ -105,6 +107,9 @@ async fn what_cannot_be_answered_says_why() {
     let deck = Deck::start(CONFIG).await;
     let search = call("search", &json!({}));
     let large = call("search", &json!({ "query": "x".repeat(5000) }));
+    let nameless = search.replace("\"id\":7", "\"id\":null");
+    let deep =
+        search.replace("\"arguments\":{}", &format!("\"arguments\":{{\"q\":{}{}}}", "[".repeat(200), "]".repeat(200)));
     let key = "X-API-Key: nobody's\r\n";
     let basic = "Authorization: Basic abc\r\n";
     for (line, headers, body, status, says) in [
@@ -119,6 +124,10 @@ async fn what_cannot_be_answered_says_why() {
         ("POST /mcp", "", &search, 404, "name a server"),
         ("GET /nothing", "", "", 404, "nothing at /nothing"),
         ("GET /health", "", "", 200, "healthy"),
+        ("GET /health", "Origin: http://localhost:3000\r\n", "", 200, "healthy"),
+        ("POST /mcp/etim", "Origin: https://evil.example\r\n", &search, 403, "may not call"),
+        ("POST /mcp/etim", "", &nameless, 200, "string or a number"),
+        ("POST /mcp/etim", "", &deep, 200, "in each other"),
     ] {
         let (got, text) = send(deck.at(), line, headers, body).await;
         assert!(got == status && text.contains(says), "{line}: {got} {text}");
@@ -131,6 +140,16 @@ async fn without_a_credential_nobody_calls_unless_the_config_names_who_that_is()
     let deck = Deck::start(&CONFIG.replace("anonymous", "# anonymous")).await;
     let (status, body) = send(deck.at(), "POST /mcp/etim", "", &call("search", &json!({}))).await;
     assert!(status == 401 && body.contains("[api] anonymous"), "{status} {body}");
+    deck.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_was_bent_to_lead_here_is_not_served() {
+    let deck = Deck::start(CONFIG).await;
+    for (host, status) in [("evil.example", 403), ("127.0.0.1:8080", 200), ("[::1]:8080", 200), ("localhost", 200)] {
+        let request = format!("GET /health HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        assert_eq!(raw(deck.at(), &request).await.0, status, "{host}");
+    }
     deck.end().await;
 }
 
@@ -154,8 +173,9 @@ async fn an_operator_names_the_customer() {
 async fn a_request_that_does_not_come_is_not_waited_for() {
     let deck = Deck::start(CONFIG).await;
     // A head without its end, and a body that stops half-way.
-    let (_, _) = raw(deck.at(), "POST /mcp/etim HTTP/1.1\r\nHost: x\r\n").await;
-    let (status, body) = raw(deck.at(), "POST /mcp/etim HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{").await;
+    let (_, _) = raw(deck.at(), "POST /mcp/etim HTTP/1.1\r\nHost: localhost\r\n").await;
+    let (status, body) =
+        raw(deck.at(), "POST /mcp/etim HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n{").await;
     assert!(status == 408 && body.contains("within its time"), "{status} {body}");
     deck.end().await;
 }

@@ -229,7 +229,7 @@ async fn a_watched_line_asks_for_attention_and_what_does_not_fit_is_refused() {
     let snapshot = deck.until("it asks for attention", |s| finding(s).is_some()).await;
     let finding = finding(&snapshot).unwrap();
     assert_eq!(finding.text, "part model said: RuntimeError: CUDA out of memory. Tried 20 GiB");
-    assert_eq!((finding.object.as_str(), finding.tenants.as_slice()), ("stack shop", &["eaton".into()][..]));
+    assert_eq!((finding.object.as_str(), finding.tenants.as_slice()), ("stack shop/model", &["eaton".into()][..]));
     assert!(finding.since.0 > 0);
     deck.act(undeploy()).await.unwrap();
     deck.end().await;

@@ -4,12 +4,43 @@ use super::{Error, Gateway};
 use crate::model::TenantId;
 use crate::model::principal::{Principal, Role};
 use hyper::HeaderMap;
-use hyper::header::AUTHORIZATION;
-use std::net::SocketAddr;
+use hyper::header::{AUTHORIZATION, HOST, ORIGIN};
+use std::net::{IpAddr, SocketAddr};
 
 /// The header by which an operator names a tenant.
 const CUSTOMER: &str = "x-customer-id";
 const KEY: &str = "x-api-key";
+
+/// Refuses what a web page of somebody else sends through an operator's browser: a foreign `Origin`, or a name that only
+/// rebinding makes lead here.
+pub fn check_sender(gateway: &Gateway, headers: &HeaderMap) -> Result<(), Error> {
+    let api = &gateway.inside.config.api;
+    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("\u{fffd}"));
+    if let Some(origin) = text(ORIGIN) {
+        let host = origin.split_once("://").map_or("", |(_, host)| host);
+        if !is_here(host) && !api.origins.iter().any(|good| good.eq_ignore_ascii_case(origin)) {
+            return Err(Error::Forbidden(format!("the origin {origin} may not call: see [api] origins")));
+        }
+    }
+    let host = text(HOST).unwrap_or_default();
+    let is_address = name_of(host).parse::<IpAddr>().is_ok();
+    if !is_here(host) && !is_address && !api.hosts.iter().any(|good| good.eq_ignore_ascii_case(name_of(host))) {
+        return Err(Error::Forbidden(format!("the host {host} is not served here: see [api] hosts")));
+    }
+    Ok(())
+}
+
+/// `host`, `host:port` or `[address]:port` without the port.
+fn name_of(host: &str) -> &str {
+    let bracketed = host.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    bracketed.map_or_else(|| host.split(':').next().unwrap_or_default(), |(address, _)| address)
+}
+
+/// True if it names this machine from within.
+fn is_here(host: &str) -> bool {
+    let name = name_of(host);
+    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
 
 /// Whoever makes this request: a caller without a credential is who the config names, on loopback alone. Nobody is known
 /// by a credential, so that one that is sent is refused rather than overlooked.

@@ -5,6 +5,7 @@ use crate::control::handle::Handle;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::process::{Resource, getrlimit};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,7 +16,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// After an accept that failed (no descriptors left), before the next.
-const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_secs(1);
+/// Part of the descriptors we may have that connections may take: the rest is for servers, consoles and files.
+const DESCRIPTOR_PART: u64 = 2;
 
 /// Why the gateway does not listen.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +44,9 @@ impl Listening {
         if config.listen.is_empty() {
             return Ok(None);
         }
-        let room = Arc::new(Semaphore::new(config.max_connections as usize));
+        let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX) / DESCRIPTOR_PART;
+        let most = u64::from(config.max_connections).min(descriptors);
+        let room = Arc::new(Semaphore::new(usize::try_from(most).unwrap_or(Semaphore::MAX_PERMITS)));
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let mut addresses = Vec::new();
         for address in config.listen {

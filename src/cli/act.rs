@@ -71,7 +71,13 @@ pub fn give_telling(
         finished(state, job)
     });
     match ended {
-        Ok(row) => report(session.output, &row),
+        Ok(row) => {
+            if ends_owner && row.outcome == Some(JobOutcome::Ok) {
+                // Accepted is not done: whoever starts the next owner wants this one gone.
+                let _ = session.until(|_| None::<()>);
+            }
+            report(session.output, &row)
+        }
         // Its owner going away is how a shutdown ends.
         Err(_) if ends_owner => print("the platform is stopped\n").map(|()| Code::Ok),
         Err(lost) => Err(lost),

@@ -12,6 +12,11 @@ use crate::ui::{self, Options, Page};
 pub fn run(global: &Global, args: &Args) -> Result<Code, Error> {
     let view = page(&args.view)?;
     let session = Session::open(global, Need::Any)?;
+    match view {
+        Page::Containers => session.until_usage(false)?,
+        Page::Gpus => session.until_gpus(false)?,
+        _ => {}
+    }
     let colors = match args.color {
         Color::None => ColorMode::None,
         Color::Sixteen => ColorMode::Sixteen,

@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::control::lock::Purpose;
 use crate::control::logs::Logs;
 use crate::control::owner::Owner;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -97,8 +98,11 @@ fn tell_ready(format: Output, config: &Config, api: &[SocketAddr]) -> Result<(),
     }
 }
 
-/// A runtime for an owner.
+/// A runtime for an owner, which may open as many files as it is allowed to at all: pipes and sockets add up.
 pub fn runtime() -> Result<Runtime, Error> {
+    let limit = getrlimit(Resource::Nofile);
+    // Where it may not be raised, there is less room.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     Ok(builder.worker_threads(cores.clamp(2, 8)).thread_name("mcpdeck").enable_all().build()?)

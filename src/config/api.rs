@@ -12,6 +12,10 @@ pub struct ApiConfig {
     pub listen: Vec<SocketAddr>,
     /// Who a caller without a credential is; `None`: nobody. Loopback addresses alone.
     pub anonymous: Option<Principal>,
+    /// Web pages that may call, as their `Origin`: `https://deck.example.com`. Those of this machine always may.
+    pub origins: Vec<String>,
+    /// Names, besides this machine's own and addresses, that a request may be sent to.
+    pub hosts: Vec<String>,
     /// Largest body of a request, in bytes.
     pub max_body: u64,
     /// Open connections; more wait to be accepted.
@@ -27,6 +31,8 @@ impl Default for ApiConfig {
         Self {
             listen: Vec::new(),
             anonymous: None,
+            origins: Vec::new(),
+            hosts: Vec::new(),
             max_body: 8 << 20,
             max_connections: 20_000,
             read_timeout: Duration::from_secs(30),
@@ -41,6 +47,8 @@ pub(super) fn api<'t>(from: Option<&Field<'_>>, tenants: impl Iterator<Item = &'
     let Some(mut from) = from.and_then(Field::table) else { return out };
     out.listen = from.or("listen", Vec::new(), |f| f.list(address));
     out.anonymous = from.opt("anonymous", |f| anonymous(f, tenants));
+    out.origins = from.or("origins", Vec::new(), Field::texts);
+    out.hosts = from.or("hosts", Vec::new(), Field::texts);
     out.max_body = from.or("max_body", out.max_body, |f| f.size(1 << 10..=1 << 30));
     out.max_connections = from.or("max_connections", out.max_connections, |f| f.count(1..=1_000_000));
     let seconds = |from, to| Duration::from_secs(from)..=Duration::from_secs(to);

@@ -29,7 +29,19 @@ pub(super) fn check(
         stacks::parts(stack, servers, tenants);
     }
     let seen = containers(stacks, servers, engines);
+    nothing_answers_on_a_made_up_engine(&seen, engines);
     classic::check(&seen, servers, pass);
+}
+
+/// A simulated engine has containers and no programs in them: parts of stacks are all that it can play.
+fn nothing_answers_on_a_made_up_engine(seen: &[Seen<'_, '_>], engines: &Engines) {
+    let made_up = |id: &str| engines.0.iter().any(|def| def.id.as_str() == id && def.simulated.is_some());
+    for container in seen.iter().filter(|container| made_up(&container.engine)) {
+        if let At::Server(server) = container.at {
+            let message = format!("the engine `{}` is simulated: no program runs in its containers", container.engine);
+            server.problem(&["run", "engine"], message, "run it with backend = \"simulated\", or on a real engine");
+        }
+    }
 }
 
 /// A container of the configuration, whoever it belongs to.

@@ -10,6 +10,9 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
+/// Lists and objects in each other. Servers read them recursively, and some never answer to what is deeper.
+const MAX_DEPTH: u32 = 128;
+
 /// A message that was read.
 #[derive(Debug)]
 pub struct Message {
@@ -61,11 +64,22 @@ impl Message {
             Ok(text) => text,
             Err(error) => return Self::malformed(bytes, operator, &format!("not UTF-8: {error}")),
         };
+        if !operator && wire::is_deeper(text, MAX_DEPTH) {
+            let why = format!("more than {MAX_DEPTH} lists and objects in each other");
+            return Err(Stop::new(Outcome::Protocol, why));
+        }
         match wire::members(text) {
             Ok(members) => {
                 let read = Self::of_members(text, &members)?;
-                if read.kind == Kind::Response && !operator {
-                    return Err(Stop::new(Outcome::Protocol, "not a request: it has no method"));
+                match read.kind {
+                    Kind::Response if !operator => {
+                        return Err(Stop::new(Outcome::Protocol, "not a request: it has no method"));
+                    }
+                    // Nothing tells its answer from those of others.
+                    Kind::Nameless if !operator => {
+                        return Err(Stop::new(Outcome::Protocol, "the id of a request is a string or a number"));
+                    }
+                    _ => {}
                 }
                 Ok(Self { text: bytes, ..read })
             }

@@ -57,6 +57,27 @@ pub fn members(source: &str) -> Result<Vec<Member<'_>>, WireError> {
     Ok(out)
 }
 
+/// True if more than `most` lists and objects lie in each other. One pass, no recursion; the text need not be valid.
+pub fn is_deeper(text: &str, most: u32) -> bool {
+    let (mut depth, mut quoted, mut escaped) = (0u32, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => {
+                depth += 1;
+                if depth > most {
+                    return true;
+                }
+            }
+            b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}
+
 /// The text of a JSON string; `None` if it is none (or not valid Unicode once unescaped).
 pub fn unquote(raw: &str) -> Option<Cow<'_, str>> {
     let inner = raw.strip_prefix('"')?.strip_suffix('"')?;

@@ -10,7 +10,7 @@ mod reach;
 use super::harbour::{ECHO, Harbour};
 use super::rig::{LONG, Pipes, SHORT, key};
 use crate::support::engines::labs;
-use mcpdeck::backend::{Backend, Plain};
+use mcpdeck::backend::{Backend, BoundMount, Plain};
 use mcpdeck::model::container::{GpuChoice, GpuNeed};
 use mcpdeck::model::secret::Secret;
 use serde_json::json;
@@ -117,6 +117,22 @@ async fn the_pid_limit_stops_a_fork_loop() {
         let mut pipes = Pipes::of(started.attached);
         assert_eq!(pipes.rest_of_stdout().await, "", "{}", lab.name);
         assert!(pipes.rest_of_stderr().await.contains("fork"), "{}", lab.name);
+    }
+}
+
+#[tokio::test]
+async fn an_engines_socket_is_in_no_mount() {
+    for lab in labs("an_engines_socket_is_in_no_mount") {
+        let harbour = Harbour::new(&lab);
+        let link = harbour.dir.path().join("link");
+        std::os::unix::fs::symlink(&lab.socket, &link).unwrap();
+        for source in [&*lab.socket, lab.socket.parent().unwrap(), &link, Path::new("/")] {
+            let mut berth = harbour.script("a", ECHO);
+            let source = source.display().to_string();
+            berth.mounts = vec![BoundMount { source: source.clone(), target: "/s".to_owned(), read_only: true }];
+            let refusal = harbour.refusal(berth).await;
+            assert!(refusal.contains("whoever reaches it owns the machine"), "{}: {source}: {refusal}", lab.name);
+        }
     }
 }
 

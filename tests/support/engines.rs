@@ -87,7 +87,8 @@ fn start_podman() -> Result<Lab, String> {
     service.args(["system", "service", "-t", IDLE_S]).arg(format!("unix://{}", socket.display()));
     let settings = Path::new(env!("CARGO_TARGET_TMPDIR")).join("containers.conf");
     std::fs::write(&settings, PODMAN_SETTINGS).map_err(|error| format!("{}: {error}", settings.display()))?;
-    service.env("CONTAINERS_CONF", settings);
+    // Its conmon leaves a file called `oom` where it stands.
+    service.env("CONTAINERS_CONF", settings).current_dir(env!("CARGO_TARGET_TMPDIR"));
     service.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     service.spawn().map_err(|error| format!("podman does not start: {error}"))?;
     let lab = Lab { name: "podman", socket, _turn: None };

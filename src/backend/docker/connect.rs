@@ -43,6 +43,19 @@ pub enum Place {
     },
 }
 
+/// Where Docker and Podman have their sockets.
+pub fn usual_sockets(env: impl Fn(&str) -> Option<String>) -> Vec<PathBuf> {
+    let own = env("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let in_own = |name: &str| own.as_ref().map(|dir| dir.join(name));
+    let places = [
+        Some(PathBuf::from("/var/run/docker.sock")),
+        in_own("docker.sock"),
+        Some(PathBuf::from("/run/podman/podman.sock")),
+        in_own("podman/podman.sock"),
+    ];
+    places.into_iter().flatten().collect()
+}
+
 impl Door {
     /// `url` of a config, else `DOCKER_HOST`, else where Docker and Podman have their sockets.
     pub fn of(url: Option<&str>, env: impl Fn(&str) -> Option<String>) -> Self {
@@ -50,15 +63,7 @@ impl Door {
         if let Some(url) = url.map(str::to_owned).or_else(|| set("DOCKER_HOST")) {
             return Self::named(&url, set);
         }
-        let own = set("XDG_RUNTIME_DIR").map(PathBuf::from);
-        let in_own = |name: &str| own.as_ref().map(|dir| dir.join(name));
-        let places = [
-            Some(PathBuf::from("/var/run/docker.sock")),
-            in_own("docker.sock"),
-            Some(PathBuf::from("/run/podman/podman.sock")),
-            in_own("podman/podman.sock"),
-        ];
-        Self::Search(places.into_iter().flatten().collect())
+        Self::Search(usual_sockets(set))
     }
 
     fn named(url: &str, env: impl Fn(&str) -> Option<String>) -> Self {

@@ -1,11 +1,12 @@
 //! Data folders on the host: there before a start, and writable for whoever runs inside. Blocks for microseconds.
 
-use crate::backend::BackendError;
+use super::connect::{Client, Place, usual_sockets};
+use crate::backend::{BackendError, ContainerSpec};
 use rustix::fs::{AtFlags, CWD, Gid, Uid, chownat, statvfs};
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Makes `folder` if it is missing, and lets `user` write there. `remapped`: users inside are other users outside.
 pub fn prepare(folder: &Path, user: &str, remapped: bool) -> Result<(), BackendError> {
@@ -51,6 +52,27 @@ fn open(folder: &Path, now: &fs::Metadata) -> io::Result<()> {
 pub fn owner(user: &str) -> Option<(u32, u32)> {
     let (uid, gid) = user.split_once(':').unwrap_or((user, "0"));
     Some((uid.parse().ok()?, gid.parse().ok()?))
+}
+
+/// Refuses a mount in which an engine's socket lies: whoever reaches it owns the machine. Links are followed, because the
+/// engine follows them.
+pub fn keep_sockets_out(client: &Client, spec: &ContainerSpec) -> Result<(), BackendError> {
+    let own = match &client.place {
+        Place::Socket(path) => Some(path.clone()),
+        Place::Plain(_) | Place::Tls { .. } => return Ok(()),
+    };
+    let real = |path: &Path| std::fs::canonicalize(path).ok();
+    let usual = usual_sockets(|name| std::env::var(name).ok());
+    let sockets: Vec<PathBuf> = usual.into_iter().chain(own).filter_map(|path| real(&path)).collect();
+    for mount in spec.mounts.iter().filter(|mount| mount.source.starts_with('/')) {
+        let Some(source) = real(Path::new(&mount.source)) else { continue };
+        if let Some(socket) = sockets.iter().find(|socket| socket.starts_with(&source)) {
+            let reason =
+                format!("the engine's socket {} lies in it: whoever reaches it owns the machine", socket.display());
+            return Err(BackendError::Limit { limit: format!("mount {}", mount.source), reason });
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ pub struct Listed {
     #[serde(default)]
     status: String,
     /// Seconds since the epoch.
-    created: Option<u64>,
+    created: Option<i64>,
     labels: Option<BTreeMap<String, String>>,
     ports: Option<Vec<ListedPort>>,
     network_settings: Option<Networks>,
@@ -34,8 +34,8 @@ pub struct Listed {
 struct ListedPort {
     #[serde(rename = "IP")]
     ip: Option<String>,
-    private_port: u16,
-    public_port: Option<u16>,
+    private_port: u32,
+    public_port: Option<u32>,
     r#type: Option<String>,
 }
 
@@ -82,7 +82,8 @@ impl Listed {
     /// is the same.
     pub fn found(self, known: Option<&Found>, now: Stamp) -> Found {
         let state = state_of(&self.state);
-        let created = self.created.map(|seconds| Stamp(seconds.saturating_mul(1000)));
+        let created =
+            self.created.and_then(|s| u64::try_from(s).ok()).map(|seconds| Stamp(seconds.saturating_mul(1000)));
         let rough = self.age().map(|age| Stamp(now.0.saturating_sub(age.as_millis() as u64)));
         let health = health_in_status(&self.status);
         let exit_code = exit_code_in_status(&self.status).filter(|_| has_ended(state));

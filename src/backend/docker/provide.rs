@@ -98,6 +98,7 @@ impl Workshop {
     pub async fn prepare(&self, client: &Client, order: &Order, progress: &Progress) -> Result<Ready, BackendError> {
         let prepared = async {
             check_gpu(client, order.spec.gpu.as_ref())?;
+            folders::keep_sockets_out(client, &order.spec)?;
             let abilities = self.abilities.get_or_try_init(|| Abilities::of(client)).await?;
             let (limits, notes) = abilities.honour(&order.limits)?;
             prepare_folders(client, &order.spec, abilities.remaps_users()).await?;

@@ -25,7 +25,8 @@ fn hits(view: &View<'_>, state: StackState) -> Vec<Hit> {
         let parts: Vec<_> = row.parts.iter().filter(|part| part.state == state).collect();
         let text = parts.iter().map(|part| format!("part {}: {}", part.name, part.message)).collect::<Vec<_>>();
         let containers = parts.iter().filter_map(|part| view.snapshot.container(part.container.as_ref()?));
-        let since = containers.map(|container| container.since).min().unwrap_or_default();
+        // A part that never had a container is as old as the platform at most.
+        let since = containers.map(|container| container.since).min().unwrap_or(view.snapshot.platform.boot);
         (!parts.is_empty()).then(|| Hit {
             object: format!("stack {}", row.id),
             target: None,
@@ -43,7 +44,7 @@ pub fn watched(view: &View<'_>) -> Vec<Hit> {
         let row = view.snapshot.stack(line.stack.as_str());
         let times = if line.times > 1 { format!(" ({} times)", line.times) } else { String::new() };
         Hit {
-            object: format!("stack {}", line.stack),
+            object: format!("stack {}/{}", line.stack, line.part),
             target: None,
             text: format!("part {} said{times}: {}", line.part, line.line),
             tenants: row.map(|row| tenants(view, row)).unwrap_or_default(),

@@ -59,10 +59,13 @@ pub fn hit(snapshot: &Snapshot, key: &ContainerKey) -> BTreeSet<TenantId> {
     own.chain(served.flat_map(|server| snapshot.users(server).cloned())).collect()
 }
 
-/// What it counts as: the strictest of whatever it belongs to; the platform itself where that is nobody.
+/// What it counts as: what its instance does, or the strictest of whatever it belongs to; the platform itself where that is nobody.
 pub fn environment(snapshot: &Snapshot, key: &ContainerKey) -> Environment {
     let Some(row) = snapshot.container(key) else { return Environment::default() };
     let owner = &row.owner;
+    if let Some(instance) = owner.instance.as_ref().and_then(|key| snapshot.instance(key)) {
+        return instance.environment;
+    }
     let tenant = owner.tenant.as_ref().and_then(|id| snapshot.tenant(id.as_str())).map(|t| t.def.environment);
     let server = owner.server.as_ref().and_then(|id| snapshot.server(id.as_str())).map(|s| s.environment);
     let stack = owner.stack.as_ref().and_then(|id| snapshot.stack(id.as_str()));

@@ -223,10 +223,10 @@ impl Shared {
     fn deliver_stray(&self, answer: Answer) {
         let id = {
             let waiting = lock(&self.waiting);
-            let nameless = waiting.calls.iter().find(|(_, w)| w.expects == Expects::Anything);
-            let certain = answer.id.is_none() && waiting.left == 0 && waiting.calls.len() == 1;
-            let only = waiting.calls.iter().next().filter(|_| certain);
-            nameless.or(only).map(|(id, _)| *id)
+            // With others waiting it may be theirs, and they may be another tenant's.
+            let alone = waiting.left == 0 && waiting.calls.len() == 1;
+            let only = waiting.calls.iter().next().filter(|_| alone);
+            only.filter(|(_, w)| answer.id.is_none() || w.expects == Expects::Anything).map(|(id, _)| *id)
         };
         match id {
             Some(id) => self.deliver(id, Ok(answer)),

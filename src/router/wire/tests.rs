@@ -112,6 +112,20 @@ fn escaped(key: &str, mask: u32) -> String {
     format!("\"{}\"", chars.collect::<String>())
 }
 
+#[test]
+fn depth_is_counted_outside_of_texts() {
+    for (text, deeper) in [
+        ("{}", false),
+        (r#"{"a":[{"b":[]}]}"#, true),
+        (r#"{"a":[{}]}"#, false),
+        (r#"{"a":"[[[[\"[["}"#, false),
+        (r#"{"a":[],"b":[],"c":[[]]}"#, false),
+        ("[[[[", true),
+    ] {
+        assert_eq!(is_deeper(text, 3), deeper, "{text}");
+    }
+}
+
 proptest! {
     #[test]
     fn no_edit_means_no_change(source in object(json())) {

@@ -318,11 +318,9 @@ impl Confirm {
             lines.push(row(&step.part, step.does.clone(), role));
         }
         for text in &sum.follows {
-            lines.extend(
-                crate::ui::widget::wrap(text, columns.saturating_sub(2))
-                    .into_iter()
-                    .map(|l| Line::from(format!("- {l}"))),
-            );
+            let wrapped = crate::ui::widget::wrap(text, columns.saturating_sub(2)).into_iter();
+            let mark = |at| if at == 0 { '-' } else { ' ' };
+            lines.extend(wrapped.enumerate().map(|(at, l)| Line::from(format!("{} {l}", mark(at)))));
         }
         if let Some(why) = &sum.refused {
             lines.extend(

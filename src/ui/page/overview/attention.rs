@@ -3,7 +3,7 @@
 use crate::model::container::{Claim, EngineId};
 use crate::model::filter::{Fields, Value};
 use crate::model::message::FindingRow;
-use crate::model::stack::{StackOwner, StackState};
+use crate::model::stack::{PartRow, StackOwner, StackState};
 use crate::model::{Snapshot, Stamp, TenantId};
 use crate::ui::action::Action;
 use crate::ui::acts::Subject;
@@ -40,7 +40,8 @@ impl Attention {
     }
 }
 
-/// Findings name what they are about: an instance, a container, `stack NAME`, or something that takes no acts.
+/// Findings name what they are about: an instance, a container, `stack NAME` or `stack NAME/PART`, or something that takes
+/// no acts.
 fn subject(row: &FindingRow, snap: &Snapshot) -> Subject {
     let first = row.tenants.first();
     if let Some(key) = &row.target {
@@ -49,8 +50,10 @@ fn subject(row: &FindingRow, snap: &Snapshot) -> Subject {
     if let Some(container) = snap.containers.iter().find(|c| c.name == row.object && c.owner.claim != Claim::Other) {
         return Subject::container(container);
     }
-    if let Some(stack) = row.object.strip_prefix("stack ").and_then(|id| snap.stack(id)) {
-        let worst = stack.parts.iter().filter(|part| part.state != StackState::Ready);
+    let named = row.object.strip_prefix("stack ").map(|name| name.split_once('/').unwrap_or((name, "")));
+    if let Some((stack, part)) = named.and_then(|(id, part)| Some((snap.stack(id)?, part))) {
+        let meant = |row: &&PartRow| if part.is_empty() { row.state != StackState::Ready } else { row.name == part };
+        let worst = stack.parts.iter().filter(meant);
         let worst = worst.filter_map(|part| snap.container(part.container.as_ref()?)).next();
         return match (worst, &stack.owner) {
             (Some(container), _) => Subject::container(container),
