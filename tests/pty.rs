@@ -167,7 +167,7 @@ fn a_new_size_is_drawn_at_once() {
     term.shows("Needs attention");
     term.glass.parser.lock().unwrap().screen_mut().set_size(size(12), size(40));
     term.master.as_ref().unwrap().resize(PtySize { rows: 12, cols: 40, pixel_width: 0, pixel_height: 0 }).unwrap();
-    term.shows("1 Ov 2 Cu 3 Se");
+    term.shows("1 O 2 C 3 S 4 C 5 G");
     term.signal(Signal::TERM);
     term.ended(PATIENCE);
 }

@@ -49,7 +49,7 @@ fn a_sleep_of_the_machine_is_a_gap() {
 
 #[test]
 fn what_is_not_looked_at_is_thinned_first_and_the_newest_stays() {
-    let mut histories = Histories::with_cap(64 << 10);
+    let mut histories = Histories::with_cap(40 << 10);
     for second in 0..600 {
         histories.record(at(second), &subject(0), &usage(1.0, 1), true);
         for other in 1..4 {

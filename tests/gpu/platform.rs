@@ -50,8 +50,8 @@ async fn a_process_belongs_to_its_instance_and_its_customer() {
         "catalog@eaton"
     );
     let key = "catalog@eaton".parse().unwrap();
-    let row = handle.state().instance(&key).cloned().unwrap();
-    let pid = row.pid.expect("it runs");
+    let runs = until(handle, "it runs", |s| s.instance(&key).is_some_and(|row| row.pid.is_some())).await;
+    let pid = runs.instance(&key).and_then(|row| row.pid).unwrap();
     let own = std::process::id();
     driver.set(&format!(
         "{DEVICE}\nprocess gpu=0 pid={pid} memory=20480\nprocess gpu=0 pid={own} memory=1024\n\

@@ -118,7 +118,7 @@ mod tests {
             told,
             [
                 "3 STACK stack models: part vllm: exited 1",
-                "3 LOG stack models: part vllm said (3 times): CUDA out of memory. Tried 20 GiB",
+                "3 LOG stack models/vllm: part vllm said (3 times): CUDA out of memory. Tried 20 GiB",
                 "2 STACK stack models: part db: 3 times in a row: exited 2; again in 4 s",
             ]
         );
