@@ -126,7 +126,8 @@ impl Workshop {
         wanted: Wanted,
         there: Option<Container>,
     ) -> Result<(String, Option<Pipes>), BackendError> {
-        let verdict = order.verdict(there.as_ref(), &wanted).map_err(|reason| refused(client, reason))?;
+        let verdict =
+            order.verdict(there.as_ref(), &wanted, client.podman).map_err(|reason| refused(client, reason))?;
         if let Some(there) = there {
             if verdict == Verdict::TakeUp {
                 if there.state.paused {
@@ -194,7 +195,7 @@ impl Wanted {
 }
 
 impl Order {
-    fn verdict(&self, there: Option<&Container>, wanted: &Wanted) -> Result<Verdict, String> {
+    fn verdict(&self, there: Option<&Container>, wanted: &Wanted, podman: bool) -> Result<Verdict, String> {
         let Some(there) = there else { return Ok(Verdict::Make) };
         let own = self.labels.iter().find(|(name, _)| *name == labels::INSTANCE).map(|(_, key)| key.as_str());
         let name = &self.name;
@@ -209,6 +210,8 @@ impl Order {
         let same = there.label(labels::DEFINITION) == Some(&wanted.definition) && there.is_made_from(&wanted.image);
         Ok(match (same, there.is_live(), self.spec.speaks == Speaks::Stdio) {
             (false, ..) => Verdict::Replace,
+            // Podman's attach may still reach the run that just ended, and break: one of its own has nothing left over.
+            (true, _, true) if podman => Verdict::Replace,
             (true, false, _) => Verdict::StartAgain,
             (true, true, true) => Verdict::EndAndStartAgain,
             (true, true, false) => Verdict::TakeUp,

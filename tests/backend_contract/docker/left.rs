@@ -64,7 +64,8 @@ async fn a_stdio_server_of_an_earlier_owner_is_never_taken_up_alive() {
         let before = harbour.inspect(&started)["State"]["StartedAt"].clone();
         let heir = harbour.heir("2");
         let again = heir.start(harbour.script("a", "sleep 1000").start).await.unwrap();
-        assert_eq!(id(&again), id(&started), "{}: made once", lab.name);
+        // Where an attach could reach the run before, each run has a container of its own.
+        assert_eq!(id(&again) == id(&started), lab.name != "podman", "{}: made once", lab.name);
         assert_ne!(harbour.inspect(&again)["State"]["StartedAt"], before, "{}: but started again", lab.name);
         heir.kill(&key("a")).await.unwrap();
     }

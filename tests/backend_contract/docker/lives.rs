@@ -23,7 +23,8 @@ async fn it_is_made_once_and_started_again_until_its_definition_changes() {
             pipes.stdin = None;
             assert_eq!(started.exit.await.unwrap().code, Some(0), "{}", lab.name);
         }
-        assert_eq!(made[0], made[1], "{}: the same again", lab.name);
+        // Where an attach could reach the run before, each run has a container of its own.
+        assert_eq!(made[0] == made[1], lab.name != "podman", "{}: the same again", lab.name);
         assert_ne!(made[1], made[2], "{}: another definition", lab.name);
         assert_eq!(harbour.containers().len(), 1, "{}: the old one is gone", lab.name);
     }
