@@ -8,19 +8,22 @@ use tokio::time::Instant;
 const KEY: Duration = Duration::from_millis(33);
 /// At most 4 a second for data.
 const DATA: Duration = Duration::from_millis(250);
+/// While a screen is so young its first data come in, and each is drawn as soon as a key would be.
+const YOUNG: Duration = Duration::from_secs(1);
 /// Answers to what the operator asked come sooner than data nobody asked for.
 const ANSWER: Duration = Duration::from_millis(50);
 
 /// Remembers the last frame and why there should be another.
 #[derive(Debug)]
 pub struct Pace {
+    opened: Instant,
     painted: Instant,
     due: Option<Instant>,
 }
 
 impl Pace {
     pub fn new(now: Instant) -> Self {
-        Self { painted: now, due: None }
+        Self { opened: now, painted: now, due: None }
     }
 
     /// A key fell.
@@ -30,7 +33,8 @@ impl Pace {
 
     /// Data changed.
     pub fn data(&mut self) {
-        self.want(DATA);
+        let young = self.painted < self.opened + YOUNG;
+        self.want(if young { KEY } else { DATA });
     }
 
     /// An answer or a piece of a stream came.
@@ -75,6 +79,10 @@ mod tests {
         let mut pace = Pace::new(start);
         assert_eq!(pace.due(), None);
         pace.data();
+        assert!(pace.take(start + KEY), "the first data are what an operator waits for");
+        let start = start + YOUNG;
+        pace.painted(start);
+        pace.data();
         assert!(!pace.take(start + Duration::from_millis(100)));
         assert!(pace.take(start + DATA));
         pace.key();
@@ -88,7 +96,7 @@ mod tests {
 
     #[test]
     fn ticks_fall_on_the_steps_of_the_clock() {
-        let pace = Pace { painted: Instant::now(), due: None };
+        let pace = Pace::new(Instant::now());
         assert_eq!(pace.next_tick(Stamp(12_300), false), Duration::from_millis(2_700));
         assert_eq!(pace.next_tick(Stamp(12_300), true), Duration::from_millis(700));
     }
