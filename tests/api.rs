@@ -196,3 +196,27 @@ async fn a_call_under_way_is_answered_before_the_gateway_closes() {
     assert!(status == 200 && body.contains("result"), "{status} {body}");
     TcpStream::connect(at).await.expect_err("nobody listens any more");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_end_in_time_is_hung_up_on_and_cancelled() {
+    let config = CONFIG
+        .replace(r#"latency = "300ms""#, r#"latency = "20s""#)
+        .replace("[api]", "[api]\ndrain = \"0s\"\nmax_connections = 1");
+    let deck = Deck::start(&config).await;
+    let (at, handle) = (deck.at(), deck.platform.handle.clone());
+    let calling = tokio::spawn(async move { send(at, "POST /mcp/slow", "", &call("think", &json!({}))).await });
+    let pending = |wanted: usize| {
+        let handle = handle.clone();
+        async move {
+            while handle.state().pending.len() != wanted {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+    };
+    timeout(PATIENCE, pending(1)).await.expect("the call is in flight");
+    deck.gateway.close(PATIENCE).await;
+    timeout(PATIENCE / 4, pending(0)).await.expect("its call is cancelled");
+    assert_eq!(calling.await.unwrap().0, 0, "no answer");
+    TcpStream::connect(at).await.expect_err("nobody listens any more, though the one place was taken");
+    deck.platform.shutdown(PATIENCE).await;
+}

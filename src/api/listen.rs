@@ -32,6 +32,7 @@ pub struct ListenError {
 pub struct Listening {
     pub addresses: Vec<SocketAddr>,
     stop: CancellationToken,
+    hang_up: CancellationToken,
     tasks: TaskTracker,
     drain: Duration,
 }
@@ -48,23 +49,34 @@ impl Listening {
         let most = u64::from(config.max_connections).min(descriptors);
         let room = Arc::new(Semaphore::new(usize::try_from(most).unwrap_or(Semaphore::MAX_PERMITS)));
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let hang_up = CancellationToken::new();
         let mut addresses = Vec::new();
         for address in config.listen {
             let failed = |reason| ListenError { address, reason };
             let listener = TcpListener::bind(address).await.map_err(failed)?;
             addresses.push(listener.local_addr().map_err(failed)?);
-            let door = Door { gateway: gateway.clone(), stop: stop.clone(), tasks: tasks.clone(), room: room.clone() };
+            let door = Door {
+                gateway: gateway.clone(),
+                stop: stop.clone(),
+                hang_up: hang_up.clone(),
+                tasks: tasks.clone(),
+                room: room.clone(),
+            };
             tasks.spawn(door.accept(listener));
         }
-        Ok(Some(Self { addresses, stop, tasks, drain: config.drain }))
+        Ok(Some(Self { addresses, stop, hang_up, tasks, drain: config.drain }))
     }
 
     /// Takes nothing new, lets what is under way end within `[api] drain` and `most`, and hangs up on the rest.
     pub async fn close(self, most: Duration) {
         self.stop.cancel();
         self.tasks.close();
-        // What is not done by then is dropped, which cancels its calls.
-        let _ = tokio::time::timeout(self.drain.min(most), self.tasks.wait()).await;
+        if tokio::time::timeout(self.drain.min(most), self.tasks.wait()).await.is_err() {
+            tracing::warn!("{} connections did not end in time and are closed", self.tasks.len());
+            // A connection that is dropped cancels its call.
+            self.hang_up.cancel();
+            self.tasks.wait().await;
+        }
     }
 }
 
@@ -72,20 +84,26 @@ impl Listening {
 #[derive(Clone)]
 struct Door {
     gateway: Arc<Gateway>,
+    /// Takes nothing new.
     stop: CancellationToken,
+    /// Ends what is left.
+    hang_up: CancellationToken,
     tasks: TaskTracker,
     room: Arc<Semaphore>,
 }
 
 impl Door {
     async fn accept(self, listener: TcpListener) {
-        loop {
-            let Ok(place) = self.room.clone().acquire_owned().await else { return };
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                () = self.stop.cancelled() => return,
-            };
-            match accepted {
+        // Dropped between two connections, it loses none.
+        tokio::select! {
+            () = self.accept_all(&listener) => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+
+    async fn accept_all(&self, listener: &TcpListener) {
+        while let Ok(place) = self.room.clone().acquire_owned().await {
+            match listener.accept().await {
                 Ok((stream, peer)) => drop(self.tasks.spawn(self.clone().serve(stream, peer, place))),
                 Err(error) => {
                     tracing::warn!("cannot accept a connection: {error}");
@@ -110,12 +128,18 @@ impl Door {
             .half_close(false)
             .serve_connection(TokioIo::new(stream), service);
         let mut connection = std::pin::pin!(connection);
-        let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = self.stop.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
+        let graceful = async {
+            tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = self.stop.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
             }
+        };
+        let ended = tokio::select! {
+            ended = graceful => ended,
+            () = self.hang_up.cancelled() => return,
         };
         if let Err(error) = ended {
             tracing::debug!("connection of {peer}: {error}");

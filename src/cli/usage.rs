@@ -71,6 +71,21 @@ impl Fields for UsageRow {
     }
 }
 
+/// The figures that every table of usage shows, from `CPU %` to `GPU MIB`.
+pub fn figures(usage: &InstanceUsage) -> [String; 9] {
+    [
+        number(usage.cpu, 1),
+        mebibytes(usage.memory),
+        mebibytes(usage.memory_limit),
+        kibibytes(usage.net_in),
+        kibibytes(usage.net_out),
+        kibibytes(usage.disk_read),
+        kibibytes(usage.disk_write),
+        maybe(usage.pids),
+        mebibytes(usage.gpu_memory),
+    ]
+}
+
 impl Listed for UsageRow {
     const COLUMNS: &'static [Column] = &[
         left("KIND"),
@@ -87,20 +102,8 @@ impl Listed for UsageRow {
     ];
 
     fn cells(&self, _now: Stamp) -> Vec<String> {
-        let usage = &self.usage;
-        vec![
-            self.kind.to_owned(),
-            self.name.clone(),
-            number(usage.cpu, 1),
-            mebibytes(usage.memory),
-            mebibytes(usage.memory_limit),
-            kibibytes(usage.net_in),
-            kibibytes(usage.net_out),
-            kibibytes(usage.disk_read),
-            kibibytes(usage.disk_write),
-            maybe(usage.pids),
-            mebibytes(usage.gpu_memory),
-        ]
+        let own = [self.kind.to_owned(), self.name.clone()];
+        own.into_iter().chain(figures(&self.usage)).collect()
     }
 
     fn key(&self) -> String {

@@ -1,8 +1,9 @@
 //! Containers, stacks, engines, orphans and GPUs as lines of a table.
 
 use super::names::short;
-use super::output::{Column, age, kibibytes, maybe, mebibytes, none, number, time};
+use super::output::{Column, age, maybe, mebibytes, none, number, time};
 use super::rows::{Listed, environment, left, right};
+use super::usage;
 use crate::model::Stamp;
 use crate::model::container::{ContainerHealth, ContainerRow, EngineRow, EngineState, OrphanRow, Owner};
 use crate::model::gpu::{GpuHeld, GpuRow};
@@ -47,27 +48,20 @@ impl Listed for ContainerRow {
     ];
 
     fn cells(&self, now: Stamp) -> Vec<String> {
-        let usage = &self.usage;
-        vec![
+        let own = [
             self.name.clone(),
             state(self),
             age(Some(self.since), now),
             self.owner.claim.name().to_owned(),
             owner(&self.owner),
-            number(usage.cpu, 1),
-            mebibytes(usage.memory),
-            mebibytes(usage.memory_limit),
-            kibibytes(usage.net_in),
-            kibibytes(usage.net_out),
-            kibibytes(usage.disk_read),
-            kibibytes(usage.disk_write),
-            maybe(usage.pids),
-            mebibytes(usage.gpu_memory),
+        ];
+        let place = [
             self.restarts.to_string(),
             self.key.engine.to_string(),
             short(&self.key.id).to_owned(),
             self.image.clone(),
-        ]
+        ];
+        own.into_iter().chain(usage::figures(&self.usage)).chain(place).collect()
     }
 
     fn key(&self) -> String {

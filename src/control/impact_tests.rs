@@ -1,37 +1,15 @@
-use super::super::plan::{Placement, Plan};
-use super::super::snapshot::{Builder, Dirty, Inputs};
-use super::super::{attention, fixture};
+use super::super::fixture;
+use super::super::snapshot::Yard;
 use super::*;
 use crate::config::Config;
 use crate::model::message::{Face, Operator};
 use crate::model::{Scope, Stamp};
-use std::collections::HashMap;
 use std::sync::Arc;
 
 fn snapshot(read_only: bool, fill: impl FnOnce(&mut Config)) -> Arc<Snapshot> {
-    let plan = Plan::new(&fixture::config(fill), []);
-    let row = |(key, place): (&InstanceKey, &Placement)| (key.clone(), InstanceRow::new(key.clone(), *place, Stamp(1)));
-    let instances = plan.instances().iter().map(row).collect();
-    let platform = Arc::new(crate::model::snapshot::PlatformInfo { read_only, ..fixture::platform() });
-    let inputs = Inputs {
-        now: Stamp(2),
-        plan: &plan,
-        instances: &instances,
-        figures: &Default::default(),
-        pending: &[],
-        tools: &HashMap::new(),
-        platform: &platform,
-        jobs: Vec::new(),
-        secrets: Vec::new(),
-        consoles: Vec::new(),
-        host: &Arc::default(),
-
-        yard: &Default::default(),
-        rate_history: &[],
-        store_error: None,
-        conditions: &attention::Conditions::default(),
-    };
-    Builder::new(platform.clone()).build(Dirty::default(), inputs)
+    let mut config = fixture::config(fill);
+    config.platform.read_only = read_only;
+    fixture::snapshot(&config, &Yard::default(), |_| {})
 }
 
 fn world(config: &mut Config) {
