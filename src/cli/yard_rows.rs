@@ -1,7 +1,7 @@
 //! Containers, stacks, engines, orphans and GPUs as lines of a table.
 
 use super::names::short;
-use super::output::{Column, age, maybe, mebibytes, none, number, time};
+use super::output::{Column, age, maybe, mebibytes, none, time};
 use super::rows::{Listed, environment, left, right};
 use super::usage;
 use crate::model::Stamp;

@@ -2,8 +2,8 @@ use super::super::fixture;
 use super::super::snapshot::Yard;
 use super::*;
 use crate::config::Config;
+use crate::model::Scope;
 use crate::model::message::{Face, Operator};
-use crate::model::{Scope, Stamp};
 use std::sync::Arc;
 
 fn snapshot(read_only: bool, fill: impl FnOnce(&mut Config)) -> Arc<Snapshot> {

@@ -512,3 +512,15 @@ pub struct MetricRow {
     pub total_us: u64,
     pub max_us: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::shell_word;
+
+    #[test]
+    fn words_can_be_pasted() {
+        assert_eq!(shell_word("etim@eaton"), "etim@eaton");
+        assert_eq!(shell_word("Vattenfall DE"), "'Vattenfall DE'");
+        assert_eq!(shell_word("it's"), r"'it'\''s'");
+    }
+}

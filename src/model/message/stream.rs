@@ -178,21 +178,3 @@ pub enum CallEvent {
     Body(String),
     Done(Box<CallRecord>),
 }
-
-#[cfg(test)]
-mod tests {
-    use super::{ConsoleCall, Event, Level, Operator, Refusal};
-use crate::model::call::{CallId, CallRecord};
-use crate::model::container::ContainerKey;
-use crate::model::{InstanceKey, Stamp};
-use serde::{Deserialize, Serialize};
-use std::fmt;
-use std::sync::Arc;
-
-    #[test]
-    fn words_can_be_pasted() {
-        assert_eq!(shell_word("etim@eaton"), "etim@eaton");
-        assert_eq!(shell_word("Vattenfall DE"), "'Vattenfall DE'");
-        assert_eq!(shell_word("it's"), r"'it'\''s'");
-    }
-}
