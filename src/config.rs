@@ -14,6 +14,7 @@ mod engine;
 mod include;
 mod inject;
 mod layers;
+mod live;
 mod mistakes;
 mod pass;
 mod paths;
@@ -32,6 +33,7 @@ mod units;
 mod value;
 
 pub use api::ApiConfig;
+pub use live::Live;
 pub use paths::Paths;
 pub use problem::{Problem, problems_text};
 

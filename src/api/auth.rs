@@ -14,7 +14,8 @@ const KEY: &str = "x-api-key";
 /// Refuses what a web page of somebody else sends through an operator's browser: a foreign `Origin`, or a name that only
 /// rebinding makes lead here.
 pub fn check_sender(gateway: &Gateway, headers: &HeaderMap) -> Result<(), Error> {
-    let api = &gateway.inside.config.api;
+    let config = gateway.inside.config.get();
+    let api = &config.api;
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("\u{fffd}"));
     if let Some(origin) = text(ORIGIN) {
         let host = origin.split_once("://").map_or("", |(_, host)| host);
@@ -48,7 +49,7 @@ pub fn principal(gateway: &Gateway, peer: SocketAddr, headers: &HeaderMap) -> Re
     if headers.contains_key(KEY) || headers.contains_key(AUTHORIZATION) {
         return Err(Error::Unauthorized("the credential is not known".to_owned()));
     }
-    let anonymous = gateway.inside.config.api.anonymous.clone().filter(|_| peer.ip().is_loopback());
+    let anonymous = gateway.inside.config.get().api.anonymous.clone().filter(|_| peer.ip().is_loopback());
     anonymous.ok_or_else(|| Error::Unauthorized("nobody may call without a credential: see [api] anonymous".to_owned()))
 }
 

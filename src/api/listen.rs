@@ -41,7 +41,7 @@ impl Listening {
     /// Opens every address of `[api] listen`; `None` if there is none, or the platform is not in this process.
     pub async fn open(handle: Handle) -> Result<Option<Self>, ListenError> {
         let Some(gateway) = Gateway::new(handle) else { return Ok(None) };
-        let config = gateway.inside.config.api.clone();
+        let config = gateway.inside.config.get().api.clone();
         if config.listen.is_empty() {
             return Ok(None);
         }
@@ -121,7 +121,7 @@ impl Door {
             let gateway = gateway.clone();
             async move { Ok::<_, Infallible>(gateway.answer(peer, request).await) }
         });
-        let timeout = self.gateway.inside.config.api.read_timeout;
+        let timeout = self.gateway.inside.config.get().api.read_timeout;
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(timeout)

@@ -24,7 +24,8 @@ pub async fn answer(gateway: &Gateway, peer: SocketAddr, request: Request<Incomi
     let server = head.uri.path().strip_prefix("/mcp/").filter(|name| !name.is_empty() && !name.contains('/'));
     let server = server.ok_or_else(|| Error::NotFound("name a server: POST /mcp/{server}".to_owned()))?;
     let server = ServerId::from(server);
-    let api = &gateway.inside.config.api;
+    let config = gateway.inside.config.get();
+    let api = &config.api;
     let body = timeout(api.read_timeout, read(body, api.max_body)).await.map_err(|_| Error::TooSlow)??;
     let reply = gateway.inside.router.call(CallRequest {
         tenant,

@@ -171,7 +171,7 @@ impl Actor {
     pub fn new(deck: Arc<Deck>, plan: Plan, builder: Builder, durable: mpsc::Sender<durable::Write>) -> Self {
         let platform = builder.last().platform.clone();
         let mut fleet = Fleet::new(deck.clone());
-        let stacks = Stacks::new(&deck.config.stacks);
+        let stacks = Stacks::new(&deck.config().stacks);
         fleet.follow(&plan);
         Self {
             fleet,
@@ -357,7 +357,7 @@ impl Actor {
 
     /// From here the router knows who may use what, and what starts by itself starts.
     fn loaded(&mut self, loaded: Loaded) {
-        self.plan = Plan::new(&self.deck.config, loaded.enablement);
+        self.plan = Plan::new(&self.deck.config(), loaded.enablement);
         self.fleet.hints = loaded.hints.into_iter().collect();
         self.fleet.follow(&self.plan);
         let mut marks: BTreeMap<InstanceKey, (Option<Mark>, Option<Mark>)> = BTreeMap::new();

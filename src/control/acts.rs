@@ -38,9 +38,9 @@ impl Actor {
             return Err(Refusal::Refused("the platform is shutting down".to_owned()));
         }
         self.publish();
-        let targets = impact::judge(&self.deck.picture.get(), act, self.deck.config.platform.bulk_cap)?;
+        let targets = impact::judge(&self.deck.picture.get(), act, self.deck.config().platform.bulk_cap)?;
         match &act.command {
-            Command::ExampleTraffic(_) if self.deck.config.example_traffic.is_none() => {
+            Command::ExampleTraffic(_) if self.deck.config().example_traffic.is_none() => {
                 Err(Refusal::NotFound("this platform has no example traffic".to_owned()))
             }
             Command::CancelJob(id) if self.jobs.act(*id).is_none() => {

@@ -11,7 +11,7 @@ use super::platform::StartOptions;
 use super::secrets::Vault;
 use super::usage_history::Histories;
 use crate::backend::{Backend, Orphan};
-use crate::config::Config;
+use crate::config::{Config, Live};
 use crate::model::container::EngineId;
 use crate::model::instance::BackendKind;
 use crate::model::message::Level;
@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub struct Deck {
-    pub config: Arc<Config>,
+    pub live: Live,
     pub options: StartOptions,
     pub router: Arc<Router>,
     pub logs: Arc<Logs>,
@@ -194,6 +194,11 @@ impl StoreCell {
 }
 
 impl Deck {
+    /// The configuration that holds now.
+    pub fn config(&self) -> Arc<Config> {
+        self.live.get()
+    }
+
     /// Runs a task that may panic without harm to others: a panic becomes a notice.
     pub fn spawn(self: &Arc<Self>, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
         let deck = self.clone();

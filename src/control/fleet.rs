@@ -119,7 +119,7 @@ impl Fleet {
             None => {}
         }
         let tenant = key.tenant.as_ref().and_then(|t| plan.tenants.get(t)).cloned();
-        let blueprint = Blueprint::new(&self.deck.config, key.clone(), def.clone(), tenant);
+        let blueprint = Blueprint::new(&self.deck.config(), key.clone(), def.clone(), tenant);
         let life = Life::default();
         let mut row = InstanceRow::new(key.clone(), place, Stamp::now());
         row.reason.clone_from(&life.reason);
@@ -411,7 +411,8 @@ impl Fleet {
 
     /// An engine fell silent, for this reason, or answers again.
     pub fn engine(&mut self, plan: &Plan, engine: &EngineId, silent: Option<&str>) {
-        let first = self.deck.config.engines.first().map(|def| &def.id);
+        let config = self.deck.config();
+        let first = config.engines.first().map(|def| &def.id);
         let on_it = |(key, slot): (&InstanceKey, &Slot)| {
             let Run::Container(run) = &slot.blueprint.def.run else { return None };
             let runs_on = self.rows.get(key).and_then(|row| row.container.as_ref()).map(|container| &container.engine);

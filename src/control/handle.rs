@@ -1,6 +1,6 @@
 //! The one door to a platform, local (same process) or remote (a Unix socket); faces cannot tell which.
 
-use crate::config::Config;
+use crate::config::Live;
 use crate::model::message::{Exec, ExecIn, ExecOut};
 use crate::model::{Act, Answer, Chunk, Feed, JobId, Query, Refusal, Snapshot, Stamp};
 use crate::router::Router;
@@ -65,7 +65,7 @@ pub struct Pipe {
 #[derive(Clone)]
 pub struct Inside {
     pub router: Arc<Router>,
-    pub config: Arc<Config>,
+    pub config: Live,
 }
 
 /// What a face looks at.

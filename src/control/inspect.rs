@@ -29,7 +29,7 @@ pub fn engine<'a>(deck: &'a Deck, key: &ContainerKey) -> Result<&'a Arc<dyn Engi
 pub async fn inspect(deck: &Deck, key: &ContainerKey) -> Result<String, Refusal> {
     let text = engine(deck, key)?.inspect(&key.id).await.map_err(|error| Refusal::Failed(error.to_string()))?;
     let snapshot = deck.picture.get();
-    let declared = snapshot.container(key).map(|row| declared(&deck.config, &row.owner)).unwrap_or_default();
+    let declared = snapshot.container(key).map(|row| declared(&deck.config(), &row.owner)).unwrap_or_default();
     masked(&text, &declared, &deck.vault.hidden())
         .map_err(|error| Refusal::Failed(format!("the engine's answer is no JSON: {error}")))
 }

@@ -58,7 +58,7 @@ impl Local {
             }
             Query::Explain(what) => Answer::Explain(explain::explain_on(deck, &what)?),
             Query::Impact(command) => {
-                let mut impact = impact::impact(&deck.picture.get(), &command, deck.config.platform.bulk_cap);
+                let mut impact = impact::impact(&deck.picture.get(), &command, deck.config().platform.bulk_cap);
                 if let Command::Deploy(stack) = &command
                     && impact.refused.is_none()
                 {
@@ -196,7 +196,7 @@ impl Port for Local {
 
     fn inside(&self) -> Option<Inside> {
         let deck = &self.deck;
-        Some(Inside { router: deck.router.clone(), config: deck.config.clone() })
+        Some(Inside { router: deck.router.clone(), config: deck.live.clone() })
     }
 
     fn consoles(&self) -> Option<Arc<Consoles>> {

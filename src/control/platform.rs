@@ -20,7 +20,7 @@ use super::snapshot::{Builder, Dirty, Inputs};
 use super::yard;
 use crate::backend::process::{ProcessBackend, ProcessOptions};
 use crate::backend::simulated::{SimulatedBackend, SimulatedOptions};
-use crate::config::{Config, OnHangup};
+use crate::config::{Config, Live, OnHangup};
 use crate::model::message::EventKind;
 use crate::model::snapshot::PlatformInfo;
 use crate::model::{InstanceRow, Stamp};
@@ -111,7 +111,7 @@ pub fn start(config: Arc<Config>, options: StartOptions) -> Result<Platform, Sta
         consoles,
         actor,
         clock,
-        config,
+        live: Live::new(config),
         options,
     });
     let (durable, writes) = mpsc::channel(durable::QUEUE);
@@ -126,7 +126,7 @@ pub fn start(config: Arc<Config>, options: StartOptions) -> Result<Platform, Sta
     deck.spawn("usage", until_stopped(&deck, sample(deck.clone())));
     if !deck.options.momentary {
         deck.spawn("container logs", until_stopped(&deck, logs::keep(deck.clone())));
-        if let Some(traffic) = deck.config.example_traffic.clone() {
+        if let Some(traffic) = deck.config().example_traffic.clone() {
             deck.spawn("example traffic", until_stopped(&deck, example::run(deck.clone(), traffic)));
         }
     }
@@ -257,7 +257,7 @@ fn first_snapshot(config: &Config, plan: &Plan, clock: &Clock) -> Builder {
 /// Opens the store, takes what it remembers, and goes on writing events. Without a store nothing is served: whom an
 /// operator has disabled could not be known.
 async fn load(deck: Arc<Deck>, events: mpsc::Receiver<crate::model::Event>) {
-    let config = deck.config.store.clone();
+    let config = deck.config().store.clone();
     let opened = tokio::task::spawn_blocking(move || crate::store::open(&config)).await;
     let remembered = match opened.unwrap_or(Err(StoreError::Closed)) {
         Ok(store) => remembered(&deck, &*store).await.map(|loaded| (store, loaded)),
@@ -315,7 +315,7 @@ fn write_logs(deck: &Arc<Deck>) -> (CancellationToken, oneshot::Receiver<()>) {
     let stopped = CancellationToken::new();
     let (done, ended) = oneshot::channel();
     if !deck.options.momentary {
-        let writing = deck.logs.write_files(deck.config.paths.logs.clone(), stopped.clone());
+        let writing = deck.logs.write_files(deck.config().paths.logs.clone(), stopped.clone());
         deck.options.runtime.spawn(async move {
             writing.await;
             let _ = done.send(());

@@ -46,7 +46,7 @@ const SUMS_EVERY: Duration = Duration::from_secs(5);
 /// Samples until the platform stops.
 pub async fn sample(deck: Arc<Deck>) {
     let has_containers = deck.engines.all().iter().any(|engine| engine.is_local());
-    let Some(kernel) = Kernel::open(&deck.config.paths.state, has_containers).await else { return };
+    let Some(kernel) = Kernel::open(&deck.config().paths.state, has_containers).await else { return };
     let mut sampler = Sampler::new(deck.clone(), kernel);
     let mut consoles = deck.consoles.version();
     loop {

@@ -151,7 +151,7 @@ impl Actor {
     /// Stacks that are to run with the platform.
     pub(super) fn autostart_stacks(&mut self) {
         let wanted: Vec<_> =
-            self.deck.config.stacks.iter().filter(|def| def.autostart).map(|def| def.id.clone()).collect();
+            self.deck.config().stacks.iter().filter(|def| def.autostart).map(|def| def.id.clone()).collect();
         for id in wanted {
             self.deploy(None, &id);
         }
@@ -289,12 +289,12 @@ impl Actor {
     }
 
     pub(super) fn show_stacks(&mut self) {
-        let picture = self.deck.picture.get();
+        let (picture, config) = (self.deck.picture.get(), self.deck.config());
         let look = rows::Look {
             snapshot: &picture,
             engines: &self.yard.engines,
             containers: &self.yard.containers,
-            first: self.deck.config.engines.first().map(|engine| &engine.id),
+            first: config.engines.first().map(|engine| &engine.id),
         };
         let same = |id: &StackId| self.yard.stacks.iter().find(|row| row.id == *id);
         let rows = self.stacks.slots.values().map(|slot| look.row(&slot.life));
@@ -315,7 +315,7 @@ async fn lower(deck: &Deck, stack: &StackDef, part: usize) -> Result<(), String>
     if let EngineState::Silent { reason, .. } | EngineState::Absent { reason } = &seen.state {
         return Err(format!("the engine does not answer: {reason}"));
     }
-    let ours = seen.containers.iter().filter(|f| plan::is_part(f, &deck.config.platform.name, stack, part));
+    let ours = seen.containers.iter().filter(|f| plan::is_part(f, &deck.config().platform.name, stack, part));
     for found in ours {
         let removed = tokio::time::timeout(part.stop_grace + REMOVE, engine.remove(&found.id, part.stop_grace));
         match removed.await {

@@ -35,7 +35,8 @@ pub async fn follow(deck: Arc<Deck>) {
     let mut usage = deck.container_usage.subscribe();
     let mut left_behind = deck.left_behind.subscribe();
     let mut revisions = deck.picture.revisions();
-    let rules = Rules::new(&deck.config);
+    let mut config = deck.config();
+    let mut rules = Rules::new(&config);
     let boot = deck.clock.boot_label();
     let mut reconciled = deck.reconciled.subscribe();
     let mut states = vec![EngineState::Connecting; engines.len()];
@@ -44,6 +45,11 @@ pub async fn follow(deck: Arc<Deck>) {
     loop {
         let begun = Instant::now();
         revisions.borrow_and_update();
+        let now = deck.config();
+        let same_rules = Arc::ptr_eq(&now, &config);
+        if !same_rules {
+            (rules, config) = (Rules::new(&now), now);
+        }
         let snapshot = deck.picture.get();
         let seen: Vec<_> = inventories.iter_mut().map(|i| i.borrow_and_update().clone()).collect();
         let seen: Vec<_> = engines.iter().zip(seen).map(|(e, seen)| (e.id().clone(), e.is_local(), seen)).collect();
@@ -51,9 +57,9 @@ pub async fn follow(deck: Arc<Deck>) {
         let processes = left_behind.borrow_and_update().clone();
         let taken_up = reconciled.borrow().clone();
         let settled = before.as_ref().is_some_and(|before| same_instances(before, &snapshot));
-        let settled = settled && !reconciled.has_changed().unwrap_or(false);
+        let settled = settled && same_rules && !reconciled.has_changed().unwrap_or(false);
         reconciled.mark_unchanged();
-        let platform = &deck.config.platform.name;
+        let platform = &config.platform.name;
         let eyes = Eyes { platform, boot: &boot, snapshot: &snapshot, rules: &rules, reconciled: &taken_up };
         let look = Look { eyes, engines: &seen, used: &used, left_behind: &processes, settled };
         if rows.update(&look) && !deck.tell(Msg::Seen(rows.seen())).await {

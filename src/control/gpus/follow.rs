@@ -24,16 +24,16 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub async fn follow(deck: Arc<Deck>) {
     let mut interest = deck.consoles.version();
     first_look(&deck, &mut interest).await;
-    let mut gpu = match Gpu::new(deck.config.gpu.library.clone()) {
+    let mut gpu = match Gpu::new(deck.config().gpu.library.clone()) {
         Ok(gpu) => gpu,
         Err(error) => return tell(&deck, absent(&format!("no thread to ask the driver with: {error}"))).await,
     };
-    let mut procs = Procs::new(&deck.config.gpu.proc);
+    let mut procs = Procs::new(&deck.config().gpu.proc);
     let mut ledger = Ledger::default();
     let mut before = Gpus::default();
     loop {
         let snapshot = deck.picture.get();
-        let gpus = match made_up::reading(&deck.config.engines, &snapshot.containers, Stamp::now()) {
+        let gpus = match made_up::reading(&deck.config().engines, &snapshot.containers, Stamp::now()) {
             Some(made_up) => made_up,
             None => {
                 let mut gpus = gpu.read(PATIENCE).await;
@@ -69,7 +69,7 @@ async fn pause(deck: &Deck, interest: &mut tokio::sync::watch::Receiver<u64>) {
     let begun = tokio::time::Instant::now();
     loop {
         interest.borrow_and_update();
-        let every = if deck.consoles.interest().gpus { WATCHED } else { deck.config.gpu.every };
+        let every = if deck.consoles.interest().gpus { WATCHED } else { deck.config().gpu.every };
         tokio::select! {
             () = tokio::time::sleep_until(begun + every) => return,
             changed = interest.changed() => if changed.is_err() { return },

@@ -146,8 +146,8 @@ impl Keeper {
     /// Fills in, checks that it fits, and lets the engine make it. `None` if it was cancelled.
     async fn make(&self, engine: &Arc<dyn Engine>, cancel: &CancellationToken) -> Result<Option<There>, String> {
         let (deck, part) = (&self.deck, self.part());
-        let config = &deck.config;
-        let filled = container::part(config, &deck.vault, deck.clock.booted, &self.stack, part).await?;
+        let config = deck.config();
+        let filled = container::part(&config, &deck.vault, deck.clock.booted, &self.stack, part).await?;
         let seen = engine.watch().borrow().clone();
         let before = seen.containers.iter().find(|f| is_part(f, &config.platform.name, &self.stack, part));
         let ran = before.filter(|found| found.state.is_live());
@@ -190,7 +190,7 @@ impl Keeper {
 
     /// The container that an earlier owner left running.
     async fn running(&self, inventory: &mut watch::Receiver<Arc<Inventory>>) -> Result<There, String> {
-        let (config, part) = (&self.deck.config, self.part());
+        let (config, part) = (self.deck.config(), self.part());
         let runs = |seen: &Arc<Inventory>| {
             let ours = |found: &&Arc<Found>| is_part(found, &config.platform.name, &self.stack, part);
             seen.containers.iter().filter(ours).find(|found| found.state.is_live()).map(|found| found.id.to_string())
@@ -198,7 +198,7 @@ impl Keeper {
         let waited = timeout(APPEARS, inventory.wait_for(|seen| runs(seen).is_some())).await;
         let id = waited.ok().and_then(Result::ok).and_then(|seen| runs(&seen)).ok_or("it does not run")?;
         // What it was given may be gone by now; then there is nothing to mask that is known.
-        let filled = container::part(config, &self.deck.vault, self.deck.clock.booted, &self.stack, part).await;
+        let filled = container::part(&config, &self.deck.vault, self.deck.clock.booted, &self.stack, part).await;
         Ok(There { id, started: None, ended_before: None, hidden: filled.map(|f| f.hidden).unwrap_or_default() })
     }
 }

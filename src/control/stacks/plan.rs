@@ -16,9 +16,9 @@ use tokio::time::timeout;
 const FIRST_LOOK: Duration = Duration::from_secs(5);
 
 /// The stack of this name in the config.
-pub fn stack<'d>(deck: &'d Deck, id: &StackId) -> Result<&'d Arc<StackDef>, Refusal> {
-    let stacks = &deck.config.stacks;
-    stacks.iter().find(|def| def.id == *id).ok_or_else(|| {
+pub fn stack(deck: &Deck, id: &StackId) -> Result<Arc<StackDef>, Refusal> {
+    let stacks = &deck.config().stacks;
+    stacks.iter().find(|def| def.id == *id).cloned().ok_or_else(|| {
         let near = near::nearest(id.as_str(), stacks.iter().map(|def| def.id.as_str()));
         let hint = near.map_or_else(String::new, |near| format!("; did you mean {near}? (mcpdeck get stacks)"));
         Refusal::NotFound(format!("no stack is called {id}{hint}"))
@@ -44,7 +44,7 @@ fn steps(deck: &Deck, id: &StackId, undeploy: bool) -> Result<Vec<StackStep>, Re
     let def = stack(deck, id)?;
     let engine = deck.engines.named(def.engine.as_ref()).map_err(Refusal::Failed)?;
     let inventory = engine.watch().borrow().clone();
-    let look = Look { deck, def, inventory: &inventory, local: engine.is_here() };
+    let look = Look { deck, def: &def, inventory: &inventory, local: engine.is_here() };
     let snapshot = deck.picture.get();
     Ok(match (&def.adopt, undeploy) {
         (Some(_), _) => look.adopted(undeploy),
@@ -83,7 +83,8 @@ struct Look<'a> {
 
 impl Look<'_> {
     fn found(&self, part: &PartDef) -> Option<&Arc<Found>> {
-        self.inventory.containers.iter().find(|found| is_part(found, &self.deck.config.platform.name, self.def, part))
+        let config = self.deck.config();
+        self.inventory.containers.iter().find(|found| is_part(found, &config.platform.name, self.def, part))
     }
 
     fn deploy(&self, snapshot: &Snapshot) -> Vec<StackStep> {
