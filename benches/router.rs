@@ -157,7 +157,7 @@ async fn routed(connect: Connect, child: Option<Child>) -> Way {
         (0..1000).map(|n| (Arc::new(tenant(&format!("t{n}"))), vec![server.id.clone()])).collect();
     tenants.push((Arc::new(tenant("eaton")), vec![server.id.clone()]));
     let key = InstanceKey::shared(server.id.clone());
-    router.set_table(Table { servers: vec![server], tenants, read_only: false });
+    router.set_table(Table { servers: vec![server], tenants, read_only: false, routing: Default::default() });
     let options = OpenOptions {
         era: EraChoice::Legacy,
         hint: None,
@@ -187,6 +187,8 @@ fn server() -> ServerDef {
         environment: None,
         scope: Scope::Shared,
         run: mcpdeck::model::Run::Process(Default::default()),
+        via: Default::default(),
+        hints: Default::default(),
         inject: Inject { meta: true, ..Inject::default() },
         needs: Vec::new(),
         settings: Settings::default(),

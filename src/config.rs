@@ -22,6 +22,7 @@ mod platform;
 mod preset;
 mod problem;
 mod reader;
+mod route;
 mod run;
 mod server;
 mod settings;
@@ -38,6 +39,7 @@ pub use paths::Paths;
 pub use problem::{Problem, problems_text};
 
 use crate::model::container::EngineDef;
+use crate::model::route::Routing;
 use crate::model::server::Settings;
 use crate::model::stack::StackDef;
 use crate::model::{Environment, ServerDef, TenantDef};
@@ -59,6 +61,8 @@ pub struct Config {
     /// The container engines; never empty: without `[[engine]]` it is `local`, found by itself.
     pub engines: Vec<Arc<EngineDef>>,
     pub stacks: Vec<Arc<StackDef>>,
+    /// Where requests go that name no server.
+    pub routing: Arc<Routing>,
     pub gpu: GpuConfig,
     pub api: ApiConfig,
     /// The small client of the embedded default; `None` if the config has no `[example_traffic]`.
@@ -197,6 +201,7 @@ fn read(options: &LoadOptions, pass: &Pass<'_>) -> Option<Config> {
         tenants.extend(more_tenants);
     }
     check::definitions(&servers, &tenants);
+    let routing = Arc::new(route::routing(&mut root, &servers));
     let mut stacks = stack::stacks(&mut root, &engines);
     mistakes::check(&mut stacks, &servers, &tenants, &engines, pass);
     let example = root.opt("example_traffic", platform::example_traffic);
@@ -214,6 +219,7 @@ fn read(options: &LoadOptions, pass: &Pass<'_>) -> Option<Config> {
         tenants: tenants.into_iter().map(|draft| Arc::new(draft.def)).collect(),
         engines: engines.0,
         stacks: stacks.into_iter().map(|draft| Arc::new(draft.def)).collect(),
+        routing,
         gpu,
         api,
         example_traffic,

@@ -12,6 +12,7 @@ pub mod instance;
 pub mod message;
 pub mod near;
 pub mod principal;
+pub mod route;
 pub mod secret;
 pub mod server;
 pub mod snapshot;

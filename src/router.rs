@@ -26,6 +26,7 @@ mod wire;
 use crate::model::call::{CallDetail, Origin};
 use crate::model::instance::ProbeFacts;
 use crate::model::message::{CallEvent, Catalog, ConsoleCall, Preview};
+use crate::model::route::Routing;
 use crate::model::secret::{Hidden, Secret};
 use crate::model::server::EraChoice;
 use crate::model::{
@@ -101,6 +102,7 @@ pub struct Table {
     pub tenants: Vec<(Arc<TenantDef>, Vec<ServerId>)>,
     /// Calls of tools not marked read-only are refused everywhere.
     pub read_only: bool,
+    pub routing: Arc<Routing>,
 }
 
 /// What to connect to.
@@ -111,6 +113,7 @@ pub enum Connect {
         /// What it was started with and must not be shown.
         hidden: Hidden,
     },
+    /// Streamable HTTP, and HTTP+SSE where the server refuses that.
     Http {
         url: String,
         headers: Vec<(String, Secret)>,

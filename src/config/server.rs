@@ -5,11 +5,12 @@ use super::engine::Engines;
 use super::inject;
 use super::platform::{ENVIRONMENTS, required};
 use super::reader::{Field, Reader};
+use super::route;
 use super::run::{self, Origin};
 use super::settings;
 use crate::model::ServerId;
 use crate::model::container::Speaks;
-use crate::model::server::{EnvValue, Price, PricePer, ProcessRun, Run, Scope, ServerDef, Settings};
+use crate::model::server::{EnvValue, Price, PricePer, ProcessRun, Run, Scope, ServerDef, Settings, Via};
 use crate::model::template::{Hole, Template};
 use std::collections::BTreeMap;
 
@@ -34,7 +35,11 @@ fn server<'t>(field: Field<'t>, defaults: &Settings, engines: &Engines) -> Optio
     let capabilities = from.or("capabilities", preset.capabilities, Field::texts);
     let use_cases = from.or("use_cases", Vec::new(), Field::texts);
     let price = from.opt("price", price);
-    let inject = from.or("inject", Default::default(), inject::inject);
+    let via = route::via(&mut from);
+    let hints = route::hints(&mut from);
+    let mut inject = from.or("inject", Default::default(), inject::inject);
+    // What is no MCP learns of its tenant from what MCP says of it.
+    inject.meta |= via == Via::Query;
     let needs = from.or("needs", Vec::new(), |f| f.list(|item| item.id().map(ServerId::from)));
     let secrets = from.or("secrets", Default::default(), |f| f.map(|_, secret| secret.secret()));
     let labels = from.or("labels", Default::default(), |f| f.map(|_, label| label.full_text().map(str::to_owned)));
@@ -61,6 +66,8 @@ fn server<'t>(field: Field<'t>, defaults: &Settings, engines: &Engines) -> Optio
         environment,
         scope,
         run,
+        via,
+        hints,
         inject,
         needs,
         settings,
@@ -70,6 +77,7 @@ fn server<'t>(field: Field<'t>, defaults: &Settings, engines: &Engines) -> Optio
     };
     let draft = Draft { def, from: field };
     check_scope(&draft);
+    route::check_server(&draft);
     check_settings(&draft, asked);
     check_inject(&draft);
     Some(draft)

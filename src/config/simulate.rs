@@ -156,6 +156,8 @@ fn server_def(n: u32, plan: &Plan, faults: &[(String, SimulatedFault)], field: &
         environment: None,
         scope: if n < plan.shared { Scope::Shared } else { Scope::Tenant },
         run: Run::Simulated(run),
+        via: Default::default(),
+        hints: Default::default(),
         inject: Inject { meta: true, ..Inject::default() },
         needs: Vec::new(),
         settings: plan.settings.clone(),

@@ -4,6 +4,8 @@
 use crate::config::Config;
 use crate::model::container::Speaks;
 use crate::model::instance::{BackendKind, Mark, ProbeFacts, Transport};
+use crate::model::route::Routing;
+use crate::model::server::Via;
 use crate::model::usage::InstanceUsage;
 use crate::model::{
     Desired, Environment, InstanceKey, InstanceRow, Run, Scope, ServerDef, ServerId, Stamp, State, TenantDef, TenantId,
@@ -25,6 +27,7 @@ pub struct Plan {
     users: BTreeMap<ServerId, Vec<TenantId>>,
     instances: BTreeMap<InstanceKey, Placement>,
     read_only: bool,
+    routing: Arc<Routing>,
     fallback: Environment,
 }
 
@@ -46,6 +49,7 @@ impl Plan {
             users: BTreeMap::new(),
             instances: BTreeMap::new(),
             read_only: config.platform.read_only,
+            routing: config.routing.clone(),
             fallback: config.platform.environment,
         };
         plan.derive();
@@ -104,14 +108,14 @@ impl Plan {
         };
         let own_url = tenant.and_then(|t| t.servers.get(&def.id)).is_some_and(|o| o.url.is_some());
         let (backend, transport) = match def.run {
-            _ if own_url => (BackendKind::Remote, Transport::Http),
+            _ if own_url => (BackendKind::Remote, spoken(def.via)),
             Run::Process(_) | Run::Builtin { .. } => (BackendKind::Process, Transport::Stdio),
             Run::Simulated(_) => (BackendKind::Simulated, Transport::Stdio),
             Run::Container(ref run) => match run.speaks {
                 Speaks::Http { .. } => (BackendKind::Docker, Transport::Http),
                 Speaks::Stdio | Speaks::Nothing => (BackendKind::Docker, Transport::Stdio),
             },
-            Run::Remote { .. } | Run::PerTenant { .. } => (BackendKind::Remote, Transport::Http),
+            Run::Remote { .. } | Run::PerTenant { .. } => (BackendKind::Remote, spoken(def.via)),
         };
         let environment = match tenant {
             Some(tenant) => def.environment.unwrap_or_default().max(tenant.environment),
@@ -189,7 +193,17 @@ impl Plan {
             servers: self.servers.values().cloned().collect(),
             tenants: self.tenants.iter().map(|(id, def)| (def.clone(), enabled(id))).collect(),
             read_only: self.read_only,
+            routing: self.routing.clone(),
         }
+    }
+}
+
+/// What is spoken at a url, before anything is known but the config.
+fn spoken(via: Via) -> Transport {
+    match via {
+        Via::Auto | Via::Http => Transport::Http,
+        Via::Sse => Transport::Sse,
+        Via::Query => Transport::Query,
     }
 }
 

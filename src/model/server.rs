@@ -46,6 +46,8 @@ pub struct ServerDef {
     pub environment: Option<Environment>,
     pub scope: Scope,
     pub run: Run,
+    pub via: Via,
+    pub hints: Hints,
     pub inject: Inject,
     /// Servers that must be ready before this one starts.
     pub needs: Vec<ServerId>,
@@ -66,6 +68,57 @@ impl ServerDef {
             Scope::Shared | Scope::Tenant => InstanceKey::of_tenant(self.id.clone(), tenant.id.clone()),
             Scope::Session => InstanceKey::of_session(self.id.clone(), tenant.id.clone(), session.unwrap_or(0)),
         }
+    }
+}
+
+/// What is spoken at a server's url.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Via {
+    /// Streamable HTTP, and HTTP+SSE (2024-11-05) where a server refuses that.
+    #[default]
+    Auto,
+    Http,
+    Sse,
+    /// No MCP: `POST {url}/{server}/query`, probed by `GET {url}/health`.
+    Query,
+}
+
+/// How requests that name no server, or no tool, find this one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hints {
+    /// Stands before the names of its tools and prompts where all servers are one; `None`: the id and `_`.
+    pub prefix: Option<String>,
+    /// What answers a plain query; `None`: nothing does.
+    pub query: Option<QueryTool>,
+    /// Of several that fit, the highest is taken.
+    pub priority: i32,
+}
+
+/// A tool that answers plain queries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueryTool {
+    pub tool: String,
+    /// The argument that takes the query's text.
+    pub argument: String,
+}
+
+impl QueryTool {
+    /// The one tool that a plain query endpoint is shown as.
+    pub fn of_endpoint() -> Self {
+        Self { tool: "query".to_owned(), argument: "query".to_owned() }
+    }
+}
+
+impl ServerDef {
+    /// What stands before the names of its tools and prompts where all servers of a tenant are one.
+    pub fn prefix(&self) -> String {
+        self.hints.prefix.clone().unwrap_or_else(|| format!("{}_", self.id))
+    }
+
+    /// What answers a plain query.
+    pub fn query_tool(&self) -> Option<QueryTool> {
+        self.hints.query.clone().or_else(|| (self.via == Via::Query).then(QueryTool::of_endpoint))
     }
 }
 

@@ -58,6 +58,8 @@ pub fn server(id: &str) -> ServerDef {
         environment: None,
         scope: Scope::Shared,
         run: Run::Process(Default::default()),
+        via: Default::default(),
+        hints: Default::default(),
         inject: Inject { meta: true, ..Inject::default() },
         needs: Vec::new(),
         settings: Settings::default(),
@@ -149,6 +151,7 @@ impl Platform {
             servers: servers.into_iter().map(Arc::new).collect(),
             tenants: tenants.into_iter().map(|t| (Arc::new(t), all.clone())).collect(),
             read_only,
+            routing: Default::default(),
         });
     }
 

@@ -49,6 +49,8 @@ pub fn server_def(id: &str, scope: Scope) -> ServerDef {
             faults: Vec::new(),
             seed: 1,
         }),
+        via: Default::default(),
+        hints: Default::default(),
         inject: Inject { meta: true, ..Inject::default() },
         needs: Vec::new(),
         settings: Settings {
