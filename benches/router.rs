@@ -143,6 +143,7 @@ fn request() -> CallRequest {
         timeout: None,
         origin: Origin::Cli,
         principal: "bench".to_owned(),
+        role: None,
         session: None,
         events: None,
     }

@@ -38,14 +38,15 @@ impl Gateway {
     }
 
     /// Answers one request; whatever goes wrong becomes a response in the shape of its face.
-    pub async fn answer(self: Arc<Self>, peer: SocketAddr, request: Request<Incoming>) -> Response<Body> {
+    pub async fn answer(self: Arc<Self>, peer: SocketAddr, mut request: Request<Incoming>) -> Response<Body> {
         let path = request.uri().path();
         let is_mcp = path == "/mcp" || path.starts_with("/mcp/");
         if let Err(error) = auth::check_sender(&self, request.headers()) {
             return if is_mcp { error.into_json_rpc() } else { error.into_rest() };
         }
+        auth::identify(&self, peer, &mut request);
         if is_mcp {
-            return mcp::answer(&self, peer, request).await.unwrap_or_else(Error::into_json_rpc);
+            return mcp::answer(&self, request).await.unwrap_or_else(Error::into_json_rpc);
         }
         rest::answer(&self.rest, request).await
     }

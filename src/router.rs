@@ -26,6 +26,7 @@ mod wire;
 use crate::model::call::{CallDetail, Origin};
 use crate::model::instance::ProbeFacts;
 use crate::model::message::{CallEvent, Catalog, ConsoleCall, Preview};
+use crate::model::principal::Role;
 use crate::model::route::Routing;
 use crate::model::secret::{Hidden, Secret};
 use crate::model::server::EraChoice;
@@ -168,6 +169,8 @@ pub struct CallRequest {
     pub timeout: Option<Duration>,
     pub origin: Origin,
     pub principal: String,
+    /// What the principal's credential allows; `None` for who needs none.
+    pub role: Option<Role>,
     /// Session-scoped servers: which session.
     pub session: Option<u32>,
     /// Progress, wire and log messages while it runs (bounded; lossy).

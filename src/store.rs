@@ -8,6 +8,7 @@ pub mod sqlite;
 use crate::model::gpu::GpuHeld;
 use crate::model::instance::Mark;
 use crate::model::message::{Event, HistoryEntry, JournalEntry, MetricRow};
+use crate::model::principal::{StoredKey, StoredUser};
 use crate::model::{CallRecord, InstanceKey, ServerId, Stamp, TenantId};
 use std::io::ErrorKind;
 use std::pin::Pin;
@@ -62,6 +63,17 @@ pub trait Store: Send + Sync {
     fn add_gpu_held(&self, rows: Vec<GpuHeld>) -> Fut<'_, Result<(), StoreError>>;
     /// The newest `limit` since then, oldest first.
     fn gpu_held(&self, since: Stamp, limit: u32) -> Fut<'_, Result<Vec<GpuHeld>, StoreError>>;
+
+    /// API keys, the oldest first; also those that no longer work, for 90 days.
+    fn keys(&self) -> Fut<'_, Result<Vec<StoredKey>, StoreError>>;
+    /// Adds keys, or changes until when they are good; all of them or none.
+    fn set_keys(&self, keys: Vec<StoredKey>) -> Fut<'_, Result<(), StoreError>>;
+    /// When keys were last used; an earlier time than the one that is known changes nothing.
+    fn set_keys_used(&self, used: Vec<(String, Stamp)>) -> Fut<'_, Result<(), StoreError>>;
+    /// People who may log in, by email.
+    fn users(&self) -> Fut<'_, Result<Vec<StoredUser>, StoreError>>;
+    /// Sets one, or with `None` forgets it.
+    fn set_user(&self, email: String, user: Option<StoredUser>) -> Fut<'_, Result<(), StoreError>>;
 
     /// Flushes everything and closes; later calls answer `Closed`.
     fn close(&self) -> Fut<'_, ()>;

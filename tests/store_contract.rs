@@ -5,6 +5,7 @@ use mcpdeck::model::call::Origin;
 use mcpdeck::model::gpu::GpuHeld;
 use mcpdeck::model::instance::Mark;
 use mcpdeck::model::message::{Event, EventKind, Face, HistoryEntry, JournalEntry, Level, MetricRow};
+use mcpdeck::model::principal::{Grant, KeyHash, KeyRow, PasswordHash, Role, StoredKey, StoredUser, UserRow};
 use mcpdeck::model::{CallId, CallRecord, Era, InstanceKey, Operator, Outcome, Stamp};
 use mcpdeck::store::rotate::RotatedFile;
 use mcpdeck::store::{self, Enablement, MarkKind, Store, StoreError};
@@ -50,6 +51,7 @@ fn call(id: u64, tenant: &str, outcome: Outcome) -> CallRecord {
         era: Some(Era::Modern),
         origin: Origin::Cli,
         principal: "anna".to_owned(),
+        role: id.is_multiple_of(2).then_some(Role::Operator),
         error: outcome.is_error().then(|| "no answer within 30s".to_owned()),
     }
 }
@@ -57,11 +59,17 @@ fn call(id: u64, tenant: &str, outcome: Outcome) -> CallRecord {
 fn journal_entry(n: u64) -> JournalEntry {
     JournalEntry {
         at: Stamp(n),
-        operator: Operator { name: "anna".to_owned(), face: Face::Cli, pid: 42 },
+        operator: Operator {
+            name: "anna".to_owned(),
+            face: Face::Cli,
+            pid: 42,
+            grant: (n > 1).then(|| Grant { role: Role::Tenant, tenant: (n > 2).then(|| "eaton".into()) }),
+        },
         verb: "restart".to_owned(),
         object: format!("etim@t{n}"),
         outcome: "ok".to_owned(),
         command_line: format!("mcpdeck restart etim@t{n}"),
+        took_ms: (n > 1).then_some(n),
     }
 }
 
@@ -270,11 +278,102 @@ async fn a_store_of_the_first_schema_is_brought_up_to_date_with_what_it_holds() 
     let store = open(&path);
     store.add_journal(journal_entry(1)).await.unwrap();
     store.close().await;
-    let old = "DROP TABLE gpu_held; PRAGMA user_version = 1";
+    let old = "DROP TABLE gpu_held; DROP TABLE api_keys; DROP TABLE users; ALTER TABLE calls DROP COLUMN role;
+               ALTER TABLE journal DROP COLUMN role; ALTER TABLE journal DROP COLUMN tenant;
+               ALTER TABLE journal DROP COLUMN took_ms; PRAGMA user_version = 1";
     rusqlite::Connection::open(&path).unwrap().execute_batch(old).unwrap();
     let store = open(&path);
     assert_eq!(store.journal(9).await.unwrap(), [journal_entry(1)]);
     assert_eq!(store.gpu_held(Stamp(0), 9).await.unwrap(), []);
+    assert_eq!(store.keys().await.unwrap(), []);
+}
+
+fn key(id: &str) -> StoredKey {
+    let row = KeyRow {
+        id: id.to_owned(),
+        name: "nightly".to_owned(),
+        role: Role::Tenant,
+        tenant: Some("eaton".into()),
+        created: Stamp::now(),
+        created_by: "anna".to_owned(),
+        expires: None,
+        last_used: None,
+        revoked: None,
+    };
+    StoredKey { row, hash: KeyHash([id.as_bytes()[0]; 32]) }
+}
+
+#[tokio::test]
+async fn keys_read_back_and_change_only_in_how_long_they_are_good() {
+    on_each_store(async |store| {
+        let (a, mut b) = (key("a"), key("b"));
+        b.row = KeyRow { created: Stamp(a.row.created.0 + 1), role: Role::Admin, tenant: None, ..b.row };
+        store.set_keys(vec![a.clone(), b.clone()]).await.unwrap();
+        assert_eq!(store.keys().await.unwrap(), [a.clone(), b.clone()]);
+
+        let used = Stamp(a.row.created.0 + 500);
+        let late = [("a".to_owned(), used), ("a".to_owned(), a.row.created), ("nobody".to_owned(), used)];
+        store.set_keys_used(late.to_vec()).await.unwrap();
+        let revoked = KeyRow { revoked: Some(used), expires: Some(used), ..a.row.clone() };
+        let renamed = StoredKey { row: KeyRow { name: "other".to_owned(), ..revoked.clone() }, ..a };
+        store.set_keys(vec![renamed]).await.unwrap();
+        let kept = KeyRow { last_used: Some(used), ..revoked };
+        assert_eq!(store.keys().await.unwrap()[0].row, kept, "it is named once, and its last use stays");
+
+        let same_text = StoredKey { row: KeyRow { id: "c".to_owned(), ..b.row.clone() }, hash: b.hash };
+        assert!(store.set_keys(vec![key("d"), same_text]).await.is_err(), "a hash names one key");
+        assert_eq!(store.keys().await.unwrap().len(), 2, "all or none");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_that_has_not_worked_for_long_is_forgotten() {
+    on_each_store(async |store| {
+        let days_ago = |days: u64| Some(Stamp(Stamp::now().0 - days * 86_400_000));
+        let row = |id: &str, expires, revoked| {
+            let fresh = key(id);
+            StoredKey { row: KeyRow { expires, revoked, ..fresh.row }, ..fresh }
+        };
+        let keys = vec![
+            row("a", None, None),
+            row("b", days_ago(89), None),
+            row("c", days_ago(91), None),
+            row("d", None, days_ago(91)),
+            row("e", days_ago(1), days_ago(91)),
+            row("f", days_ago(91), days_ago(1)),
+        ];
+        store.set_keys(keys).await.unwrap();
+        let left: Vec<_> = store.keys().await.unwrap().into_iter().map(|key| key.row.id).collect();
+        assert_eq!(left, ["a", "b"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn users_read_back_and_can_be_forgotten() {
+    on_each_store(async |store| {
+        let user = |email: &str, password: &str, changed| StoredUser {
+            row: UserRow {
+                email: email.to_owned(),
+                role: Role::Operator,
+                tenant: None,
+                created: Stamp(7),
+                changed: Stamp(changed),
+            },
+            password: PasswordHash::new(password.to_owned()),
+        };
+        let (ana, ben) = (user("ana@eaton.test", "$argon2id$1", 7), user("ben@eaton.test", "$argon2id$2", 7));
+        for one in [&ben, &ana] {
+            store.set_user(one.row.email.clone(), Some(one.clone())).await.unwrap();
+        }
+        assert_eq!(store.users().await.unwrap(), [ana.clone(), ben.clone()]);
+        let ana = user("ana@eaton.test", "$argon2id$3", 9);
+        store.set_user(ana.row.email.clone(), Some(ana.clone())).await.unwrap();
+        store.set_user(ben.row.email, None).await.unwrap();
+        assert_eq!(store.users().await.unwrap(), [ana]);
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -3,8 +3,9 @@
 use super::{Error, Gateway};
 use crate::model::TenantId;
 use crate::model::principal::{Principal, Role};
-use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HOST, ORIGIN};
+use hyper::http::Extensions;
+use hyper::{HeaderMap, Request};
 use std::net::{IpAddr, SocketAddr};
 
 /// The header by which an operator names a tenant.
@@ -43,14 +44,36 @@ fn is_here(host: &str) -> bool {
     name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// Whoever makes this request: a caller without a credential is who the config names, on loopback alone. Nobody is known
-/// by a credential, so that one that is sent is refused rather than overlooked.
-pub fn principal(gateway: &Gateway, peer: SocketAddr, headers: &HeaderMap) -> Result<Principal, Error> {
+/// Who makes this request, or why that is nobody; read by [`principal`]. What proves it goes no further, so that it can
+/// never be passed on, and neither does a customer that a tenant names.
+pub fn identify<B>(gateway: &Gateway, peer: SocketAddr, request: &mut Request<B>) {
+    let who = who(gateway, peer, request.headers());
+    let headers = request.headers_mut();
+    headers.remove(KEY);
+    headers.remove(AUTHORIZATION);
+    if who.as_ref().is_ok_and(|principal| principal.role < Role::Operator) {
+        headers.remove(CUSTOMER);
+    }
+    request.extensions_mut().insert(who);
+}
+
+/// A caller without a credential is who the config names, on loopback alone. Nobody is known by a credential, so that one
+/// that is sent is refused rather than overlooked.
+fn who(gateway: &Gateway, peer: SocketAddr, headers: &HeaderMap) -> Result<Principal, Error> {
     if headers.contains_key(KEY) || headers.contains_key(AUTHORIZATION) {
         return Err(Error::Unauthorized("the credential is not known".to_owned()));
     }
     let anonymous = gateway.inside.config.get().api.anonymous.clone().filter(|_| peer.ip().is_loopback());
     anonymous.ok_or_else(|| Error::Unauthorized("nobody may call without a credential: see [api] anonymous".to_owned()))
+}
+
+/// Whoever makes the request with these extensions.
+pub fn principal(request: &Extensions) -> Result<&Principal, Error> {
+    match request.get::<Result<Principal, Error>>() {
+        Some(Ok(principal)) => Ok(principal),
+        Some(Err(error)) => Err(error.clone()),
+        None => Err(Error::Unauthorized("nobody asked who calls".to_owned())),
+    }
 }
 
 /// The tenant that this request is made as: the principal's own, or the one an operator names.

@@ -10,14 +10,13 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use std::net::SocketAddr;
 use tokio::time::timeout;
 
 /// Answers a request on an MCP path.
-pub async fn answer(gateway: &Gateway, peer: SocketAddr, request: Request<Incoming>) -> Result<Response<Body>, Error> {
+pub async fn answer(gateway: &Gateway, request: Request<Incoming>) -> Result<Response<Body>, Error> {
     let (head, body) = request.into_parts();
-    let principal = auth::principal(gateway, peer, &head.headers)?;
-    let tenant = auth::tenant(gateway, &principal, &head.headers)?;
+    let principal = auth::principal(&head.extensions)?;
+    let tenant = auth::tenant(gateway, principal, &head.headers)?;
     if head.method != Method::POST {
         return Err(Error::Method(head.method.to_string()));
     }
@@ -34,7 +33,8 @@ pub async fn answer(gateway: &Gateway, peer: SocketAddr, request: Request<Incomi
         era: None,
         timeout: None,
         origin: Origin::Http,
-        principal: principal.name,
+        principal: principal.name.clone(),
+        role: Some(principal.role),
         session: None,
         events: None,
     });

@@ -90,6 +90,7 @@ async fn write(
             object: command.object(),
             outcome: "ok".to_owned(),
             command_line: command.command_line(),
+            took_ms: None,
         })
         .await
 }

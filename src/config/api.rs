@@ -68,7 +68,7 @@ fn address(field: &Field<'_>) -> Option<SocketAddr> {
 
 fn anonymous<'t>(field: &Field<'_>, mut tenants: impl Iterator<Item = &'t TenantDef>) -> Option<Principal> {
     let mut from: Reader<'_> = field.table()?;
-    let role = from.or("role", Role::Tenant, |f| f.choice(&[("tenant", Role::Tenant), ("operator", Role::Operator)]));
+    let role = from.or("role", Role::Tenant, |f| f.choice(&Role::ALL.map(|role| (role.name(), role))));
     let tenant = from.opt("tenant", |f| {
         let name = f.text()?;
         let found: Option<TenantId> = tenants.find(|t| t.answers_to(name)).map(|t| t.id.clone());

@@ -109,6 +109,7 @@ fn request(call: &ConsoleCall, events: mpsc::Sender<CallEvent>) -> CallRequest {
         timeout: call.timeout_ms.map(Duration::from_millis),
         origin: call.origin,
         principal: call.operator.name.clone(),
+        role: call.operator.grant.as_ref().map(|grant| grant.role),
         session: Some(session(&call.operator)),
         events: Some(events),
     }
@@ -210,7 +211,7 @@ mod tests {
             era: None,
             timeout_ms: None,
             origin: Origin::Console,
-            operator: Operator { name: "ana".into(), face: Face::Screen, pid: 7 },
+            operator: Operator { name: "ana".into(), face: Face::Screen, pid: 7, grant: None },
             confirm: None,
             keep: false,
         }

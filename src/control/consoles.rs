@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     fn operator(face: Face) -> Operator {
-        Operator { name: "ada".into(), face, pid: 1 }
+        Operator { name: "ada".into(), face, pid: 1, grant: None }
     }
 
     fn looks_at(key: &str) -> Interest {

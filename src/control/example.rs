@@ -39,6 +39,7 @@ pub async fn run(deck: Arc<Deck>, traffic: ExampleTraffic) {
                 timeout: None,
                 origin: Origin::Example,
                 principal: "example".to_owned(),
+                role: None,
                 session: None,
                 events: None,
             })

@@ -145,6 +145,7 @@ async fn note(deck: &Deck, exec: &Exec, row: &ContainerRow, outcome: String) -> 
         object: row.name.clone(),
         outcome,
         command_line: inspect::mask_text(&command_line(exec, &row.name), &deck.vault.hidden()),
+        took_ms: None,
     };
     let kept = match deck.store.get().await {
         Ok(store) => store.add_journal(entry).await,

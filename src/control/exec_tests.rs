@@ -16,7 +16,7 @@ fn exec(confirm: Option<&str>) -> Exec {
         terminal: true,
         columns: 80,
         rows: 24,
-        operator: Operator { name: "ana".into(), face: Face::Cli, pid: 1 },
+        operator: Operator { name: "ana".into(), face: Face::Cli, pid: 1, grant: None },
         confirm: confirm.map(str::to_owned),
     }
 }

@@ -21,7 +21,7 @@ fn world(config: &mut Config) {
 }
 
 fn try_it(snapshot: &Snapshot, command: Command, confirm: Option<&str>) -> String {
-    let operator = Operator { name: "ana".into(), face: Face::Cli, pid: 1 };
+    let operator = Operator { name: "ana".into(), face: Face::Cli, pid: 1, grant: None };
     match judge(snapshot, &Act { command, operator, confirm: confirm.map(str::to_owned) }, 2) {
         Ok(keys) => keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
         Err(refusal) => format!("! {refusal}"),

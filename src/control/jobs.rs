@@ -159,6 +159,7 @@ impl Job {
             object: self.act.command.object(),
             outcome,
             command_line: format!("{}{confirm}", self.act.command.command_line()),
+            took_ms: self.row.finished.map(|at| at.since(self.row.started).as_millis().try_into().unwrap_or(u64::MAX)),
         }
     }
 }
@@ -192,7 +193,7 @@ mod tests {
     fn act(command: Command) -> Act {
         Act {
             command,
-            operator: Operator { name: "ana".into(), face: Face::Cli, pid: 1 },
+            operator: Operator { name: "ana".into(), face: Face::Cli, pid: 1, grant: None },
             confirm: Some("graf".into()),
         }
     }

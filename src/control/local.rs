@@ -206,7 +206,7 @@ impl Port for Local {
 
 fn own_operator() -> Operator {
     let name = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
-    Operator { name: name.unwrap_or_else(|| "owner".to_owned()), face: Face::Screen, pid: std::process::id() }
+    Operator { name: name.unwrap_or_else(|| "owner".to_owned()), face: Face::Screen, pid: std::process::id(), grant: None }
 }
 
 fn told(error: StoreError) -> Refusal {

@@ -45,7 +45,7 @@ pub fn login_name(uid: u32) -> String {
 
 /// The operator of this very process.
 pub fn own_operator(face: Face) -> Operator {
-    Operator { name: login_name(own_uid()), face, pid: std::process::id() }
+    Operator { name: login_name(own_uid()), face, pid: std::process::id(), grant: None }
 }
 
 fn own_uid() -> u32 {

@@ -138,7 +138,7 @@ async fn greet(
             .await?;
         return Ok(None);
     }
-    let operator = Operator { name: peer::login_name(peer.uid), face: claimable(face), pid: peer.pid };
+    let operator = Operator { name: peer::login_name(peer.uid), face: claimable(face), pid: peer.pid, grant: None };
     match consoles.attach(operator.clone(), false) {
         Ok(seat) => {
             send(stream, &ToConsole::Welcome(operator.clone())).await?;

@@ -1,5 +1,6 @@
 //! One JSON-RPC request with tenant, server, outcome and timings.
 
+use super::principal::Role;
 use super::{InstanceKey, ServerId, Stamp, TenantId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -136,6 +137,8 @@ pub struct CallRecord {
     pub origin: Origin,
     /// Operator or credential.
     pub principal: String,
+    /// What the credential allowed; `None` for who needs none: consoles and command lines.
+    pub role: Option<Role>,
     /// First line of the error, 200 characters at most; no payload.
     pub error: Option<String>,
 }

@@ -8,6 +8,7 @@ use super::call::{CallDetail, CallId, CallRecord, Era, Origin, Outcome};
 use super::container::{ContainerAct, ContainerKey};
 use super::gpu::GpuHeld;
 use super::instance::State;
+use super::principal::{Grant, Principal};
 use super::server::Environment;
 use super::stack::StackStep;
 use super::usage::{Subject, UsageHistory};
@@ -34,6 +35,16 @@ pub struct Operator {
     pub name: String,
     pub face: Face,
     pub pid: u32,
+    /// What the credential allows, of somebody who acts over HTTP.
+    pub grant: Option<Grant>,
+}
+
+impl Operator {
+    /// Somebody who acts over HTTP.
+    pub fn over_http(who: &Principal) -> Self {
+        let grant = Grant { role: who.role, tenant: who.tenant.clone() };
+        Self { name: who.name.clone(), face: Face::Api, pid: std::process::id(), grant: Some(grant) }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -329,6 +340,8 @@ pub struct JournalEntry {
     pub object: String,
     pub outcome: String,
     pub command_line: String,
+    /// From its acceptance to its end; `None` for what is only begun, or refused.
+    pub took_ms: Option<u64>,
 }
 
 /// A question.

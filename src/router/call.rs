@@ -29,7 +29,7 @@ const ROUNDS: u32 = 4;
 
 /// Carries one call to its end.
 pub async fn carry(router: &Router, request: CallRequest) -> CallReply {
-    let CallRequest { tenant, server, body, era, timeout, origin, principal, session, events } = request;
+    let CallRequest { tenant, server, body, era, timeout, origin, principal, role, session, events } = request;
     let id = CallId(router.next_call.fetch_add(1, Relaxed));
     let message = Message::read(body, id, matches!(origin, Origin::Console | Origin::Cli));
     let (method, tool) = message.as_ref().map(|m| (m.method.clone(), m.name.clone())).unwrap_or_default();
@@ -47,6 +47,7 @@ pub async fn carry(router: &Router, request: CallRequest) -> CallReply {
         tool,
         origin,
         principal,
+        role,
         events,
         timeout: timeout.unwrap_or(settings.timeout),
         cap: settings.timeout_cap,

@@ -2,6 +2,7 @@
 
 use crate::model::call::Origin;
 use crate::model::message::CallEvent;
+use crate::model::principal::Role;
 use crate::model::{CallId, InstanceKey, PendingCall, ServerId, Stamp, TenantId};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -29,6 +30,7 @@ pub struct Flight {
     pub tool: Option<String>,
     pub origin: Origin,
     pub principal: String,
+    pub role: Option<Role>,
     pub instance: OnceLock<InstanceKey>,
     pub cancelled: CancellationToken,
     pub events: Option<mpsc::Sender<CallEvent>>,
@@ -54,6 +56,7 @@ pub struct Plan {
     pub tool: Option<String>,
     pub origin: Origin,
     pub principal: String,
+    pub role: Option<Role>,
     pub events: Option<mpsc::Sender<CallEvent>>,
     pub timeout: Duration,
     pub cap: Duration,
@@ -61,7 +64,7 @@ pub struct Plan {
 
 impl Flight {
     pub fn new(plan: Plan) -> Self {
-        let Plan { id, at, began, tenant, server, method, tool, origin, principal, events, timeout, cap } = plan;
+        let Plan { id, at, began, tenant, server, method, tool, origin, principal, role, events, timeout, cap } = plan;
         Self {
             id,
             at,
@@ -72,6 +75,7 @@ impl Flight {
             tool,
             origin,
             principal,
+            role,
             events,
             timeout,
             cap: cap.max(timeout),

@@ -108,6 +108,7 @@ impl<'a> Ledger<'a> {
             era: self.era,
             origin: flight.origin,
             principal: flight.principal.clone(),
+            role: flight.role,
             error: end.error.as_deref().map(first_line),
         })
     }

@@ -242,6 +242,7 @@ mod tests {
             era: None,
             origin: Origin::Cli,
             principal: String::new(),
+            role: None,
             error: None,
         }
     }

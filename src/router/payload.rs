@@ -103,6 +103,7 @@ mod tests {
             era: None,
             origin: Origin::Cli,
             principal: String::new(),
+            role: None,
             error: error.map(Into::into),
         })
     }

@@ -12,6 +12,7 @@ use crate::config::StoreConfig;
 use crate::model::gpu::GpuHeld;
 use crate::model::instance::Mark;
 use crate::model::message::{Event, HistoryEntry, JournalEntry, MetricRow};
+use crate::model::principal::{StoredKey, StoredUser};
 use crate::model::{CallRecord, Era, InstanceKey, ServerId, Stamp, TenantId};
 use read::Read;
 use std::path::{Path, PathBuf};
@@ -163,6 +164,26 @@ impl Store for SqliteStore {
 
     fn gpu_held(&self, since: Stamp, limit: u32) -> Fut<'_, Result<Vec<GpuHeld>, StoreError>> {
         self.submit(|reply| Job::Read(Read::GpuHeld { since, limit, reply }))
+    }
+
+    fn keys(&self) -> Fut<'_, Result<Vec<StoredKey>, StoreError>> {
+        self.submit(|reply| Job::Read(Read::Keys(reply)))
+    }
+
+    fn set_keys(&self, keys: Vec<StoredKey>) -> Fut<'_, Result<(), StoreError>> {
+        self.write(Write::Keys(keys))
+    }
+
+    fn set_keys_used(&self, used: Vec<(String, Stamp)>) -> Fut<'_, Result<(), StoreError>> {
+        self.write(Write::KeysUsed(used))
+    }
+
+    fn users(&self) -> Fut<'_, Result<Vec<StoredUser>, StoreError>> {
+        self.submit(|reply| Job::Read(Read::Users(reply)))
+    }
+
+    fn set_user(&self, email: String, user: Option<StoredUser>) -> Fut<'_, Result<(), StoreError>> {
+        self.write(Write::User { email, user })
     }
 
     fn close(&self) -> Fut<'_, ()> {

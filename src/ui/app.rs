@@ -231,7 +231,7 @@ impl Options {
 
     /// For frames and tests: the default theme in 16 colours, nobody's keys.
     pub fn plain() -> Self {
-        let operator = Operator { name: "operator".to_owned(), face: Face::Screen, pid: 0 };
+        let operator = Operator { name: "operator".to_owned(), face: Face::Screen, pid: 0, grant: None };
         Self {
             colors: ColorMode::Sixteen,
             save_dir: PathBuf::from("."),

@@ -306,6 +306,7 @@ fn entry(act: Act) -> JournalEntry {
         object: act.command.object(),
         outcome: "ok".into(),
         command_line: act.command.command_line(),
+        took_ms: None,
         operator: act.operator,
     }
 }

@@ -17,7 +17,7 @@ fn exec(command: &str) -> Exec {
         terminal: true,
         columns: 80,
         rows: 24,
-        operator: Operator { name: "somebody else".into(), face: Face::Platform, pid: 1 },
+        operator: Operator { name: "somebody else".into(), face: Face::Platform, pid: 1, grant: None },
         confirm: None,
     }
 }

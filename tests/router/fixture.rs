@@ -116,6 +116,7 @@ fn request(tenant: &str, server: &str, body: CallBody) -> CallRequest {
         timeout: None,
         origin: Origin::Cli,
         principal: "test".to_owned(),
+        role: None,
         session: None,
         events: None,
     }

@@ -4,6 +4,7 @@ use crate::support::sample;
 use mcpdeck::control::handle::Link;
 use mcpdeck::model::call::{CallDetail, CallId, CallRecord, Era, Origin};
 use mcpdeck::model::message::{CallEvent, Catalog, ConsoleCall, HistoryEntry, Impact, Preview};
+use mcpdeck::model::principal::Role;
 use mcpdeck::model::stack::StackStep;
 use mcpdeck::model::usage::{InstanceUsage, UsageHistory};
 use mcpdeck::model::{
@@ -238,6 +239,7 @@ pub fn record(id: u64, outcome: Outcome, took_us: u64) -> CallRecord {
         era: Some(Era::Modern),
         origin: Origin::Http,
         principal: "agent".to_owned(),
+        role: Some(Role::Tenant),
         error: outcome.is_error().then(|| "no answer within 30 s".to_owned()),
     }
 }

@@ -45,7 +45,7 @@ pub fn platform_called(name: &str, dir: &Path, text: &str) -> Platform {
 
 /// Who acts.
 pub fn ana() -> Operator {
-    Operator { name: "ana".into(), face: Face::Cli, pid: 1 }
+    Operator { name: "ana".into(), face: Face::Cli, pid: 1, grant: None }
 }
 
 /// One call to its end; `Err` is the reason why it was not sent at all.

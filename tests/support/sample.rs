@@ -27,7 +27,7 @@ pub fn ago(seconds: u64) -> Stamp {
 }
 
 pub fn operator(name: &str) -> Operator {
-    Operator { name: name.into(), face: Face::Screen, pid: 4711 }
+    Operator { name: name.into(), face: Face::Screen, pid: 4711, grant: None }
 }
 
 pub fn server_def(id: &str, scope: Scope) -> ServerDef {

@@ -67,7 +67,7 @@ fn snapshot(engine: EngineState, read_only: bool) -> Arc<Snapshot> {
 fn try_it(snapshot: &Snapshot, id: &str, act: ContainerAct, confirm: Option<&str>) -> String {
     let command = Command::Container { container: key(id), act };
     let command = redirected(snapshot, &command).unwrap_or(command);
-    let operator = Operator { name: "ana".into(), face: Face::Cli, pid: 1 };
+    let operator = Operator { name: "ana".into(), face: Face::Cli, pid: 1, grant: None };
     let told = command.command_line();
     match judge(snapshot, &Act { command, operator, confirm: confirm.map(str::to_owned) }, 10) {
         Ok(_) => told,

@@ -108,7 +108,7 @@ mod tests {
             (undeploy("behind".into()), None, "undeploy behind in production needs --confirm behind"),
             (undeploy("behind".into()), Some("behind"), "ok"),
         ] {
-            let operator = Operator { name: "ana".into(), face: Face::Cli, pid: 1 };
+            let operator = Operator { name: "ana".into(), face: Face::Cli, pid: 1, grant: None };
             let act = Act { command, operator, confirm: confirm.map(str::to_owned) };
             let judged = judge(&snapshot, &act, 10).map_or_else(|refusal| refusal.to_string(), |_| "ok".to_owned());
             assert_eq!(judged, want, "{:?}", act.command);

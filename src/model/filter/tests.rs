@@ -23,6 +23,7 @@ fn call() -> CallRecord {
         era: Some(Era::Modern),
         origin: Origin::Console,
         principal: "Åsa".into(),
+        role: None,
         error: Some("401 Unauthorized".into()),
     }
 }

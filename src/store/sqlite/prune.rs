@@ -1,9 +1,11 @@
 //! Keeps tables bounded. Rows are removed in batches, so that most inserts pay nothing for it.
 //! Imports `model` only.
 
+use super::write::int;
 use crate::model::{Stamp, TenantId};
 use rusqlite::{Connection, params};
 use std::collections::HashMap;
+use std::time::Duration;
 
 /// Rows of the journal and the events table that are kept.
 pub const JOURNAL_ROWS: i64 = 100_000;
@@ -19,6 +21,16 @@ const METRIC_ROWS: i64 = 1_000_000;
 /// Who held GPU memory is kept for so long and, whatever the age, up to so many rows (about 20 MB).
 const HELD_MINUTES: i64 = 24 * 60 + 15;
 const HELD_ROWS: i64 = 200_000;
+
+/// A key that no longer works is kept for so long, so that `keys list` can say what became of it.
+const KEY_KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
+
+/// Forgets keys that have not worked for [`KEY_KEPT`].
+pub fn keys(db: &Connection, now: Stamp) -> rusqlite::Result<()> {
+    let before = int(now.0.saturating_sub(KEY_KEPT.as_millis().try_into().unwrap_or(u64::MAX)));
+    let sql = "DELETE FROM api_keys WHERE min(coalesce(revoked, expires), coalesce(expires, revoked)) < ?1";
+    db.prepare_cached(sql)?.execute([before]).map(|_| ())
+}
 
 /// The newest rows of each tenant: a table, its key column and a condition.
 pub struct PerTenant {

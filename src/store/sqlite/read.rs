@@ -4,6 +4,7 @@ use super::{Reply, prune, schema};
 use crate::model::gpu::GpuHeld;
 use crate::model::instance::Mark;
 use crate::model::message::{Event, EventKind, HistoryEntry, JournalEntry, Level, MetricRow, Operator};
+use crate::model::principal::{Grant, KeyHash, KeyRow, PasswordHash, Role, StoredKey, StoredUser, UserRow};
 use crate::model::{CallId, CallRecord, Era, ServerId, Stamp, TenantId};
 use crate::store::{Enablement, MarkKind, Marked};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, Type, ValueRef};
@@ -23,6 +24,8 @@ pub enum Read {
     Journal { limit: u32, reply: Reply<Vec<JournalEntry>> },
     Events { limit: u32, reply: Reply<Vec<Event>> },
     GpuHeld { since: Stamp, limit: u32, reply: Reply<Vec<GpuHeld>> },
+    Keys(Reply<Vec<StoredKey>>),
+    Users(Reply<Vec<StoredUser>>),
 }
 
 impl Read {
@@ -40,6 +43,8 @@ impl Read {
             Self::Journal { limit, reply } => send(reply, path, journal(db, limit)),
             Self::Events { limit, reply } => send(reply, path, events(db, limit)),
             Self::GpuHeld { since, limit, reply } => send(reply, path, gpu_held(db, since, limit)),
+            Self::Keys(reply) => send(reply, path, keys(db)),
+            Self::Users(reply) => send(reply, path, users(db)),
         }
     }
 }
@@ -116,6 +121,7 @@ fn call(row: &Row<'_>) -> rusqlite::Result<CallRecord> {
         era: row.get::<_, Option<Word<_>>>("era")?.map(|Word(era)| era),
         origin: row.get::<_, Word<_>>("origin")?.0,
         principal: row.get("principal")?,
+        role: role(row)?,
         error: row.get("error")?,
     })
 }
@@ -166,11 +172,13 @@ fn journal(db: &Connection, limit: u32) -> rusqlite::Result<Vec<JournalEntry>> {
                 name: row.get("operator")?,
                 face: row.get::<_, Word<_>>("face")?.0,
                 pid: row.get("pid")?,
+                grant: role(row)?.map(|role| Ok::<_, rusqlite::Error>(Grant { role, tenant: tenant(row)? })).transpose()?,
             },
             verb: row.get("verb")?,
             object: row.get("object")?,
             outcome: row.get("outcome")?,
             command_line: row.get("command_line")?,
+            took_ms: row.get::<_, Option<i64>>("took_ms")?.map(i64::unsigned_abs),
         })
     })
 }
@@ -199,6 +207,52 @@ fn gpu_held(db: &Connection, since: Stamp, limit: u32) -> rusqlite::Result<Vec<G
             memory: number(row, 4)?,
         })
     })
+}
+
+fn keys(db: &Connection) -> rusqlite::Result<Vec<StoredKey>> {
+    all(db, "SELECT * FROM api_keys ORDER BY created, id", [], |row| {
+        Ok(StoredKey {
+            hash: KeyHash(row.get("hash")?),
+            row: KeyRow {
+                id: row.get("id")?,
+                name: row.get("name")?,
+                role: row.get::<_, Word<_>>("role")?.0,
+                tenant: tenant(row)?,
+                created: Stamp(number(row, "created")?),
+                created_by: row.get("created_by")?,
+                expires: maybe_stamp(row, "expires")?,
+                last_used: maybe_stamp(row, "last_used")?,
+                revoked: maybe_stamp(row, "revoked")?,
+            },
+        })
+    })
+}
+
+fn users(db: &Connection) -> rusqlite::Result<Vec<StoredUser>> {
+    all(db, "SELECT * FROM users ORDER BY email", [], |row| {
+        Ok(StoredUser {
+            password: PasswordHash::new(row.get("password")?),
+            row: UserRow {
+                email: row.get("email")?,
+                role: row.get::<_, Word<_>>("role")?.0,
+                tenant: tenant(row)?,
+                created: Stamp(number(row, "created")?),
+                changed: Stamp(number(row, "changed")?),
+            },
+        })
+    })
+}
+
+fn role(row: &Row<'_>) -> rusqlite::Result<Option<Role>> {
+    Ok(row.get::<_, Option<Word<_>>>("role")?.map(|Word(role)| role))
+}
+
+fn tenant(row: &Row<'_>) -> rusqlite::Result<Option<TenantId>> {
+    Ok(row.get::<_, Option<String>>("tenant")?.map(Into::into))
+}
+
+fn maybe_stamp(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Stamp>> {
+    Ok(row.get::<_, Option<i64>>(column)?.map(|at| Stamp(at.unsigned_abs())))
 }
 
 fn name<T: From<String>>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {

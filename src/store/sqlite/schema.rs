@@ -13,8 +13,11 @@ use std::time::{Duration, Instant};
 pub const IN_MEMORY: &str = ":memory:";
 
 /// Numbered from 1; `user_version` is the number of the last one applied.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("../migrations/0001_initial.sql"), include_str!("../migrations/0002_gpu_held.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("../migrations/0001_initial.sql"),
+    include_str!("../migrations/0002_gpu_held.sql"),
+    include_str!("../migrations/0003_principals.sql"),
+];
 
 /// `application_id` of our files: "mdck".
 const APPLICATION_ID: i32 = 0x6d64_636b;

@@ -4,7 +4,8 @@ use super::prune::{self, ByMinute, PerTenant, minute_of};
 use crate::model::gpu::GpuHeld;
 use crate::model::instance::Mark;
 use crate::model::message::{Event, Face, HistoryEntry, JournalEntry};
-use crate::model::{CallRecord, Era, InstanceKey, ServerId, TenantId};
+use crate::model::principal::{Role, StoredKey, StoredUser};
+use crate::model::{CallRecord, Era, InstanceKey, ServerId, Stamp, TenantId};
 use crate::store::audit::Audit;
 use crate::store::{MarkKind, StoreError};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
@@ -24,6 +25,9 @@ pub enum Write {
     Journal(JournalEntry),
     Events(Vec<Event>),
     GpuHeld(Vec<GpuHeld>),
+    Keys(Vec<StoredKey>),
+    KeysUsed(Vec<(String, Stamp)>),
+    User { email: String, user: Option<StoredUser> },
 }
 
 /// The connection, the audit file, and what is known about the size of the tables.
@@ -117,6 +121,9 @@ impl Kept {
             Write::GpuHeld(rows) => {
                 rows.iter().try_for_each(|row| add_gpu_held(db, row)).and_then(|()| self.gpu_held.added(db))
             }
+            Write::Keys(keys) => set_keys(db, keys),
+            Write::KeysUsed(used) => used.iter().try_for_each(|(id, at)| set_key_used(db, id, *at)),
+            Write::User { email, user } => set_user(db, email, user.as_ref()),
         }?;
         Ok(0)
     }
@@ -201,8 +208,8 @@ fn set_era_hint(db: &Connection, server: &ServerId, era: Option<Era>) -> rusqlit
 fn insert_call(db: &Connection, call: &CallRecord) -> rusqlite::Result<()> {
     db.prepare_cached(
         "INSERT INTO calls (id, at, tenant, server, instance, method, tool, outcome, failed, took_us, wake_us,
-             upstream_us, request_bytes, response_bytes, era, origin, principal, error)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+             upstream_us, request_bytes, response_bytes, era, origin, principal, error, role)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
     )?
     .execute(params![
         int(call.id.0),
@@ -223,6 +230,7 @@ fn insert_call(db: &Connection, call: &CallRecord) -> rusqlite::Result<()> {
         call.origin.name(),
         call.principal,
         call.error,
+        call.role.map(Role::name),
     ])
     .map(|_| ())
 }
@@ -270,9 +278,10 @@ fn add_metrics(db: &Connection, calls: &[Arc<CallRecord>]) -> rusqlite::Result<(
 }
 
 fn add_journal(db: &Connection, entry: &JournalEntry) -> rusqlite::Result<()> {
+    let grant = entry.operator.grant.as_ref();
     db.prepare_cached(
-        "INSERT INTO journal (at, operator, face, pid, verb, object, outcome, command_line)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO journal (at, operator, face, pid, verb, object, outcome, command_line, role, tenant, took_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?
     .execute(params![
         int(entry.at.0),
@@ -283,6 +292,9 @@ fn add_journal(db: &Connection, entry: &JournalEntry) -> rusqlite::Result<()> {
         entry.object,
         entry.outcome,
         entry.command_line,
+        grant.map(|grant| grant.role.name()),
+        grant.and_then(|grant| grant.tenant.as_ref()).map(TenantId::as_str),
+        entry.took_ms.map(int),
     ])?;
     let delete = "DELETE FROM journal WHERE seq <= ?1";
     prune::sequence(db, delete, db.last_insert_rowid(), prune::JOURNAL_ROWS)
@@ -306,6 +318,52 @@ fn add_gpu_held(db: &Connection, row: &GpuHeld) -> rusqlite::Result<()> {
     db.prepare_cached(sql)?
         .execute(params![minute_of(row.at), row.device, tenant, row.holder, int(row.memory)])
         .map(|_| ())
+}
+
+/// When a key was last used is written apart, and later: a change of the key must not set it back.
+fn set_keys(db: &Connection, keys: &[StoredKey]) -> rusqlite::Result<()> {
+    for StoredKey { row, hash } in keys {
+        db.prepare_cached(
+            "INSERT INTO api_keys (id, hash, name, role, tenant, created, created_by, expires, revoked)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+             ON CONFLICT (id) DO UPDATE SET expires = excluded.expires, revoked = excluded.revoked",
+        )?
+        .execute(params![
+            row.id,
+            hash.0,
+            row.name,
+            row.role.name(),
+            row.tenant.as_ref().map(TenantId::as_str),
+            int(row.created.0),
+            row.created_by,
+            row.expires.map(|at| int(at.0)),
+            row.revoked.map(|at| int(at.0)),
+        ])?;
+    }
+    prune::keys(db, Stamp::now())
+}
+
+fn set_key_used(db: &Connection, id: &str, at: Stamp) -> rusqlite::Result<()> {
+    let sql = "UPDATE api_keys SET last_used = max(coalesce(last_used, 0), ?2) WHERE id = ?1";
+    db.prepare_cached(sql)?.execute(params![id, int(at.0)]).map(|_| ())
+}
+
+fn set_user(db: &Connection, email: &str, user: Option<&StoredUser>) -> rusqlite::Result<()> {
+    let Some(StoredUser { row, password }) = user else {
+        return db.prepare_cached("DELETE FROM users WHERE email = ?1")?.execute([email]).map(|_| ());
+    };
+    db.prepare_cached(
+        "INSERT OR REPLACE INTO users (email, password, role, tenant, created, changed) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute(params![
+        row.email,
+        password.expose(),
+        row.role.name(),
+        row.tenant.as_ref().map(TenantId::as_str),
+        int(row.created.0),
+        int(row.changed.0),
+    ])
+    .map(|_| ())
 }
 
 /// SQLite's integers are signed; what does not fit becomes the largest.

@@ -257,7 +257,7 @@ mod tests {
     #[test]
     fn a_tool_call_wraps_its_arguments() {
         let request = request();
-        let operator = Operator { name: "op".to_owned(), face: Face::Screen, pid: 1 };
+        let operator = Operator { name: "op".to_owned(), face: Face::Screen, pid: 1, grant: None };
         let call = request.call(&operator, None).unwrap();
         assert_eq!(
             (call.method.as_deref(), call.body.as_str()),
