@@ -7,6 +7,7 @@ mod backend_contract;
 mod builtin;
 mod cli;
 mod config;
+mod conformance;
 mod containers;
 mod control;
 mod engine;

@@ -1,10 +1,10 @@
 //! The seven public reference servers, started, listed, called and stopped through mcpdeck under a tenant, in each
 //! era they speak. `.ci/test-servers` installs them; without them the test is skipped.
 
-use crate::support::skip;
+use crate::support::{servers, skip};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -102,13 +102,6 @@ preset = { name = "fetch", allow_private = "yes" }
 era = "legacy"
 "#;
 
-/// Where `.ci/test-servers` put the launchers; `None` if it did not run.
-fn servers() -> Option<PathBuf> {
-    let root = std::env::var_os("MCPDECK_TEST_SERVERS")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-servers"), PathBuf::from);
-    root.join(".installed-1").exists().then(|| root.join("bin"))
-}
-
 /// A platform of its own in a temporary folder, owned by `mcpdeck serve`.
 struct Deck {
     home: tempfile::TempDir,
@@ -200,7 +193,7 @@ fn alive_below(home: &Path) -> Vec<String> {
 
 #[test]
 fn all_seven_are_started_listed_called_and_stopped_under_a_tenant() {
-    let Some(bin) = servers() else {
+    let Some(bin) = servers::reference() else {
         return skip("reference_servers", "reference servers are not installed (run .ci/test-servers)");
     };
     let home = tempfile::tempdir().unwrap();

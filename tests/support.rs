@@ -4,6 +4,8 @@ pub mod engines;
 pub mod glass;
 pub mod platform;
 pub mod sample;
+pub mod servers;
+pub mod web;
 
 use std::io::Write;
 

@@ -1,0 +1,52 @@
+//! The official conformance suite (`@modelcontextprotocol/conformance`), as a client of each era, against a server of each era.
+//! What fails is in a file in `tests/conformance/`, with the reason; the suite itself fails on anything else, and on what is
+//! in a file and passes.
+mod fixture;
+
+use crate::support::servers::Clients;
+use crate::support::skip;
+use fixture::{LEGACY, MODERN};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+/// One run of the suite takes seconds; on a busy machine, many.
+const LIMIT: Duration = Duration::from_secs(150);
+
+/// Runs the suite at `url`; `Err` is what it says if anything is not as `expected`.
+async fn judge(clients: &Clients, url: &str, revision: &str, expected: &Path) -> Result<(), String> {
+    let mut command = clients.package("conformance/dist/index.js");
+    command.args(["server", "--url", url, "--requirements", revision, "--expected-failures"]).arg(expected);
+    let mut command = Command::from(command);
+    let run = command.stdin(Stdio::null()).kill_on_drop(true).output();
+    let output = timeout(LIMIT, run).await.map_err(|_| format!("no end within {LIMIT:?}"))?.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let summary = said.split_once("=== SUMMARY ===").map_or(&*said, |(_, summary)| summary);
+    println!("{url} as {revision}:{summary}{}", String::from_utf8_lossy(&output.stderr));
+    output.status.success().then_some(()).ok_or_else(|| format!("{url} as {revision}:{summary}\n{}", failures(&said)))
+}
+
+/// What each failed check says.
+fn failures(said: &str) -> String {
+    let wanted = |line: &&str| line.starts_with("Running") || line.starts_with("  - ") || line.starts_with("    Error");
+    said.lines().filter(wanted).map(|line| format!("{line}\n")).collect()
+}
+
+fn expected(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance").join(name).with_extension("yml")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_fixture_alone_satisfies_the_suite() {
+    let Some(clients) = Clients::find() else {
+        return skip("conformance", "node is not installed (run .ci/test-servers)");
+    };
+    for (versions, revision) in [(LEGACY, "2025-11-25"), (MODERN, "2026-07-28")] {
+        let url = fixture::serve(versions).await;
+        judge(&clients, &url, revision, &expected(&format!("alone-{revision}")))
+            .await
+            .unwrap_or_else(|e| panic!("{e}"));
+    }
+}
