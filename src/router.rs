@@ -24,7 +24,7 @@ mod upstream;
 mod wire;
 
 use crate::model::call::{CallDetail, Origin};
-use crate::model::instance::ProbeFacts;
+use crate::model::instance::{ProbeFacts, Transport};
 use crate::model::message::{CallEvent, Catalog, ConsoleCall, Preview};
 use crate::model::principal::Role;
 use crate::model::route::Routing;
@@ -119,6 +119,17 @@ pub enum Connect {
         url: String,
         headers: Vec<(String, Secret)>,
     },
+    /// HTTP+SSE (2024-11-05).
+    Sse {
+        url: String,
+        headers: Vec<(String, Secret)>,
+    },
+    /// A plain query endpoint.
+    Query {
+        /// What stands before `/{server}/query` and `/health`.
+        url: String,
+        headers: Vec<(String, Secret)>,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -142,6 +153,8 @@ pub struct Opened {
     pub instructions: Option<String>,
     /// JSON text.
     pub capabilities: String,
+    /// What it turned out to speak.
+    pub transport: Transport,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -16,7 +16,8 @@ const WORDS_MAX: usize = 200;
 
 /// `transport` of a server.
 pub(super) fn via(from: &mut Reader<'_>) -> Via {
-    let words = [("auto", Via::Auto), ("http", Via::Http), ("sse", Via::Sse), ("query", Via::Query)];
+    // Streamable HTTP is tried first, whether it is named or not.
+    let words = [("auto", Via::Auto), ("http", Via::Auto), ("sse", Via::Sse), ("query", Via::Query)];
     from.or("transport", Via::default(), |f| f.choice(&words))
 }
 

@@ -374,6 +374,7 @@ impl Fleet {
     fn opened(&mut self, key: &InstanceKey, opened: crate::router::Opened) {
         if let Some(row) = self.rows.get_mut(key) {
             row.era = Some(opened.era);
+            row.transport = opened.transport;
             row.server_info = opened.server_info;
             row.probe = Default::default();
         }

@@ -201,7 +201,7 @@ impl Plan {
 /// What is spoken at a url, before anything is known but the config.
 fn spoken(via: Via) -> Transport {
     match via {
-        Via::Auto | Via::Http => Transport::Http,
+        Via::Auto => Transport::Http,
         Via::Sse => Transport::Sse,
         Via::Query => Transport::Query,
     }

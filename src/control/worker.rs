@@ -13,7 +13,7 @@ use crate::model::container::{ContainerKey, EngineState};
 use crate::model::instance::BackendKind;
 use crate::model::message::{Level, LogTarget};
 use crate::model::secret::{Hidden, Secret};
-use crate::model::server::EraChoice;
+use crate::model::server::{EraChoice, Via};
 use crate::model::{Era, InstanceKey, Stamp};
 use crate::router::{Connect, Demand, OpenError, OpenOptions, Opened};
 use std::convert::Infallible;
@@ -217,7 +217,7 @@ impl Worker {
                 self.report(Report::Attached { pid: None, container, notes: Vec::new(), used: prepared.used }).await;
                 let opened = match patient {
                     true => self.open_soon(&url, headers, options).await,
-                    false => self.deck.router.open(self.key(), Connect::Http { url, headers }, options).await,
+                    false => self.deck.router.open(self.key(), self.remote(url, headers), options).await,
                 };
                 opened.map_err(|e| Attempt::Failed(e.to_string()))
             }
@@ -292,7 +292,7 @@ impl Worker {
         loop {
             let timeout = deadline.saturating_duration_since(Instant::now());
             let options = OpenOptions { timeout, ..options.clone() };
-            let connect = Connect::Http { url: url.to_owned(), headers: headers.clone() };
+            let connect = self.remote(url.to_owned(), headers.clone());
             let error = match self.deck.router.open(self.key(), connect, options).await {
                 Ok(opened) => return Ok(opened),
                 Err(error) => error,
@@ -314,6 +314,15 @@ impl Worker {
             tokio::time::sleep(PROGRESS_PACE).await;
         }
         std::future::pending().await
+    }
+
+    /// How a server at a url is spoken to.
+    fn remote(&self, url: String, headers: Vec<(String, Secret)>) -> Connect {
+        match self.blueprint.def.via {
+            Via::Auto => Connect::Http { url, headers },
+            Via::Sse => Connect::Sse { url, headers },
+            Via::Query => Connect::Query { url, headers },
+        }
     }
 
     fn attach(&self, attached: Attached, hidden: Hidden) -> Connect {

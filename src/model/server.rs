@@ -78,7 +78,7 @@ pub enum Via {
     /// Streamable HTTP, and HTTP+SSE (2024-11-05) where a server refuses that.
     #[default]
     Auto,
-    Http,
+    /// HTTP+SSE at once.
     Sse,
     /// No MCP: `POST {url}/{server}/query`, probed by `GET {url}/health`.
     Query,

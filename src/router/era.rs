@@ -277,6 +277,6 @@ fn open_error(fault: Fault) -> OpenError {
         Fault::Auth(text) => OpenError::Auth(text),
         Fault::Protocol(text) => OpenError::Protocol(text),
         Fault::Closed(reason) => OpenError::Transport(reason.to_string()),
-        Fault::Transport(text) => OpenError::Transport(text),
+        Fault::Unreachable(text) | Fault::Transport(text) => OpenError::Transport(text),
     }
 }

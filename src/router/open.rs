@@ -1,16 +1,20 @@
 //! Opens an instance's connection: pipes or URL, probe, handshake.
 
 use super::era::{self, Greeting};
-use super::slot::Link;
+use super::slot::{Link, Slot};
 use super::upstream::http::Http;
+use super::upstream::query::Query;
 use super::upstream::serverside::Observer;
+use super::upstream::sse::Sse;
 use super::upstream::stdio::Stdio;
 use super::upstream::{Upstream, Wire};
 use super::{Connect, OpenError, OpenOptions, Opened, Router};
 use crate::model::InstanceKey;
-use crate::model::secret::Hidden;
+use crate::model::secret::{Hidden, Secret};
+use crate::model::server::EraChoice;
 use std::sync::Arc;
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
 /// See [`Router::open`].
 pub async fn open(
@@ -20,26 +24,74 @@ pub async fn open(
     options: OpenOptions,
 ) -> Result<Opened, OpenError> {
     let slot = router.slots.get_or_add(key);
-    let observer = Observer { key: key.clone(), notes: router.notes.clone(), lists: slot.lists.clone() };
+    let began = Instant::now();
+    let older = older(&connect, &options);
+    let mut upstream = prepare(router, &slot, connect, &options)?;
+    let mut greeted = greet(&upstream, &options).await;
+    if let (Err(error), Some(older)) = (&greeted, older)
+        && matches!(&upstream.wire, Wire::Http(http) if http.may_be_sse())
+    {
+        let rest = OpenOptions { timeout: options.timeout.saturating_sub(began.elapsed()), ..options };
+        upstream = prepare(router, &slot, older, &rest)?;
+        let refused = |second: OpenError| match error {
+            OpenError::Protocol(first) => OpenError::Protocol(format!("{first}; nor by HTTP+SSE: {second}")),
+            first => first.clone(),
+        };
+        greeted = greet(&upstream, &rest).await.map_err(refused);
+    }
+    Ok(keep(&slot, upstream, greeted?))
+}
+
+/// The transport of 2024-11-05 at the same url, where it may be tried.
+fn older(connect: &Connect, options: &OpenOptions) -> Option<Connect> {
+    match connect {
+        Connect::Http { url, headers } if options.era != EraChoice::Modern => {
+            Some(Connect::Sse { url: url.clone(), headers: headers.clone() })
+        }
+        _ => None,
+    }
+}
+
+fn prepare(router: &Router, slot: &Slot, connect: Connect, options: &OpenOptions) -> Result<Upstream, OpenError> {
+    let most = options.max_message;
+    let observer = Observer { key: slot.key.clone(), notes: router.notes.clone(), lists: slot.lists.clone() };
+    let hide = |headers: &[(String, Secret)]| Hidden::new(headers.iter().map(|(_, secret)| secret));
     let (wire, hidden) = match connect {
         Connect::Stdio { stdin, stdout, hidden } => {
-            (Wire::Stdio(Stdio::connect(stdin, stdout, options.max_message, observer)), hidden)
+            (Ok(Wire::Stdio(Stdio::connect(stdin, stdout, most, observer))), hidden)
         }
         Connect::Http { url, headers } => {
-            let http = Http::connect(&url, &headers, options.max_message, observer).map_err(OpenError::Transport)?;
-            (Wire::Http(http), Hidden::new(headers.iter().map(|(_, secret)| secret)))
+            (Http::connect(&url, &headers, most, observer).map(Wire::Http), hide(&headers))
+        }
+        Connect::Sse { url, headers } => (Sse::connect(&url, &headers, most, observer).map(Wire::Sse), hide(&headers)),
+        Connect::Query { url, headers } => {
+            let server = slot.key.server.as_str();
+            (Query::connect(&url, server, &headers, most).map(Wire::Query), hide(&headers))
         }
     };
     slot.hidden.store(Arc::new(hidden));
-    let upstream = Upstream::new(wire);
-    let greeting = match era::greet(&upstream, &options).await {
-        Ok(greeting) => greeting,
-        Err(error) => {
-            upstream.close("it was not opened");
-            return Err(error);
-        }
+    Ok(Upstream::new(wire.map_err(OpenError::Transport)?))
+}
+
+async fn greet(upstream: &Upstream, options: &OpenOptions) -> Result<Greeting, OpenError> {
+    // Neither was ever spoken in the modern era.
+    let old = matches!(upstream.wire, Wire::Sse(_) | Wire::Query(_));
+    let options = OpenOptions { era: if old { EraChoice::Legacy } else { options.era }, ..options.clone() };
+    let greeted = era::greet(upstream, &options).await;
+    if greeted.is_err() {
+        upstream.close("it was not opened");
+    }
+    greeted
+}
+
+fn keep(slot: &Slot, upstream: Upstream, greeting: Greeting) -> Opened {
+    let opened = Opened {
+        era: greeting.era,
+        server_info: greeting.server_info,
+        instructions: greeting.instructions,
+        capabilities: greeting.capabilities,
+        transport: upstream.transport(),
     };
-    let opened = opened(&greeting);
     let link = Link {
         upstream,
         opened: opened.clone(),
@@ -53,14 +105,5 @@ pub async fn open(
         before.upstream.close("it was opened anew");
     }
     slot.changed.notify_waiters();
-    Ok(opened)
-}
-
-fn opened(greeting: &Greeting) -> Opened {
-    Opened {
-        era: greeting.era,
-        server_info: greeting.server_info.clone(),
-        instructions: greeting.instructions.clone(),
-        capabilities: greeting.capabilities.clone(),
-    }
+    opened
 }

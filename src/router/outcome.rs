@@ -139,7 +139,7 @@ impl Stop {
 impl From<Fault> for Stop {
     fn from(fault: Fault) -> Self {
         let outcome = match &fault {
-            Fault::Closed(_) | Fault::Transport(_) => Outcome::Transport,
+            Fault::Closed(_) | Fault::Unreachable(_) | Fault::Transport(_) => Outcome::Transport,
             Fault::Auth(_) => Outcome::Auth,
             Fault::Protocol(_) => Outcome::Protocol,
         };

@@ -2,11 +2,15 @@
 
 pub mod http;
 pub mod lines;
+mod mux;
+pub mod query;
 pub mod serverside;
+pub mod sse;
 pub mod stdio;
 
 use super::flight::Flight;
 use crate::model::Era;
+use crate::model::instance::Transport;
 use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
 use std::ops::Range;
@@ -19,6 +23,9 @@ pub enum Fault {
     /// The connection ended, by whomever.
     #[error("{0}")]
     Closed(Arc<str>),
+    /// There is no connection: nothing was sent.
+    #[error("{0}")]
+    Unreachable(String),
     #[error("{0}")]
     Transport(String),
     #[error("{0}")]
@@ -85,6 +92,8 @@ impl Answer {
 pub enum Wire {
     Stdio(stdio::Stdio),
     Http(http::Http),
+    Sse(sse::Sse),
+    Query(query::Query),
 }
 
 /// An open connection.
@@ -107,6 +116,8 @@ impl Upstream {
         match &self.wire {
             Wire::Stdio(stdio) => stdio.ask(ask).await,
             Wire::Http(http) => http.ask(ask).await,
+            Wire::Sse(sse) => sse.ask(ask).await,
+            Wire::Query(query) => query.ask(ask).await,
         }
     }
 
@@ -115,6 +126,8 @@ impl Upstream {
         match &self.wire {
             Wire::Stdio(stdio) => stdio.closed(),
             Wire::Http(http) => http.closed(),
+            Wire::Sse(sse) => sse.closed(),
+            Wire::Query(query) => query.closed(),
         }
     }
 
@@ -123,9 +136,21 @@ impl Upstream {
         match &self.wire {
             Wire::Stdio(stdio) => stdio.close(reason),
             Wire::Http(http) => http.close(reason),
+            Wire::Sse(sse) => sse.close(reason),
+            Wire::Query(query) => query.close(reason),
         }
     }
 
+    pub fn transport(&self) -> Transport {
+        match self.wire {
+            Wire::Stdio(_) => Transport::Stdio,
+            Wire::Http(_) => Transport::Http,
+            Wire::Sse(_) => Transport::Sse,
+            Wire::Query(_) => Transport::Query,
+        }
+    }
+
+    /// Streamable HTTP: each message is an exchange of its own.
     pub fn is_http(&self) -> bool {
         matches!(self.wire, Wire::Http(_))
     }

@@ -1,9 +1,9 @@
 //! An upstream over streamable HTTP: legacy with sessions, modern without. Every request is its own exchange.
 
-mod client;
-mod reply;
+pub mod client;
+pub mod events;
+pub mod reply;
 mod sessions;
-mod sse;
 
 use super::serverside::Observer;
 use super::{Answer, Ask, Expects, Fault};
@@ -21,7 +21,7 @@ use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use reply::Reader;
 use sessions::{Place, Session, Sessions};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -35,6 +35,8 @@ const NAME: HeaderName = HeaderName::from_static("mcp-name");
 const SESSION_GONE: i64 = -32000;
 /// Nobody waits longer for a farewell: a cancel, a reply, the end of a session.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// What a server that knows HTTP+SSE alone says to a POST (2025-11-25, transports, backwards compatibility).
+const OLDER: [StatusCode; 3] = [StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED];
 /// Ids of handshakes; far from those of calls.
 const HANDSHAKES: u64 = 1 << 52;
 
@@ -52,6 +54,8 @@ struct Shared {
     handshakes: AtomicU64,
     observer: Observer,
     max_message: u64,
+    /// It answered a handshake as servers of HTTP+SSE do.
+    may_be_sse: AtomicBool,
     closing: CancellationToken,
     closed: Mutex<Option<Arc<str>>>,
 }
@@ -77,6 +81,7 @@ impl Http {
             handshakes: AtomicU64::new(HANDSHAKES),
             observer,
             max_message,
+            may_be_sse: AtomicBool::new(false),
             closing: CancellationToken::new(),
             closed: Mutex::default(),
         };
@@ -95,6 +100,11 @@ impl Http {
             answer = shared.exchange(ask) => answer,
             () = shared.closing.cancelled() => Err(Fault::Closed(self.closed().unwrap_or_default())),
         }
+    }
+
+    /// True if its answer to a handshake was one that a server of HTTP+SSE gives.
+    pub fn may_be_sse(&self) -> bool {
+        self.shared.may_be_sse.load(Relaxed)
     }
 
     pub fn closed(&self) -> Option<Arc<str>> {
@@ -202,7 +212,7 @@ impl Shared {
         }
         map.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         map.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
-        self.client.send(request).await.map_err(|e| Fault::Transport(format!("{}: {e}", self.shown)))
+        self.client.send(request).await.map_err(|e| e.fault(&self.shown))
     }
 
     /// The handshake that opens the upstream; its session is ours, for probes and lists.
@@ -218,6 +228,7 @@ impl Shared {
     /// Sends `initialize`; a session, if it was accepted.
     async fn shake(self: &Arc<Self>, ask: &Ask<'_>, body: Bytes) -> Result<(Answer, Option<Session>), Fault> {
         let response = self.post(ask, body, HeaderMap::new()).await?;
+        self.may_be_sse.store(OLDER.contains(&response.status()), Relaxed);
         let id = response.headers().get(&SESSION).cloned();
         let answer = self.read(ask, response).await?;
         let version = answer.result().and_then(era::agreed_version);
@@ -318,7 +329,7 @@ fn session_headers(session: &Session) -> HeaderMap {
 }
 
 /// The configured headers; values are marked so that no log of the library shows them.
-fn own_headers(headers: &[(String, Secret)]) -> Result<HeaderMap, String> {
+pub fn own_headers(headers: &[(String, Secret)]) -> Result<HeaderMap, String> {
     let mut map = HeaderMap::new();
     for (name, secret) in headers {
         let name: HeaderName = name.parse().map_err(|_| format!("`{name}` is no header name"))?;
@@ -333,7 +344,8 @@ fn own_headers(headers: &[(String, Secret)]) -> Result<HeaderMap, String> {
     Ok(map)
 }
 
-fn shown_url(url: &Uri) -> String {
+/// Without user, password and query.
+pub fn shown_url(url: &Uri) -> String {
     let host = url.host().unwrap_or_default();
     let port = url.port().map(|p| format!(":{p}")).unwrap_or_default();
     format!("{}://{host}{port}{}", url.scheme_str().unwrap_or("http"), url.path())

@@ -1,5 +1,6 @@
 //! The HTTP client: one small pool per upstream, TLS only for `https`, no redirects, no proxies.
 
+use super::super::Fault;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -12,6 +13,7 @@ use std::error::Error;
 use std::time::Duration;
 
 const CONNECT: Duration = Duration::from_secs(10);
+const KEEPALIVE: Duration = Duration::from_secs(30);
 const IDLE: Duration = Duration::from_secs(60);
 const MAX_IDLE: usize = 32;
 const MAX_HEADERS: usize = 100;
@@ -29,6 +31,8 @@ impl Client {
         let mut connector = HttpConnector::new();
         connector.enforce_http(false);
         connector.set_nodelay(true);
+        // A peer that is gone without a word is noticed on a stream that waits.
+        connector.set_keepalive(Some(KEEPALIVE));
         connector.set_connect_timeout(Some(CONNECT));
         match url.scheme_str() {
             Some("http") => Ok(Self::Plain(pool().build(connector))),
@@ -43,7 +47,7 @@ impl Client {
     }
 
     /// One exchange, up to the head of the answer. The error says what broke, from the inside out.
-    pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, String> {
+    pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Broken> {
         let sent = match self {
             Self::Plain(pool) => pool.request(request).await,
             Self::Tls(pool) => pool.request(request).await,
@@ -53,8 +57,25 @@ impl Client {
             while let Some(inner) = cause.source() {
                 cause = inner;
             }
-            if error.is_connect() { format!("cannot connect: {cause}") } else { cause.to_string() }
+            Broken { text: cause.to_string(), unreachable: error.is_connect() }
         })
+    }
+}
+
+/// Why there is no answer.
+pub struct Broken {
+    text: String,
+    /// There was no connection, so nothing was sent.
+    unreachable: bool,
+}
+
+impl Broken {
+    /// As a fault of the server at `shown`.
+    pub fn fault(self, shown: &str) -> Fault {
+        match self.unreachable {
+            true => Fault::Unreachable(format!("{shown}: cannot connect: {}", self.text)),
+            false => Fault::Transport(format!("{shown}: {}", self.text)),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::super::serverside::{Heard, Observer, hear};
 use super::super::{Answer, Expects, Fault};
-use super::sse::Events;
+use super::events::{Event, Events};
 use crate::router::flight::Flight;
 use crate::router::outcome::first_line;
 use bytes::Bytes;
@@ -30,13 +30,8 @@ pub struct Reader<'a> {
 impl Reader<'_> {
     pub async fn read(&self, response: Response<Incoming>) -> Result<Answer, Fault> {
         let status = response.status();
-        if status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN {
-            let text = error_text(response).await;
-            return Err(Fault::Auth(format!("{} answered {status}{text}", self.url)));
-        }
-        if status.is_redirection() {
-            let to = response.headers().get(LOCATION).and_then(|v| v.to_str().ok()).unwrap_or("nowhere");
-            return Err(Fault::Transport(format!("{} redirects to {to}; redirects are not followed", self.url)));
+        if means_refusal(status) {
+            return Err(refusal(self.url, response).await);
         }
         if !status.is_success() {
             return self.read_error(status, response).await;
@@ -80,9 +75,14 @@ impl Reader<'_> {
             let frame =
                 frame.map_err(|error| Fault::Transport(format!("{} broke off its stream: {error}", self.url)))?;
             let Ok(chunk) = frame.into_data() else { continue };
-            for event in events.push(&chunk).map_err(|_| self.too_long())? {
-                if let Some(answer) = self.take(&event) {
-                    return Ok(answer);
+            for event in events.push(&chunk) {
+                match event {
+                    Event::Message(text) | Event::Endpoint(text) => {
+                        if let Some(answer) = self.take(&text) {
+                            return Ok(answer);
+                        }
+                    }
+                    Event::TooLong { .. } => return Err(self.too_long()),
                 }
             }
         }
@@ -117,8 +117,7 @@ impl Reader<'_> {
         {
             return Ok(answer);
         }
-        let text = format!("{} answered {status}{}", self.url, shown(&body));
-        Err(if status.is_server_error() { Fault::Transport(text) } else { Fault::Protocol(text) })
+        Err(status_fault(self.url, status, &body))
     }
 
     fn too_long(&self) -> Fault {
@@ -126,14 +125,34 @@ impl Reader<'_> {
     }
 }
 
+/// True if no answer can stand in the body.
+fn means_refusal(status: StatusCode) -> bool {
+    status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN || status.is_redirection()
+}
+
+/// Why a response that is no success means failure.
+pub async fn refusal(url: &str, response: Response<Incoming>) -> Fault {
+    let status = response.status();
+    if status.is_redirection() {
+        let to = response.headers().get(LOCATION).and_then(|v| v.to_str().ok()).unwrap_or("nowhere");
+        return Fault::Transport(format!("{url} redirects to {to}; redirects are not followed"));
+    }
+    status_fault(url, status, &error_body(response).await)
+}
+
+fn status_fault(url: &str, status: StatusCode, body: &[u8]) -> Fault {
+    let text = format!("{url} answered {status}{}", shown(body));
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Fault::Auth(text),
+        _ if status.is_server_error() => Fault::Transport(text),
+        _ => Fault::Protocol(text),
+    }
+}
+
 /// The body of an error; what is too long or breaks off is as good as none.
 pub async fn error_body(response: Response<Incoming>) -> Bytes {
     let body = Limited::new(response.into_body(), ERROR_BYTES).collect().await;
     body.map(|b| b.to_bytes()).unwrap_or_default()
-}
-
-async fn error_text(response: Response<Incoming>) -> String {
-    shown(&error_body(response).await)
 }
 
 fn shown(body: &[u8]) -> String {

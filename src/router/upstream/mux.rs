@@ -1,0 +1,196 @@
+//! Calls that share one session: each waits under an id of its own until its answer comes, whatever the wire.
+
+use super::serverside::{Heard, Observer, hear};
+use super::{Answer, Expects, Fault};
+use crate::router::flight::{Flight, lock};
+use crate::router::wire;
+use bytes::Bytes;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use tokio::sync::oneshot;
+
+/// The waiting calls of one session.
+pub struct Mux {
+    waiting: Mutex<Waiting>,
+    observer: Observer,
+    max_message: u64,
+}
+
+#[derive(Default)]
+struct Waiting {
+    calls: HashMap<u64, Waiter>,
+    /// Calls that were given up and whose answers may still come.
+    left: u32,
+    closed: Option<Arc<str>>,
+}
+
+struct Waiter {
+    answer: oneshot::Sender<Result<Answer, Fault>>,
+    flight: Option<Arc<Flight>>,
+    expects: Expects,
+}
+
+/// A place among the waiting. Left early (the call was dropped, cancelled or timed out), it cancels upstream.
+pub struct Place<'a, C: Fn(String)> {
+    mux: &'a Mux,
+    id: u64,
+    answer: oneshot::Receiver<Result<Answer, Fault>>,
+    /// Sends the cancellation; `None` while there is nothing to cancel.
+    pub cancel: Option<C>,
+}
+
+impl<C: Fn(String)> Place<'_, C> {
+    /// The answer, when it comes.
+    pub async fn answer(&mut self) -> Result<Answer, Fault> {
+        let answer = (&mut self.answer).await;
+        self.cancel = None;
+        answer.unwrap_or_else(|_| Err(self.mux.gone()))
+    }
+}
+
+impl<C: Fn(String)> Drop for Place<'_, C> {
+    fn drop(&mut self) {
+        {
+            let mut waiting = lock(&self.mux.waiting);
+            let left = waiting.calls.remove(&self.id).is_some();
+            waiting.left += u32::from(left);
+        }
+        if let Some(cancel) = &self.cancel {
+            let params = format!(r#"{{"requestId":{},"reason":"the caller gave up"}}"#, self.id);
+            cancel(wire::notification("notifications/cancelled", &params));
+        }
+    }
+}
+
+impl Mux {
+    pub fn new(observer: Observer, max_message: u64) -> Self {
+        Self { waiting: Mutex::default(), observer, max_message }
+    }
+
+    /// A message that is too long is not sent.
+    pub fn check_length(&self, message: &[u8]) -> Result<(), Fault> {
+        let (len, max) = (message.len(), self.max_message);
+        if len as u64 > max {
+            return Err(Fault::Protocol(format!("the message has {len} bytes; max_message is {max}")));
+        }
+        Ok(())
+    }
+
+    pub fn place<C: Fn(String)>(
+        &self,
+        id: u64,
+        flight: Option<Arc<Flight>>,
+        expects: Expects,
+    ) -> Result<Place<'_, C>, Fault> {
+        let (sender, answer) = oneshot::channel();
+        let mut waiting = lock(&self.waiting);
+        if let Some(reason) = &waiting.closed {
+            return Err(Fault::Closed(reason.clone()));
+        }
+        waiting.calls.insert(id, Waiter { answer: sender, flight, expects });
+        Ok(Place { mux: self, id, answer, cancel: None })
+    }
+
+    pub fn closed(&self) -> Option<Arc<str>> {
+        lock(&self.waiting).closed.clone()
+    }
+
+    pub fn gone(&self) -> Fault {
+        Fault::Closed(self.closed().unwrap_or_else(|| "the connection is gone".into()))
+    }
+
+    /// Everyone who waits learns why; false if it was closed before.
+    pub fn fail_all(&self, reason: &str) -> bool {
+        let reason: Arc<str> = reason.into();
+        let calls = {
+            let mut waiting = lock(&self.waiting);
+            if waiting.closed.is_some() {
+                return false;
+            }
+            waiting.closed = Some(reason.clone());
+            std::mem::take(&mut waiting.calls)
+        };
+        for waiter in calls.into_values() {
+            let _ = waiter.answer.send(Err(Fault::Closed(reason.clone())));
+        }
+        true
+    }
+
+    /// The wire ended though nobody here closed it.
+    pub fn broke(&self, reason: &str) {
+        if self.fail_all(reason) {
+            self.observer.closed(reason);
+        }
+    }
+
+    /// Takes one message of the server; a request of it is answered by `reply`.
+    pub fn take(&self, message: &Bytes, reply: impl Fn(String)) {
+        match hear(message) {
+            Heard::Answer(id, answer) => self.deliver(id, Ok(answer)),
+            Heard::Stray(answer) => self.deliver_stray(answer),
+            Heard::Reply(text) => reply(text),
+            Heard::Progress { token, percent, text } => {
+                let flight = lock(&self.waiting).calls.get(&token).and_then(|w| w.flight.clone());
+                if let Some(flight) = flight {
+                    flight.progress(percent, text);
+                }
+            }
+            Heard::Log { level, text } => self.observer.log(self.only_flight().as_ref(), level, text),
+            Heard::ListChanged => self.observer.lists.set_stale(),
+            Heard::Nothing => {}
+            Heard::Garbage => self.observer.garbage(message),
+        }
+    }
+
+    fn only_flight(&self) -> Option<Arc<Flight>> {
+        let waiting = lock(&self.waiting);
+        let only = waiting.calls.values().next().filter(|_| waiting.calls.len() == 1)?;
+        only.flight.clone()
+    }
+
+    fn deliver(&self, id: u64, answer: Result<Answer, Fault>) {
+        let waiter = {
+            let mut waiting = lock(&self.waiting);
+            let waiter = waiting.calls.remove(&id);
+            if waiter.is_none() {
+                waiting.left = waiting.left.saturating_sub(1);
+            }
+            waiter
+        };
+        // Nobody there: an answer that came after its call was given up.
+        if let Some(waiter) = waiter {
+            let _ = waiter.answer.send(answer);
+        }
+    }
+
+    /// An answer to none of our ids belongs to the message that had none of them. One without any id may also belong to
+    /// the only call that waits; but not if it could be about one that was given up, and that was another tenant's.
+    fn deliver_stray(&self, answer: Answer) {
+        let id = {
+            let waiting = lock(&self.waiting);
+            // With others waiting it may be theirs, and they may be another tenant's.
+            let alone = waiting.left == 0 && waiting.calls.len() == 1;
+            let only = waiting.calls.iter().next().filter(|_| alone);
+            only.filter(|(_, w)| answer.id.is_none() || w.expects == Expects::Anything).map(|(id, _)| *id)
+        };
+        match id {
+            Some(id) => self.deliver(id, Ok(answer)),
+            None => self.observer.garbage(&answer.line),
+        }
+    }
+
+    /// A message of so many bytes was dropped; its two ends are left. The call whose answer it was, if that can be told,
+    /// fails; nobody else is concerned.
+    pub fn too_long(&self, bytes: u64, head: &[u8], tail: &[u8]) {
+        let fault = format!("a line of {bytes} bytes was dropped; max_message is {}", self.max_message);
+        self.observer.garbage(format!("{fault}; it began: {}", String::from_utf8_lossy(head)).as_bytes());
+        let id = {
+            let waiting = lock(&self.waiting);
+            let only = waiting.calls.keys().next().copied().filter(|_| waiting.calls.len() == 1);
+            only.or_else(|| wire::id_of_scraps(head, tail))
+        };
+        if let Some(id) = id {
+            self.deliver(id, Err(Fault::Protocol(fault)));
+        }
+    }
+}
