@@ -16,9 +16,11 @@ use error::Error;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
+use rest::Rest;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 /// A body of ours: whole, or a stream of events.
 pub type Body = UnsyncBoxBody<Bytes, Infallible>;
@@ -27,14 +29,16 @@ pub type Body = UnsyncBoxBody<Bytes, Infallible>;
 pub struct Gateway {
     pub handle: Handle,
     pub inside: Inside,
-    rest: axum::Router,
+    /// Takes nothing new: streams end.
+    pub closing: CancellationToken,
+    rest: Rest,
 }
 
 impl Gateway {
     /// `None` where the platform is not in this process.
     pub fn new(handle: Handle) -> Option<Arc<Self>> {
         let inside = handle.inside()?;
-        Some(Arc::new(Self { rest: rest::router(), handle, inside }))
+        Some(Arc::new(Self { rest: Rest::new(), closing: CancellationToken::new(), handle, inside }))
     }
 
     /// Answers one request; whatever goes wrong becomes a response in the shape of its face.
@@ -48,6 +52,6 @@ impl Gateway {
         if is_mcp {
             return mcp::answer(&self, request).await.unwrap_or_else(Error::into_json_rpc);
         }
-        rest::answer(&self.rest, request).await
+        self.rest.answer(self.clone(), request).await
     }
 }

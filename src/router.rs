@@ -8,6 +8,7 @@ mod flight;
 mod gate;
 mod inspect;
 mod ledger;
+mod lifetime;
 mod listing;
 mod lists;
 mod message;
@@ -36,6 +37,8 @@ use crate::model::{
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use flight::Flights;
+use lifetime::Lifetimes;
+pub use lifetime::{BOUNDS_US, Lifetime};
 use meter::Meter;
 use payload::Payloads;
 pub use redact::is_secret_name;
@@ -58,6 +61,7 @@ pub struct Router {
     slots: Slots,
     flights: Flights,
     meter: Meter,
+    lifetimes: Lifetimes,
     payloads: Payloads,
     next_call: AtomicU64,
     dropped_records: AtomicU64,
@@ -240,6 +244,7 @@ impl Router {
             slots: Slots::default(),
             flights: Flights::default(),
             meter: Meter::default(),
+            lifetimes: Lifetimes::default(),
             payloads: Payloads::default(),
             next_call: AtomicU64::new(1),
             dropped_records: AtomicU64::new(0),
@@ -338,6 +343,16 @@ impl Router {
     /// minutes is left out.
     pub fn figures(&self) -> AllFigures {
         AllFigures { dropped_records: self.dropped_records.load(Relaxed), ..self.meter.figures() }
+    }
+
+    /// What only grows, per tenant and server, since the start.
+    pub fn lifetimes(&self) -> Vec<Lifetime> {
+        self.lifetimes.all()
+    }
+
+    /// When a tenant's newest call to a server came, since the start.
+    pub fn last_call(&self, tenant: &TenantId, server: &ServerId) -> Option<Stamp> {
+        self.lifetimes.last(tenant, server)
     }
 }
 

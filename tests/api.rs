@@ -1,5 +1,7 @@
 //! The HTTP gateway over real sockets, beside a whole platform.
 
+mod rest;
+
 use crate::support::platform::{PATIENCE, platform};
 use mcpdeck::api::Listening;
 use mcpdeck::control::Platform;

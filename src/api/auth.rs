@@ -9,7 +9,7 @@ use hyper::{HeaderMap, Request};
 use std::net::{IpAddr, SocketAddr};
 
 /// The header by which an operator names a tenant.
-const CUSTOMER: &str = "x-customer-id";
+pub(super) const CUSTOMER: &str = "x-customer-id";
 const KEY: &str = "x-api-key";
 
 /// Refuses what a web page of somebody else sends through an operator's browser: a foreign `Origin`, or a name that only

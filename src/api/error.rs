@@ -1,6 +1,7 @@
 //! What a refused or failed request is told: one error, two shapes (JSON-RPC on MCP paths, plain JSON elsewhere).
 
 use super::Body;
+use crate::model::Refusal;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::header::{CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
@@ -24,8 +25,45 @@ pub enum Error {
     TooLarge(u64),
     #[error("the request did not come within its time")]
     TooSlow,
+    /// What control does not do, or not now.
+    #[error("{}", told(.0))]
+    Refused(Refusal),
+    /// Not now: it ends, or its store does not answer.
+    #[error("{0}")]
+    Unavailable(String),
+    /// A server did not do what was asked of it.
+    #[error("{0}")]
+    Upstream(String),
+    /// A server did not answer in time.
+    #[error("{0}")]
+    UpstreamTimeout(String),
     #[error("{0}")]
     Failed(String),
+}
+
+/// A refusal, with what the API's caller can do about it instead of the command line's.
+fn told(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::NeedsConfirm { what, name } => format!("{what} in production needs ?confirm={name}"),
+        other => other.to_string(),
+    }
+}
+
+fn status_of(refusal: &Refusal) -> StatusCode {
+    match refusal {
+        Refusal::NotFound(_) => StatusCode::NOT_FOUND,
+        Refusal::ReadOnly(_) => StatusCode::FORBIDDEN,
+        Refusal::NeedsConfirm { .. } => StatusCode::PRECONDITION_REQUIRED,
+        Refusal::Refused(_) => StatusCode::CONFLICT,
+        Refusal::Busy(_) | Refusal::NoOwner(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Refusal::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
 }
 
 impl Error {
@@ -38,6 +76,10 @@ impl Error {
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::Refused(refusal) => status_of(refusal),
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Upstream(_) => StatusCode::BAD_GATEWAY,
+            Self::UpstreamTimeout(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

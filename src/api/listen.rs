@@ -48,7 +48,7 @@ impl Listening {
         let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX) / DESCRIPTOR_PART;
         let most = u64::from(config.max_connections).min(descriptors);
         let room = Arc::new(Semaphore::new(usize::try_from(most).unwrap_or(Semaphore::MAX_PERMITS)));
-        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let (stop, tasks) = (gateway.closing.clone(), TaskTracker::new());
         let hang_up = CancellationToken::new();
         let mut addresses = Vec::new();
         for address in config.listen {

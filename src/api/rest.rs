@@ -1,39 +1,86 @@
-//! The HTTP API beside MCP: plain JSON over the handle.
+//! The HTTP API beside MCP: plain JSON over the handle. Each family of routes has its file and describes itself; what is
+//! served is what is described at `/openapi.json`.
+
+mod act;
+mod caller;
+mod input;
+mod openapi;
+mod servers;
+mod status;
+mod times;
+mod view;
 
 use super::error::whole;
-use super::{Body, Error};
-use axum::Router;
-use axum::routing::get;
-use http_body_util::BodyExt;
+use super::{Body, Error, Gateway};
+use axum::extract::Request as Asked;
+use caller::Via;
+use futures_util::StreamExt;
+use futures_util::future::ready;
+use http_body_util::{BodyExt, BodyStream, StreamBody};
 use hyper::body::Incoming;
-use hyper::{Request, Response};
-use serde_json::{Value, json};
+use hyper::{Method, Request, Response, StatusCode};
+use std::sync::Arc;
 use tower_service::Service;
 
-/// Every route.
-pub fn router() -> Router {
-    Router::new().route("/health", get(health)).fallback(unknown)
+/// What a handler answers with.
+type Answer = Response<axum::body::Body>;
+
+/// Every route, and their description.
+pub struct Rest {
+    router: axum::Router,
 }
 
-/// Answers a request on any path but MCP's.
-pub async fn answer(router: &Router, request: Request<Incoming>) -> Response<Body> {
-    let response = match router.clone().call(request).await {
-        Ok(response) => response,
-        Err(never) => match never {},
-    };
-    let (head, body) = response.into_parts();
-    let body = match body.collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) => return Error::Failed(error.to_string()).into_rest(),
-    };
-    Response::from_parts(head, whole(body))
+impl Rest {
+    pub fn new() -> Self {
+        let (router, document) = openapi::routes().split_for_parts();
+        let router = openapi::serve(router, &document).method_not_allowed_fallback(not_offered).fallback(unknown);
+        Self { router }
+    }
+
+    /// Answers a request on any path but MCP's.
+    pub async fn answer(&self, gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<Body> {
+        let mut request = request.map(axum::body::Body::new);
+        request.extensions_mut().insert(Via { gateway });
+        let response = match self.router.clone().call(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        };
+        response.map(until_broken)
+    }
 }
 
-async fn health() -> axum::Json<Value> {
-    axum::Json(json!({ "status": "healthy", "timestamp": jiff::Timestamp::now().to_string() }))
+/// A body as it is, that ends where it breaks.
+fn until_broken(body: axum::body::Body) -> Body {
+    let good = BodyStream::new(body).take_while(|frame| ready(frame.is_ok()));
+    StreamBody::new(good.filter_map(|frame| ready(frame.ok().map(Ok)))).boxed_unsync()
 }
 
-async fn unknown(request: axum::extract::Request) -> Response<axum::body::Body> {
-    let error = Error::NotFound(format!("nothing at {}", request.uri().path()));
-    error.into_rest().map(axum::body::Body::new)
+async fn unknown(request: Asked) -> Error {
+    Error::NotFound(format!("nothing at {}; see /openapi.json", request.uri().path()))
+}
+
+/// A path that is there, by another method. Which there are, stands in `Allow`.
+async fn not_offered(request: Asked) -> Answer {
+    match *request.method() {
+        Method::OPTIONS => {
+            let mut response = Response::new(axum::body::Body::empty());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            response
+        }
+        ref method => axum::response::IntoResponse::into_response(Error::Method(method.to_string())),
+    }
+}
+
+impl axum::response::IntoResponse for Error {
+    fn into_response(self) -> Answer {
+        self.into_rest().map(axum::body::Body::new)
+    }
+}
+
+/// JSON text that is there already.
+fn json_text(text: impl Into<bytes::Bytes>) -> Response<Body> {
+    let mut response = Response::new(whole(text));
+    let json = hyper::header::HeaderValue::from_static("application/json");
+    response.headers_mut().insert(hyper::header::CONTENT_TYPE, json);
+    response
 }

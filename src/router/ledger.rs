@@ -84,6 +84,7 @@ impl<'a> Ledger<'a> {
         self.closed = true;
         self.router.flights.remove(self.flight.id);
         self.router.meter.count(record);
+        self.router.lifetimes.count(record);
         self.router.payloads.keep(record, &self.request, &self.sent, body);
     }
 

@@ -1,0 +1,46 @@
+//! The routes and their description: a route is served because it is described here.
+
+use super::{act, json_text, servers, status};
+use axum::routing::get;
+use serde::Serialize;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+const ABOUT: &str = "Operations of an mcpdeck platform. MCP itself is served at `/mcp` and `/mcp/{server}`. \
+    A request is made as the customer of its credential; an operator names one by `X-Customer-ID`, or looks at everything. \
+    What belongs to another customer looks unknown.";
+
+/// Why a request was not answered as it wished.
+#[derive(Serialize, ToSchema)]
+pub struct Problem {
+    pub error: String,
+}
+
+/// Every route with its description.
+pub fn routes() -> OpenApiRouter {
+    let credentials = ComponentsBuilder::new()
+        .security_scheme("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)))
+        .security_scheme("key", SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-API-Key"))));
+    let any = ["bearer", "key"].map(|name| SecurityRequirement::new::<_, [&str; 0], &str>(name, []));
+    let document = OpenApiBuilder::new()
+        .info(InfoBuilder::new().title("mcpdeck").version(env!("CARGO_PKG_VERSION")).description(Some(ABOUT)))
+        .components(Some(credentials.build()))
+        .security(Some(any))
+        .build();
+    OpenApiRouter::with_openapi(document)
+        .routes(routes!(status::health))
+        .routes(routes!(status::ready))
+        .routes(routes!(status::status))
+        .routes(routes!(servers::list))
+        .routes(routes!(servers::info))
+        .routes(routes!(act::act))
+}
+
+/// The same with the description itself at `/openapi.json`.
+pub fn serve(router: axum::Router, document: &OpenApi) -> axum::Router {
+    let text = bytes::Bytes::from(document.to_json().unwrap_or_default());
+    router.route("/openapi.json", get(move || std::future::ready(json_text(text).map(axum::body::Body::new))))
+}
