@@ -108,7 +108,7 @@ fn dispatch(args: Args) -> Result<Code, Error> {
             act::on_platform(global, Do::CancelJob(job), &how)
         }
         Command::Reap { dry_run: true, .. } => get::orphans(global),
-        Command::Reap { dry_run: false, how } => act::on_platform(global, Do::ReapOrphans, &how),
+        Command::Reap { dry_run: false, how } => act::reap(global, &how),
         Command::Deploy(deploy) => deploy::run(global, &deploy, false),
         Command::Undeploy(deploy) => deploy::run(global, &deploy, true),
         Command::Inspect { target } => inspect::run(global, &target),

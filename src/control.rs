@@ -26,6 +26,7 @@ mod health;
 mod impact;
 mod inspect;
 mod jobs;
+mod journal;
 mod launch;
 pub mod lifecycle;
 mod local;

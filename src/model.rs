@@ -21,6 +21,7 @@ pub mod template;
 pub mod tenant;
 pub mod time;
 pub mod usage;
+pub mod why;
 
 pub use call::{CallId, CallRecord, Era, Outcome, PendingCall};
 pub use id::{InstanceKey, ServerId, StackId, TenantId, slug};

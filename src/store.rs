@@ -53,6 +53,8 @@ pub trait Store: Send + Sync {
     fn add_history(&self, entry: HistoryEntry) -> Fut<'_, Result<u64, StoreError>>;
     fn history(&self, tenant: Option<TenantId>, limit: u32) -> Fut<'_, Result<Vec<HistoryEntry>, StoreError>>;
 
+    /// The end of an act takes the place of its beginning: the newest line of the same time, operator and command line
+    /// whose outcome is [`BEGAN`].
     fn add_journal(&self, entry: JournalEntry) -> Fut<'_, Result<(), StoreError>>;
     fn journal(&self, limit: u32) -> Fut<'_, Result<Vec<JournalEntry>, StoreError>>;
 
@@ -78,6 +80,9 @@ pub trait Store: Send + Sync {
     /// Flushes everything and closes; later calls answer `Closed`.
     fn close(&self) -> Fut<'_, ()>;
 }
+
+/// Outcome, in the journal, of an act that is under way, or whose owner died over it.
+pub const BEGAN: &str = "began";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Enablement {

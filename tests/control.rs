@@ -219,6 +219,32 @@ async fn sleep_kill_and_restart_do_what_they_say() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_journal_knows_of_an_act_before_it_ends_and_of_what_was_refused() {
+    let deck = Deck::start(&simulated("", "").replace("50ms", "30s")).await;
+    let give = async |command| deck.handle.run(Act { command, operator: ana(), confirm: None }).await;
+    let journal = async || {
+        let Ok(Answer::Journal(lines)) = deck.handle.ask(Query::Journal { limit: 10 }).await else { panic!() };
+        lines.into_iter().map(|line| (line.command_line, line.outcome)).collect::<Vec<_>>()
+    };
+    // Acknowledged is written down: the start itself takes much longer.
+    give(Command::Start(key("etim"))).await.unwrap();
+    assert_eq!(journal().await, [("mcpdeck start etim".to_owned(), "began".to_owned())]);
+    let refused = give(Command::Sleep(key("graf"))).await.unwrap_err();
+    assert!(matches!(refused, Refusal::NotFound(_)), "{refused}");
+    deck.act(Command::Stop(key("etim"))).await.unwrap();
+    let refused = give(Command::Sleep(key("etim"))).await.unwrap_err();
+    // Refusals and ends are written beside everything else.
+    let written = async {
+        let told = ("mcpdeck sleep etim".to_owned(), format!("refused: {refused}"));
+        let settled = |lines: &[(String, String)]| lines.contains(&told) && lines.iter().all(|(_, o)| o != "began");
+        while !settled(&journal().await) {}
+    };
+    tokio::time::timeout(PATIENCE, written).await.expect("all of it is written down");
+    assert_eq!(journal().await.len(), 3);
+    deck.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_crash_backs_off_then_fails_and_is_tried_again_on_schedule() {
     let deck = Deck::start(&simulated(QUICK, ", faults = [{ refuse_start = \"no licence\" }]")).await;
     let record = deck.call("eaton", "etim").await;

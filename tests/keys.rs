@@ -528,7 +528,7 @@ fn an_act_on_a_server_that_a_customer_has_not_enabled_says_how_to_enable_it() {
 }
 
 #[test]
-fn a_finding_that_resolves_keeps_its_place_for_a_moment() {
+fn a_finding_that_resolves_stays_under_the_cursor_for_a_moment() {
     let mut screen = Screen::open(sample::rich(), (120, 40));
     screen.keys("j").has("HANGING");
     let mut better = sample::rich();
@@ -539,9 +539,9 @@ fn a_finding_that_resolves_keeps_its_place_for_a_moment() {
     // The key acts on what was selected, not on what would have slipped under the cursor.
     screen.keys("P");
     assert_eq!(screen.commands(), ["mcpdeck probe etim"]);
-    screen.keys("j").lacks("RESOLVED");
+    screen.keys("k").lacks("RESOLVED");
     screen.keys("P");
-    assert_eq!(screen.commands()[1], "mcpdeck probe grafana@segurcaixa");
+    assert_eq!(screen.commands()[1], "mcpdeck probe ctax");
 }
 
 #[test]

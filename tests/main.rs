@@ -21,6 +21,7 @@ mod router;
 mod screens;
 mod screens_console;
 mod screens_containers;
+mod screens_narrow;
 mod stacks;
 mod store_contract;
 mod support;

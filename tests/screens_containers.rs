@@ -124,7 +124,7 @@ fn acts_go_to_the_container_or_to_the_instance_that_answers_for_it() {
     let act = |name: &str, act: ContainerAct| {
         let snapshot = sample::rich();
         let row = snapshot.containers.iter().find(|row| row.name == name).expect(name);
-        Command::Container { container: row.key.clone(), act }
+        Command::Container { container: row.key.clone(), name: name.to_owned(), act }
     };
     for (name, keys, wanted) in [
         ("part=db", "x y", act("etim-db-1", ContainerAct::Stop)),
@@ -230,13 +230,14 @@ fn explain_tells_what_a_container_suffers_from() {
 fn the_selection_belongs_to_the_container() {
     let mut deck = rich((120, 40));
     deck.keys("j j");
+    let chosen = sample::rich().container(&yard::key("local", 7)).expect("the third row").name.clone();
     let mut fewer = sample::rich();
     fewer.containers.retain(|row| row.owner.claim != Claim::Orphan);
     deck.snapshot = fewer;
     deck.take(Msg::Snapshot);
     deck.keys("s");
     assert_eq!(deck.ran().len(), 1);
-    assert_eq!(deck.ran()[0].object(), yard::key("local", 7).to_string());
+    assert_eq!(deck.ran()[0].object(), chosen);
 }
 
 #[test]
@@ -306,8 +307,8 @@ fn findings_about_containers_stacks_and_engines_are_acted_on_where_they_stand() 
     };
     let mut deck = open(wrong("OOM", vllm, &["logs", "explain", "restart"]));
     deck.keys("R y");
-    let container = yard::key("local", 5);
-    assert_eq!(deck.ran(), [&Command::Container { container, act: ContainerAct::Restart }]);
+    let (container, name) = (yard::key("local", 5), vllm.to_owned());
+    assert_eq!(deck.ran(), [&Command::Container { container, name, act: ContainerAct::Restart }]);
     deck.keys("l");
     assert!(matches!(&deck.stream, Some((_, Feed::Logs { targets, .. })) if targets[0].to_string() == vllm));
     deck.keys("1 <enter>");

@@ -236,6 +236,20 @@ async fn journal_and_events_read_back_newest_first_and_events_are_bounded() {
 }
 
 #[tokio::test]
+async fn how_an_act_ended_takes_the_place_of_its_beginning() {
+    on_each_store(async |store| {
+        let begun = |n| JournalEntry { outcome: "began".to_owned(), ..journal_entry(n) };
+        let failed = |n| JournalEntry { outcome: "failed: x".to_owned(), ..journal_entry(n) };
+        for entry in [begun(1), begun(2), journal_entry(3), failed(1), failed(4)] {
+            store.add_journal(entry).await.unwrap();
+        }
+        // The second one's owner died over it.
+        assert_eq!(store.journal(9).await.unwrap(), [failed(4), journal_entry(3), begun(2), failed(1)]);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn who_held_gpu_memory_is_kept_by_the_minute_and_for_a_day() {
     on_each_store(async |store| {
         let now = Stamp::now().0 / 60_000 * 60_000;

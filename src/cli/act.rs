@@ -6,10 +6,10 @@ use super::names::Thing;
 use super::output::{self, json, print};
 use super::rows::job_word;
 use super::session::{self, Need, Session};
-use super::{args::Global, names};
-use crate::model::container::ContainerAct;
+use super::{args::Global, deploy, names};
+use crate::model::container::{ContainerAct, ContainerKey};
 use crate::model::message::{JobOutcome, JobRow};
-use crate::model::{Act, Command, InstanceKey, JobId, Refusal, Snapshot};
+use crate::model::{Act, Command, InstanceKey, JobId, Refusal, Snapshot, StackId};
 use std::sync::Arc;
 
 /// An act on instances.
@@ -28,12 +28,45 @@ pub fn on_target(
 ) -> Result<Code, Error> {
     let session = Session::open(global, Need::Owner)?;
     let state = session.state_with(&args.target)?;
+    let on_container = |container: ContainerKey| {
+        let name = state.container(&container).map_or_else(|| container.to_string(), |row| state.container_name(row));
+        Command::Container { container, name, act }
+    };
     let command = match (names::thing(&state, &args.target)?, command) {
         (Thing::Instances(key), Some(command)) => command(key),
-        (Thing::Instances(key), None) => Command::Container { container: names::container_of(&state, &key)?, act },
-        (Thing::Container(row), _) => Command::Container { container: row.key.clone(), act },
+        (Thing::Instances(key), None) => on_container(names::container_of(&state, &key)?),
+        (Thing::Container(row), _) => on_container(row.key.clone()),
+        (Thing::Stack(stack), _) => return on_stack(&session, stack, act, &args.how),
     };
     give(&session, command, &args.how)
+}
+
+/// Starting and stopping a stack are its deployment and the end of it; a restart is both.
+fn on_stack(session: &Session, stack: StackId, act: ContainerAct, how: &How) -> Result<Code, Error> {
+    match act {
+        ContainerAct::Start => deploy::give(session, stack, false, how),
+        ContainerAct::Stop => deploy::give(session, stack, true, how),
+        ContainerAct::Restart if how.no_wait => {
+            Err(Error::usage(format!("{stack} is a stack: its start waits for its stop, so --no-wait cannot be")))
+        }
+        ContainerAct::Restart => match deploy::give(session, stack.clone(), true, how)? {
+            Code::Ok => deploy::give(session, stack, false, how),
+            code => Ok(code),
+        },
+        ContainerAct::Kill | ContainerAct::Pause | ContainerAct::Unpause => {
+            let rows = names::containers_of(&session.state(), &stack)?;
+            let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+            Err(Error::usage(format!("{stack} is a stack: `{}` takes one of its containers", act.verb()))
+                .help(names.join(", ")))
+        }
+    }
+}
+
+/// `reap`: with nobody to ask, by a platform of our own, which finds the same as the dry run does.
+pub fn reap(global: &Global, how: &How) -> Result<Code, Error> {
+    let session = Session::open(global, Need::Any)?;
+    session.until_engines()?;
+    give(&session, Command::ReapOrphans, how)
 }
 
 /// An act on the platform itself.
@@ -43,10 +76,6 @@ pub fn on_platform(global: &Global, command: Command, how: &How) -> Result<Code,
 
 /// Gives `command` and, unless told not to, waits for its end.
 pub fn give(session: &Session, command: Command, how: &How) -> Result<Code, Error> {
-    if session.read_only && command.changes() {
-        let message = format!("this command line is read-only: {} is not given", command.command_line());
-        return Err(Refusal::ReadOnly(message).into());
-    }
     give_telling(session, command, how, |_| {})
 }
 
@@ -57,10 +86,15 @@ pub fn give_telling(
     how: &How,
     mut look: impl FnMut(&Snapshot),
 ) -> Result<Code, Error> {
+    if session.read_only && command.changes() {
+        let message = format!("this command line is read-only: {} is not given", command.command_line());
+        return Err(Refusal::ReadOnly(message).into());
+    }
     let ends_owner = command == Command::Shutdown;
     let act = Act { command, operator: session::operator(), confirm: how.confirm.clone() };
     let job = session.wait(session.handle.run(act))?;
-    if how.no_wait {
+    // A platform of our own ends with us: what it does is waited for.
+    if how.no_wait && !session.is_momentary() {
         return match session.output {
             Output::Json => print(&json(&Accepted { job })?).map(|()| Code::Ok),
             Output::Table => print(&format!("{job} accepted\n")).map(|()| Code::Ok),

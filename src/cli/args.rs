@@ -80,13 +80,13 @@ pub enum Command {
         tenant: Tenant,
         server: Option<String>,
     },
-    /// Start instances, or a container, now
+    /// Start instances, a container, or every part of a stack, now
     Start(Act),
-    /// Stop instances and hold them (calls are refused until a start), or stop a container
+    /// Stop instances and hold them (calls are refused until a start), a container, or a stack
     Stop(Act),
     /// Put instances to sleep: the next call starts them again
     Sleep(Act),
-    /// Stop and start instances, or a container
+    /// Stop and start instances, a container, or a stack
     Restart(Act),
     /// Kill instances, or a container, at once (SIGKILL)
     Kill(Act),
@@ -157,11 +157,11 @@ pub enum Command {
         #[command(flatten)]
         how: How,
     },
-    /// Log lines of instances and containers, or mcpdeck's own
+    /// Log lines of instances, containers and stacks, or mcpdeck's own
     Logs(Logs),
-    /// Why an instance, a tenant or a call is as it is, check by check
+    /// Why an instance, a container, a stack, a tenant or a call is as it is, check by check
     Explain {
-        #[arg(value_name = "SERVER[@TENANT] | TENANT | CALL")]
+        #[arg(value_name = "SERVER[@TENANT] | TENANT | STACK | CONTAINER | CALL")]
         what: String,
     },
     /// What operators did, newest first
@@ -282,8 +282,8 @@ pub enum Era {
 
 #[derive(Debug, ClapArgs)]
 pub struct Act {
-    /// Instances; what is no server is a container, by its name or the beginning of its id
-    #[arg(value_name = "SERVER[@TENANT] | CONTAINER")]
+    /// Instances; what is no server is a stack, or a container by its name or the beginning of its id
+    #[arg(value_name = "SERVER[@TENANT] | STACK | CONTAINER")]
     pub target: String,
     #[command(flatten)]
     pub how: How,
@@ -338,8 +338,8 @@ pub enum Switch {
 
 #[derive(Debug, ClapArgs)]
 pub struct Logs {
-    /// Instances and containers, several are merged; none: mcpdeck's own log
-    #[arg(value_name = "SERVER[@TENANT] | CONTAINER")]
+    /// Instances, containers and stacks, several are merged; none: mcpdeck's own log
+    #[arg(value_name = "SERVER[@TENANT] | STACK | CONTAINER")]
     pub targets: Vec<String>,
     /// Newest lines to begin with; 200, or with --since all that are kept
     #[arg(short = 'n', long)]

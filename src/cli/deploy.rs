@@ -1,6 +1,6 @@
 //! `deploy` and `undeploy`: what would be done, or doing it with a line for every step.
 
-use super::args::{Deploy, Global, Output};
+use super::args::{Deploy, Global, How, Output};
 use super::error::{Code, Error};
 use super::get::odd_answer;
 use super::output::Align::Left;
@@ -23,9 +23,14 @@ pub fn run(global: &Global, args: &Deploy, undeploy: bool) -> Result<Code, Error
     if args.dry_run {
         return plan(&session, stack, undeploy);
     }
+    give(&session, stack, undeploy, &args.how)
+}
+
+/// Does it, and tells of each part what becomes of it.
+pub fn give(session: &Session, stack: StackId, undeploy: bool, how: &How) -> Result<Code, Error> {
     let command = if undeploy { Command::Undeploy(stack.clone()) } else { Command::Deploy(stack.clone()) };
     let mut told = Told::new(&session.state(), stack);
-    act::give_telling(&session, command, &args.how, |state| {
+    act::give_telling(session, command, how, |state| {
         told.news(state).iter().for_each(|line| match session.output {
             Output::Table => drop(print(&format!("{}\n", one_line(line)))),
             Output::Json => remark(session.output, line),

@@ -30,7 +30,7 @@ pub fn run(global: &Global, args: &Get) -> Result<Code, Error> {
         Kind::Containers => of_snapshot::<ContainerRow>(global, args, by_name),
         Kind::Stacks => of_snapshot::<StackRow>(global, args, |s| s.stacks.clone()),
         Kind::Engines => of_snapshot::<EngineRow>(global, args, |s| s.engines.clone()),
-        Kind::Orphans => of_snapshot::<OrphanRow>(global, args, |s| s.orphans.clone()),
+        Kind::Orphans => of_snapshot::<OrphanRow>(global, args, by_what),
         Kind::Usage => of_snapshot::<UsageRow>(global, args, usage::rows),
         Kind::Gpus => of_snapshot::<GpuRow>(global, args, |s| s.gpus.devices.iter().cloned().map(Arc::new).collect()),
         Kind::Calls => calls(global, args),
@@ -42,7 +42,9 @@ pub fn run(global: &Global, args: &Get) -> Result<Code, Error> {
 pub fn orphans(global: &Global) -> Result<Code, Error> {
     let session = Session::open(global, Need::Any)?;
     session.until_engines()?;
-    show(session.output, &session.state().orphans)
+    let state = session.state();
+    show(session.output, &by_what(&state))?;
+    complete(&state)
 }
 
 /// Watching a platform of one's own would hold it for as long, so it takes an owner. Whatever stands on an engine is
@@ -107,7 +109,26 @@ fn of_snapshot<T: Listed + PartialEq>(
     if let Some(why) = nothing_to_see(&state, args.kind) {
         output::remark(session.output, &why);
     }
-    show(session.output, &choice.pick_telling(session.output, &rows))
+    let code = show(session.output, &choice.pick_telling(session.output, &rows))?;
+    match args.kind {
+        Kind::Containers | Kind::Orphans => complete(&state),
+        _ => Ok(code),
+    }
+}
+
+/// What was shown is all there is, unless an engine did not answer: its rows are old, or missing.
+fn complete(state: &Snapshot) -> Result<Code, Error> {
+    let silent = |row: &&Arc<EngineRow>| matches!(row.state, EngineState::Silent { .. } | EngineState::Connecting);
+    let why: Vec<String> = state.engines.iter().filter(silent).map(|row| not_up(row)).collect();
+    match why.is_empty() {
+        true => Ok(Code::Ok),
+        false => Err(Error::new(Code::Unreachable, "engine", format!("incomplete: {}", why.join("; ")))
+            .help("`mcpdeck get engines` lists them all")),
+    }
+}
+
+fn not_up(row: &EngineRow) -> String {
+    format!("engine {}: {}: {}", row.id, row.state.name(), row.state.reason().unwrap_or("no answer yet"))
 }
 
 fn missing(state: &Snapshot, kind: Kind, name: &str) -> Error {
@@ -129,6 +150,13 @@ fn by_name(state: &Snapshot) -> Vec<Arc<ContainerRow>> {
     rows
 }
 
+/// What remained of one server stands together.
+fn by_what(state: &Snapshot) -> Vec<Arc<OrphanRow>> {
+    let mut rows = state.orphans.clone();
+    rows.sort_by(|a, b| (&a.what, a.pid).cmp(&(&b.what, b.pid)));
+    rows
+}
+
 /// An empty table alone would not tell why.
 fn nothing_to_see(state: &Snapshot, kind: Kind) -> Option<String> {
     match (kind, &state.gpus.state) {
@@ -139,14 +167,8 @@ fn nothing_to_see(state: &Snapshot, kind: Kind) -> Option<String> {
         (Kind::Containers, _) => {}
         _ => return None,
     }
-    let why: Vec<String> = state
-        .engines
-        .iter()
-        .filter(|row| row.state != EngineState::Up)
-        .map(|row| {
-            format!("engine {}: {}: {}", row.id, row.state.name(), row.state.reason().unwrap_or("no answer yet"))
-        })
-        .collect();
+    let absent = |row: &&Arc<EngineRow>| matches!(row.state, EngineState::Absent { .. });
+    let why: Vec<String> = state.engines.iter().filter(absent).map(|row| not_up(row)).collect();
     (!why.is_empty()).then(|| why.join("; "))
 }
 

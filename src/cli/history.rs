@@ -8,9 +8,11 @@ use super::output::Align::{self, Left};
 use super::output::{Column, json_line, maybe, print, print_rows, time};
 use super::session::{Need, Session};
 use super::{names, stream, times};
+use crate::model::container::ContainerRow;
 use crate::model::filter::Filter;
 use crate::model::message::{Answer, ExplainWhat, Explained, JournalEntry, LogLine, LogSource, LogTarget};
-use crate::model::{Chunk, Feed, Query, Snapshot, Stamp};
+use crate::model::{Chunk, Feed, Query, Stamp};
+use std::sync::Arc;
 
 /// Newest lines where nothing else is asked for.
 const TAIL: u32 = 200;
@@ -20,7 +22,10 @@ pub fn logs(global: &Global, args: &Logs) -> Result<Code, Error> {
     let filter = Filter::parse_for::<LogLine>(args.filter.as_deref().unwrap_or_default())?;
     let session = Session::open(global, Need::Owner)?;
     let since = args.since.as_deref().map(|text| times::read("since", text)).transpose()?;
-    let mut targets = args.targets.iter().map(|t| log_target(&session, t)).collect::<Result<Vec<_>, _>>()?;
+    let mut targets = Vec::new();
+    for text in &args.targets {
+        targets.extend(log_targets(&session, text)?);
+    }
     if targets.is_empty() {
         targets.push(LogTarget::Deck);
     }
@@ -41,11 +46,14 @@ pub fn logs(global: &Global, args: &Logs) -> Result<Code, Error> {
     Ok(Code::Ok)
 }
 
-fn log_target(session: &Session, text: &str) -> Result<LogTarget, Error> {
+/// What a name means; a stack's are the logs of all its containers.
+fn log_targets(session: &Session, text: &str) -> Result<Vec<LogTarget>, Error> {
     let state = session.state_with(text)?;
+    let container = |row: &Arc<ContainerRow>| LogTarget::Container(row.key.clone(), row.name.clone());
     Ok(match names::thing(&state, text)? {
-        Thing::Instances(key) => LogTarget::Instance(key),
-        Thing::Container(row) => LogTarget::Container(row.key.clone(), row.name.clone()),
+        Thing::Instances(key) => vec![LogTarget::Instance(key)],
+        Thing::Container(row) => vec![container(&row)],
+        Thing::Stack(stack) => names::containers_of(&state, &stack)?.iter().map(container).collect(),
     })
 }
 
@@ -64,7 +72,7 @@ const EXPLAINED: &[Column] = &[("", Left), ("CHECK", Left), ("EVIDENCE", Left), 
 /// `explain`: check by check.
 pub fn explain(global: &Global, what: &str) -> Result<Code, Error> {
     let session = Session::open(global, Need::Any)?;
-    let what = meant(&session.state(), what)?;
+    let what = meant(&session, what)?;
     let Answer::Explain(checks) = session.ask(Query::Explain(what))? else { return Err(odd_answer()) };
     print_rows(session.output, EXPLAINED, checks.iter().map(explained_cells), &checks)
 }
@@ -78,19 +86,24 @@ fn explained_cells(check: &Explained) -> Vec<String> {
     vec![mark.to_owned(), check.check.clone(), check.evidence.clone(), maybe(check.next.clone())]
 }
 
-/// `c12` is a call, a server's name (or `server@tenant`) an instance, everything else a tenant.
-fn meant(state: &Snapshot, text: &str) -> Result<ExplainWhat, Error> {
+/// `c12` is a call; a server's name (or `server@tenant`) comes before a tenant's, a stack's and a container's.
+fn meant(session: &Session, text: &str) -> Result<ExplainWhat, Error> {
+    let state = session.state();
     let server = text.split(['@', '#']).next().unwrap_or(text);
     if state.server(server).is_some() {
-        return Ok(ExplainWhat::Instance(names::target(state, text)?));
+        return Ok(ExplainWhat::Instance(names::target(&state, text)?));
     }
     if let Some(tenant) = state.find_tenant(text) {
         return Ok(ExplainWhat::Tenant(tenant.def.id.clone()));
     }
-    match text.strip_prefix('c').and_then(|n| n.parse().ok()) {
-        Some(id) => Ok(ExplainWhat::Call(crate::model::CallId(id))),
-        None => names::target(state, text).map(ExplainWhat::Instance),
+    if let Some(id) = text.strip_prefix('c').and_then(|n| n.parse().ok()) {
+        return Ok(ExplainWhat::Call(crate::model::CallId(id)));
     }
+    Ok(match names::thing(&*session.state_with(text)?, text)? {
+        Thing::Instances(key) => ExplainWhat::Instance(key),
+        Thing::Stack(stack) => ExplainWhat::Stack(stack),
+        Thing::Container(row) => ExplainWhat::Container(row.key.clone()),
+    })
 }
 
 const JOURNAL: &[Column] =

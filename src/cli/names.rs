@@ -37,14 +37,18 @@ pub fn target(state: &Snapshot, text: &str) -> Result<InstanceKey, Error> {
 /// What a name on the command line means.
 pub enum Thing {
     Instances(InstanceKey),
+    Stack(StackId),
     Container(Arc<ContainerRow>),
 }
 
-/// A server's name (or `server@tenant`) is that server; everything else a container.
+/// A server's name (or `server@tenant`) is that server, a stack's name that stack; everything else a container.
 pub fn thing(state: &Snapshot, text: &str) -> Result<Thing, Error> {
     let server_name = text.split(['@', '#']).next().unwrap_or(text);
     if state.server(server_name).is_some() {
         return target(state, text).map(Thing::Instances);
+    }
+    if let Some(row) = state.stack(text) {
+        return Ok(Thing::Stack(row.id.clone()));
     }
     match container(state, text) {
         Ok(row) => Ok(Thing::Container(row)),
@@ -61,7 +65,22 @@ pub fn any_container(state: &Snapshot, text: &str) -> Result<ContainerKey, Error
     match thing(state, text)? {
         Thing::Container(row) => Ok(row.key.clone()),
         Thing::Instances(key) => container_of(state, &key),
+        Thing::Stack(stack) => match &containers_of(state, &stack)?[..] {
+            [row] => Ok(row.key.clone()),
+            rows => Err(ambiguous(text, &rows.iter().collect::<Vec<_>>())),
+        },
     }
+}
+
+/// The containers of a stack; an error where there is none now.
+pub fn containers_of(state: &Snapshot, stack: &StackId) -> Result<Vec<Arc<ContainerRow>>, Error> {
+    let of = |row: &&Arc<ContainerRow>| row.owner.stack.as_ref() == Some(stack);
+    let rows: Vec<_> = state.containers.iter().filter(of).cloned().collect();
+    if rows.is_empty() {
+        return Err(Error::not_found(format!("the stack {stack} has no container now"))
+            .help(format!("`mcpdeck explain {stack}` tells why; `mcpdeck deploy {stack}` starts it")));
+    }
+    Ok(rows)
 }
 
 /// The container that an instance runs in, or that was adopted for it.
@@ -95,7 +114,8 @@ pub fn container(state: &Snapshot, text: &str) -> Result<Arc<ContainerRow>, Erro
         [row] => Ok((*row).clone()),
         [] => {
             let servers = state.servers.iter().map(|row| row.def.id.as_str());
-            let names = state.containers.iter().map(|row| row.name.as_str()).chain(servers);
+            let stacks = state.stacks.iter().map(|row| row.id.as_str());
+            let names = state.containers.iter().map(|row| row.name.as_str()).chain(servers).chain(stacks);
             Err(unknown("container", text, nearest(text, names), "mcpdeck get containers"))
         }
         rows => Err(ambiguous(text, rows)),

@@ -94,6 +94,11 @@ impl Session {
         Ok(attached.map(|handle| Self { handle, output, read_only, runtime, moment: None }))
     }
 
+    /// True on a platform of our own, which ends with this command.
+    pub fn is_momentary(&self) -> bool {
+        self.moment.is_some()
+    }
+
     /// The newest snapshot.
     pub fn state(&self) -> Arc<Snapshot> {
         self.handle.state()

@@ -1,13 +1,13 @@
 //! `tools`: what a tenant can call.
 
 use super::args::Global;
-use super::error::{Code, Error};
+use super::error::{Code, Error, call_code};
 use super::names;
 use super::output::Align::Left;
 use super::output::{Column, none, print_rows, remark};
 use super::session::{Need, Session};
 use crate::model::message::{Answer, Catalog};
-use crate::model::{Query, Refusal, ServerId, TenantId};
+use crate::model::{Outcome, Query, Refusal, ServerId, Snapshot, State, TenantId};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -39,7 +39,8 @@ pub fn run(global: &Global, tenant: &str, server: Option<&str>) -> Result<Code, 
     let one = server.is_some();
     let listings = session.wait(list_all(&session, &tenant, servers));
     if let (true, Some(Listing { error: Some(error), server, .. })) = (one, listings.first()) {
-        return Err(Error::new(Code::Unreachable, "unreachable", format!("{server}: {error}"))
+        let (code, kind) = cause(&session.state(), &tenant, server);
+        return Err(Error::new(code, kind, format!("{server}: {error}"))
             .help(format!("mcpdeck explain {server}@{tenant}")));
     }
     for listing in &listings {
@@ -50,7 +51,16 @@ pub fn run(global: &Global, tenant: &str, server: Option<&str>) -> Result<Code, 
     print_rows(session.output, COLUMNS, listings.iter().flat_map(lines), &listings)
 }
 
-fn enabled(state: &crate::model::Snapshot, tenant: &TenantId) -> Vec<ServerId> {
+/// As a call to it would end (`router::call`): what is stopped, fenced or given up refuses; all else is out of reach.
+fn cause(state: &Snapshot, tenant: &TenantId, server: &ServerId) -> (Code, &'static str) {
+    let cell = state.tenant(tenant.as_str()).and_then(|row| row.cell(server));
+    match cell.and_then(|cell| cell.state) {
+        Some(State::Stopped | State::Fenced | State::Failed) => (call_code(Outcome::Refused, false), "refused"),
+        _ => (call_code(Outcome::Transport, false), "unreachable"),
+    }
+}
+
+fn enabled(state: &Snapshot, tenant: &TenantId) -> Vec<ServerId> {
     let cells = state.tenant(tenant.as_str()).map(|t| &t.cells[..]).unwrap_or_default();
     cells.iter().filter(|c| c.enabled && state.server(c.server.as_str()).is_some()).map(|c| c.server.clone()).collect()
 }

@@ -39,7 +39,12 @@ pub fn rows(state: &Snapshot) -> Vec<Arc<UsageRow>> {
     let instances = state.instances.iter().map(|i| ("instance", i.key.to_string(), i.usage));
     let containers = state.containers.iter().map(|c| ("container", c.name.clone(), c.usage));
     let all = tenants.chain(servers).chain(instances).chain(containers);
+    let begun = rows.len();
     rows.extend(all.filter(|(.., usage)| used(usage)).map(|(kind, name, usage)| row(kind, name, usage)));
+    // Kinds as people think of them, from the whole to its parts; each by name.
+    let kinds = ["tenant", "server", "instance", "container"];
+    let place = |row: &Arc<UsageRow>| kinds.iter().position(|kind| *kind == row.kind);
+    rows[begun..].sort_by(|a, b| (place(a), &a.name).cmp(&(place(b), &b.name)));
     rows
 }
 

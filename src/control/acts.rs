@@ -5,6 +5,7 @@ use super::durable::{Change, Write};
 use super::fleet::marked;
 use super::impact;
 use super::jobs::verdict;
+use super::journal;
 use super::lifecycle::Event;
 use super::reap;
 use crate::model::container::{ContainerAct, ContainerKey};
@@ -28,7 +29,10 @@ impl Actor {
         }
         // Nobody waiting for the answer is fine.
         match self.accept(&act) {
-            Err(refusal) => drop(reply.send(Err(refusal))),
+            Err(refusal) => {
+                journal::refused(&self.deck, &act, &refusal);
+                drop(reply.send(Err(refusal)));
+            }
             Ok(targets) => self.begin(act, targets, reply),
         }
     }
@@ -61,7 +65,7 @@ impl Actor {
         let Some(job) = self.jobs.open(act, targets) else {
             return drop(reply.send(Err(Refusal::Busy("too many jobs are under way".to_owned()))));
         };
-        let write = Write { job, changes, reply };
+        let write = Write { job, begun: self.jobs.journal(job), changes, reply };
         if let Err(error) = self.durable.try_send(write) {
             let write = error.into_inner();
             self.jobs.finish(job, JobOutcome::Failed, "too busy".to_owned());
@@ -122,7 +126,7 @@ impl Actor {
                 self.finish(job, JobOutcome::Ok, "shutting down".to_owned());
                 self.deck.asked.cancel();
             }
-            Command::Container { container, act: what } => {
+            Command::Container { container, act: what, .. } => {
                 self.hold_part(container, *what, &act.operator.name);
                 self.act_on_container(job, container.clone(), *what);
             }

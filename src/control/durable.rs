@@ -2,7 +2,9 @@
 
 use super::actor::Msg;
 use super::deck::Deck;
+use super::journal;
 use crate::model::instance::Mark;
+use crate::model::message::JournalEntry;
 use crate::model::{InstanceKey, JobId, Refusal, ServerId, TenantId};
 use crate::store::{MarkKind, StoreError};
 use std::sync::Arc;
@@ -14,6 +16,8 @@ pub const QUEUE: usize = 64;
 /// An accepted act and what it changes for good.
 pub struct Write {
     pub job: JobId,
+    /// Its line in the journal, before it begins.
+    pub begun: Option<JournalEntry>,
     pub changes: Vec<Change>,
     pub reply: oneshot::Sender<Result<JobId, Refusal>>,
 }
@@ -25,7 +29,10 @@ pub enum Change {
 
 /// Writes one act after the other, tells the actor, then the operator.
 pub async fn write(deck: Arc<Deck>, mut queue: mpsc::Receiver<Write>) {
-    while let Some(Write { job, changes, reply }) = queue.recv().await {
+    while let Some(Write { job, begun, changes, reply }) = queue.recv().await {
+        if let Some(entry) = begun {
+            journal::keep_if_possible(&deck, entry).await;
+        }
         let result = match changes.is_empty() {
             true => Ok(()),
             false => write_all(&deck, changes).await,

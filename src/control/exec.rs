@@ -5,11 +5,13 @@ use super::deck::Deck;
 use super::handle::Pipe;
 use super::impact::environment_of;
 use super::inspect;
+use super::journal;
 use crate::backend::engine::{ExecPipe, ExecSpec};
 use crate::model::container::{Claim, ContainerRow, ContainerState};
 use crate::model::message::{Exec, ExecIn, ExecOut, JournalEntry};
 use crate::model::stack::StackOwner;
 use crate::model::{Environment, Refusal, Snapshot, Stamp, TenantId, shell_word};
+use crate::store::BEGAN;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc};
 
@@ -57,9 +59,13 @@ impl Execs {
 
 async fn run(deck: &Deck, exec: Exec, typed: mpsc::Receiver<ExecIn>, to: &mpsc::Sender<ExecOut>) -> ExecOut {
     deck.refresh().await;
-    let (row, pipe) = match begin(deck, &exec).await {
+    let at = Stamp::now();
+    let (row, pipe) = match begin(deck, &exec, at).await {
         Ok(begun) => begun,
-        Err(refusal) => return ExecOut::Refused(refusal),
+        Err(refusal) => {
+            note_refused(deck, &exec, at, &refusal).await;
+            return ExecOut::Refused(refusal);
+        }
     };
     let end = carry(pipe, typed, to).await;
     let outcome = match &end {
@@ -68,20 +74,20 @@ async fn run(deck: &Deck, exec: Exec, typed: mpsc::Receiver<ExecIn>, to: &mpsc::
         ExecOut::Failed(why) => format!("broke off: {why}"),
         _ => "left".to_owned(),
     };
-    if let Err(error) = note(deck, &exec, &row, outcome).await {
+    if let Err(error) = note(deck, &exec, &row.name, at, outcome).await {
         tracing::warn!(%error, "the end of a command is not in the journal");
     }
     end
 }
 
 /// Judged, in the journal, begun: in this order.
-async fn begin(deck: &Deck, exec: &Exec) -> Result<(Arc<ContainerRow>, ExecPipe), Refusal> {
+async fn begin(deck: &Deck, exec: &Exec, at: Stamp) -> Result<(Arc<ContainerRow>, ExecPipe), Refusal> {
     if deck.closing.is_cancelled() {
         return Err(Refusal::Refused("the platform is shutting down".to_owned()));
     }
     let row = judge(&deck.picture.get(), exec)?;
     let engine = inspect::engine(deck, &exec.container)?;
-    note(deck, exec, &row, "began".to_owned()).await?;
+    note(deck, exec, &row.name, at, BEGAN.to_owned()).await?;
     let spec =
         ExecSpec { command: exec.command.clone(), terminal: exec.terminal, columns: exec.columns, rows: exec.rows };
     match engine.exec(&exec.container.id, spec).await {
@@ -137,25 +143,26 @@ fn is_read_only(snapshot: &Snapshot, tenant: &TenantId) -> bool {
 }
 
 /// The journal knows of a command before it begins, and how it ended.
-async fn note(deck: &Deck, exec: &Exec, row: &ContainerRow, outcome: String) -> Result<(), Refusal> {
+async fn note(deck: &Deck, exec: &Exec, name: &str, at: Stamp, outcome: String) -> Result<(), Refusal> {
     let entry = JournalEntry {
-        at: Stamp::now(),
+        at,
         operator: exec.operator.clone(),
         verb: "exec".to_owned(),
-        object: row.name.clone(),
+        object: name.to_owned(),
         outcome,
-        command_line: inspect::mask_text(&command_line(exec, &row.name), &deck.vault.hidden()),
+        command_line: inspect::mask_text(&command_line(exec, name), &deck.vault.hidden()),
         took_ms: None,
     };
-    let kept = match deck.store.get().await {
-        Ok(store) => store.add_journal(entry).await,
-        Err(error) => Err(error),
-    };
-    match &kept {
-        Ok(()) => deck.store.worked(),
-        Err(error) => deck.store.failed(error),
-    }
+    let kept = journal::keep(deck, entry).await;
     kept.map_err(|error| Refusal::Failed(format!("not run, because it could not be kept: {error}")))
+}
+
+/// What names no container is no command.
+async fn note_refused(deck: &Deck, exec: &Exec, at: Stamp, refusal: &Refusal) {
+    let Some(row) = deck.picture.get().container(&exec.container).cloned() else { return };
+    if let Err(error) = note(deck, exec, &row.name, at, format!("refused: {refusal}")).await {
+        tracing::warn!(%error, "a refused command is not in the journal");
+    }
 }
 
 fn command_line(exec: &Exec, name: &str) -> String {

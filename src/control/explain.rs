@@ -9,7 +9,7 @@ use crate::model::call::CallDetail;
 use crate::model::instance::{BackendKind, Desired, InstanceRow, State};
 use crate::model::message::{ExplainWhat, Explained, LogLine};
 use crate::model::snapshot::{Cell, TenantRow};
-use crate::model::{CallId, InstanceKey, Outcome, Refusal, ServerDef, Snapshot, Stamp, TenantId};
+use crate::model::{CallId, InstanceKey, Outcome, Refusal, ServerDef, Snapshot, Stamp, TenantId, why};
 use std::sync::Arc;
 
 /// Where the evidence comes from.
@@ -26,6 +26,14 @@ pub fn explain(sources: &Sources<'_>, what: &ExplainWhat) -> Result<Vec<Explaine
         ExplainWhat::Instance(key) => sources.instance(key),
         ExplainWhat::Tenant(id) => sources.tenant(id),
         ExplainWhat::Call(id) => sources.explain_call(*id),
+        ExplainWhat::Container(key) => match sources.snapshot.container(key) {
+            Some(row) => Ok(why::container(row, &sources.snapshot)),
+            None => Err(Refusal::NotFound(format!("there is no container {key} any more"))),
+        },
+        ExplainWhat::Stack(id) => match sources.snapshot.stack(id.as_str()) {
+            Some(row) => Ok(why::stack(row, &sources.snapshot)),
+            None => Err(Refusal::NotFound(format!("no stack is called {id}"))),
+        },
     }
 }
 

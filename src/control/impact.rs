@@ -110,7 +110,7 @@ fn forbidden(snapshot: &Snapshot, command: &Command, bulk_cap: u32) -> Result<()
     let instances = targets(snapshot, command)?;
     let own = tenant_of(command).map(|(_, tenant)| tenant);
     match command {
-        Command::Container { container, act } => containers::forbidden(snapshot, container, *act)?,
+        Command::Container { container, act, .. } => containers::forbidden(snapshot, container, *act)?,
         Command::Deploy(stack) | Command::Undeploy(stack) => stacks::forbidden(snapshot, stack)?,
         _ => {}
     }
@@ -181,7 +181,7 @@ fn name_to_type(snapshot: &Snapshot, command: &Command, environment: Environment
             cell.is_some_and(|c| c.enabled && !c.in_file).then(|| tenant.to_string())
         }
         Command::Shutdown => Some(snapshot.platform.name.clone()),
-        Command::Container { container, act } => containers::name_to_type(snapshot, container, *act),
+        Command::Container { container, act, .. } => containers::name_to_type(snapshot, container, *act),
         Command::Undeploy(stack) => Some(stack.to_string()),
         _ => None,
     }
@@ -287,7 +287,7 @@ fn follows<'a>(
             out.push(format!("{running} running {} stop", if running == 1 { "instance" } else { "instances" }));
             out.extend(calls("will fail unless finished in time"));
         }
-        Command::Container { container, act } => out = containers::follows(snapshot, container, *act),
+        Command::Container { container, act, .. } => out = containers::follows(snapshot, container, *act),
         Command::ReapOrphans => out = containers::reaped(snapshot),
         Command::Deploy(_) | Command::Undeploy(_) => {
             let undeploy = matches!(command, Command::Undeploy(_));

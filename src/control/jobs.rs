@@ -1,9 +1,11 @@
 //! Jobs: what becomes of acts. Several instances are worked on a few at a time; each job ends once, with one outcome.
 //! Pure bookkeeping: the actor carries out what [`Jobs::take`] hands out.
 
+use super::journal;
 use super::lifecycle::{Life, Phase};
 use crate::model::message::{JobOutcome, JobRow, JournalEntry};
 use crate::model::{Act, Command, InstanceKey, JobId, Stamp};
+use crate::store::BEGAN;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -58,6 +60,11 @@ impl Jobs {
         let job = Job { row: Arc::new(row), act, queue: targets.into(), active: BTreeSet::new(), failures: Vec::new() };
         self.running.insert(id, job);
         Some(id)
+    }
+
+    /// The line of the journal that a running job has so far.
+    pub fn journal(&self, id: JobId) -> Option<JournalEntry> {
+        self.running.get(&id).map(Job::journal)
     }
 
     pub fn act(&self, id: JobId) -> Option<&Act> {
@@ -146,21 +153,15 @@ impl Job {
     }
 
     fn journal(&self) -> JournalEntry {
-        let confirm = self.act.confirm.as_ref().map_or_else(String::new, |name| format!(" --confirm {name}"));
         let outcome = match self.row.outcome {
-            Some(JobOutcome::Ok) | None => "ok".to_owned(),
+            None => BEGAN.to_owned(),
+            Some(JobOutcome::Ok) => "ok".to_owned(),
             Some(JobOutcome::Failed) => format!("failed: {}", self.row.message),
             Some(JobOutcome::Cancelled) => "cancelled".to_owned(),
         };
-        JournalEntry {
-            at: self.row.started,
-            operator: self.act.operator.clone(),
-            verb: self.act.command.verb().to_owned(),
-            object: self.act.command.object(),
-            outcome,
-            command_line: format!("{}{confirm}", self.act.command.command_line()),
-            took_ms: self.row.finished.map(|at| at.since(self.row.started).as_millis().try_into().unwrap_or(u64::MAX)),
-        }
+        let took_ms =
+            self.row.finished.map(|at| at.since(self.row.started).as_millis().try_into().unwrap_or(u64::MAX));
+        JournalEntry { took_ms, ..journal::entry(&self.act, self.row.started, outcome) }
     }
 }
 

@@ -17,6 +17,7 @@ use crate::model::server::Settings;
 use crate::model::stack::StackDef;
 use crate::model::{JobId, Refusal, StackId, Stamp};
 use keep::Keeper;
+use rows::Stopped;
 use life::{Effect, Event, Life, Now, Report};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -33,6 +34,8 @@ pub struct Stacks {
     slots: BTreeMap<StackId, Slot>,
     /// Engines on which it was looked for what runs since an earlier owner.
     recognised: BTreeSet<EngineId>,
+    /// Adopted containers that operators stopped; those that are gone are forgotten.
+    stopped: BTreeMap<ContainerKey, Stopped>,
 }
 
 struct Slot {
@@ -63,7 +66,7 @@ impl Stacks {
             let life = Life::new(def.clone(), Settings::default().restart);
             (def.id.clone(), Slot { work: life.parts.iter().map(|_| None).collect(), life })
         };
-        Self { slots: stacks.iter().map(slot).collect(), recognised: BTreeSet::new() }
+        Self { slots: stacks.iter().map(slot).collect(), recognised: BTreeSet::new(), stopped: BTreeMap::new() }
     }
 }
 
@@ -110,6 +113,8 @@ impl Actor {
 
     pub(super) fn undeploy(&mut self, job: JobId, id: &StackId) {
         self.conditions.watched.retain(|line| line.stack != *id);
+        let by = self.jobs.act(job).map(|act| act.operator.name.clone()).unwrap_or_default();
+        self.stopped_by(&by, |row| row.owner.stack.as_ref() == Some(id));
         match self.adopts(id) {
             Some(adopt) => self.stop_adopted(job, adopt),
             None => self.stack_event(id, Event::Undeploy(job)),
@@ -167,6 +172,9 @@ impl Actor {
 
     /// An operator acts on the container of a part: what was stopped so is not started again by us.
     pub(super) fn hold_part(&mut self, container: &ContainerKey, act: ContainerAct, by: &str) {
+        if matches!(act, ContainerAct::Stop | ContainerAct::Kill) {
+            self.stopped_by(by, |row| row.key == *container);
+        }
         let mut rows = self.yard.containers.iter();
         let row = rows.find(|row| row.key == *container && row.owner.claim == Claim::Ours);
         let Some((id, part)) = row.and_then(|row| self.part_of(row)) else { return };
@@ -175,6 +183,14 @@ impl Actor {
             ContainerAct::Start | ContainerAct::Restart => self.stack_event(&id, Event::Resume(part)),
             ContainerAct::Kill | ContainerAct::Pause | ContainerAct::Unpause => {}
         }
+    }
+
+    fn stopped_by(&mut self, by: &str, is: impl Fn(&ContainerRow) -> bool) {
+        let rows = &self.yard.containers;
+        self.stacks.stopped.retain(|key, _| rows.iter().any(|row| row.key == *key));
+        let adopted = rows.iter().filter(|row| row.owner.claim == Claim::Adopted && is(row));
+        let stopped = adopted.map(|row| (row.key.clone(), Stopped { by: by.to_owned(), at: Stamp::now() }));
+        self.stacks.stopped.extend(stopped);
     }
 
     pub(super) fn part_report(&mut self, id: &StackId, part: usize, run: u32, report: Report) {
@@ -295,6 +311,7 @@ impl Actor {
             engines: &self.yard.engines,
             containers: &self.yard.containers,
             first: config.engines.first().map(|engine| &engine.id),
+            stopped: &self.stacks.stopped,
         };
         let same = |id: &StackId| self.yard.stacks.iter().find(|row| row.id == *id);
         let rows = self.stacks.slots.values().map(|slot| look.row(&slot.life));

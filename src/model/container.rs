@@ -376,6 +376,16 @@ pub struct EngineRow {
     pub running: u32,
 }
 
+/// Where a simulated engine says it is.
+pub const SIMULATED: &str = "simulated";
+
+impl EngineRow {
+    /// True if what it has is made up.
+    pub fn is_simulated(&self) -> bool {
+        self.url == SIMULATED
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EngineState {

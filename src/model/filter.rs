@@ -4,6 +4,7 @@
 //! - a word is fuzzy: part of a text, or its letters in order within one word (`vtf` finds `vattenfall-de`);
 //! - `!word` excludes; `"two words"` is one term;
 //! - `field=value` means "begins with", whatever the case; `field=a,b` either of them; `field=` has no value; `!=` negates;
+//! - `field~value` means "holds it anywhere";
 //! - `field>number`, `<`, `>=`, `<=` with units: `50%`, `512M`, `200ms`, `2h`.
 //!
 //! Every term must hold. A row that lacks a field satisfies only its negation.
@@ -69,6 +70,8 @@ struct Term {
 enum Test {
     Word(Word),
     Begins { field: &'static str, values: Vec<String> },
+    /// `field~value`: anywhere in it.
+    Holds { field: &'static str, values: Vec<String> },
     Empty { field: &'static str },
     Compares { field: &'static str, order: Order, number: f64 },
 }
@@ -312,9 +315,9 @@ impl Term {
 
 /// `name`, operator and value; `None` if it is a plain word.
 fn split_operator(body: &str) -> Option<(&str, &str, &str)> {
-    let at = body.find(['=', '<', '>', '!', '"'])?;
+    let at = body.find(['=', '<', '>', '!', '~', '"'])?;
     let (name, rest) = body.split_at(at);
-    let operator = ["!=", ">=", "<=", "=", ">", "<"].into_iter().find(|o| rest.starts_with(o))?;
+    let operator = ["!=", ">=", "<=", "=", ">", "<", "~"].into_iter().find(|o| rest.starts_with(o))?;
     (!name.is_empty()).then_some((name, operator, &rest[operator.len()..]))
 }
 
@@ -345,11 +348,15 @@ impl Test {
             };
         }
         if kind == FieldKind::Text {
-            if !matches!(operator, "=" | "!=") {
-                return Err(format!("`{field}` is a text: use `=` or `!=`"));
-            }
             let values = value.split(',').filter(|v| !v.is_empty()).map(|v| word::fold(v.to_owned())).collect();
-            return Ok((Self::Begins { field, values }, different));
+            return match operator {
+                "=" | "!=" => Ok((Self::Begins { field, values }, different)),
+                "~" => Ok((Self::Holds { field, values }, false)),
+                _ => Err(format!("`{field}` is a text: use `=`, `!=` or `~`")),
+            };
+        }
+        if operator == "~" {
+            return Err(format!("`{field}` is a {}: compare it with `=`, `<` or `>`", kind.noun()));
         }
         let number = kind.read(value).ok_or_else(|| {
             format!(
@@ -382,6 +389,17 @@ impl Test {
                 Some(Value::Texts(texts)) => values.iter().any(|v| texts.iter().any(|text| word::begins(text, v))),
                 _ => false,
             },
+            Self::Holds { field, values } => {
+                let holds = |text: &str| {
+                    let text = word::fold(text.to_owned());
+                    values.iter().any(|value| text.contains(value))
+                };
+                match row.field(field, now) {
+                    Some(Value::Text(text)) => holds(&text),
+                    Some(Value::Texts(texts)) => texts.iter().any(|text| holds(text)),
+                    _ => false,
+                }
+            }
             Self::Compares { field, order, number } => match row.field(field, now) {
                 Some(Value::Number(value)) => order.holds(value, *number),
                 Some(Value::Time(value)) => order.holds(value.as_secs_f64(), *number),

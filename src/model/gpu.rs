@@ -15,6 +15,9 @@ pub struct Gpus {
     pub tenants: Vec<GpuShare>,
 }
 
+/// The driver of devices that a simulated engine makes up.
+pub const SIMULATED: &str = "simulated";
+
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GpuState {
@@ -127,6 +130,11 @@ pub fn held_at(rows: &[GpuHeld], at: Stamp) -> Vec<&GpuHeld> {
 }
 
 impl Gpus {
+    /// True for devices that a simulated engine makes up.
+    pub fn is_simulated(&self) -> bool {
+        self.driver.as_deref() == Some(SIMULATED)
+    }
+
     /// Percent, the mean of the devices that tell.
     pub fn utilisation(&self) -> Option<f32> {
         let known: Vec<u32> = self.devices.iter().filter_map(|device| device.utilisation).collect();

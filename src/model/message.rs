@@ -97,6 +97,8 @@ pub enum Command {
     /// Do something to one container, ours or adopted.
     Container {
         container: ContainerKey,
+        /// Its name as it is told to people; the owner writes the one it knows.
+        name: String,
         act: ContainerAct,
     },
     /// Start every part of a stack, in order of `needs`.
@@ -164,7 +166,7 @@ impl Command {
             Self::ExampleTraffic(on) => if *on { "on" } else { "off" }.to_owned(),
             Self::CancelCall(id) => id.to_string(),
             Self::CancelJob(id) => id.to_string(),
-            Self::Container { container, .. } => container.to_string(),
+            Self::Container { name, .. } => name.clone(),
             Self::Deploy(stack) | Self::Undeploy(stack) => stack.to_string(),
             other => other.target().map(InstanceKey::to_string).unwrap_or_default(),
         }
@@ -400,6 +402,8 @@ pub enum ExplainWhat {
     Instance(InstanceKey),
     Tenant(TenantId),
     Call(CallId),
+    Container(ContainerKey),
+    Stack(StackId),
 }
 
 /// An answer, one variant per question.

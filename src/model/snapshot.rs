@@ -184,6 +184,24 @@ impl Snapshot {
         self.containers.binary_search_by(|c| c.key.cmp(key)).ok().map(|at| &self.containers[at])
     }
 
+    /// True if it does not run because an operator, or idleness, stopped it: its exit code is then no trouble.
+    pub fn is_put_down(&self, row: &ContainerRow) -> bool {
+        let held = |stack: &Arc<StackRow>| stack.parts.iter().any(|p| p.held && p.container.as_ref() == Some(&row.key));
+        let part = || row.owner.stack.as_ref().and_then(|id| self.stack(id.as_str())).is_some_and(held);
+        let down = |row: &Arc<InstanceRow>| matches!(row.state, State::Stopped | State::Dormant);
+        let instance = || row.owner.instance.as_ref().and_then(|key| self.instance(key)).is_some_and(down);
+        !row.state.is_live() && !row.oom && (part() || instance())
+    }
+
+    /// A container's name as it is told to people: with its engine where another one has a container of that name.
+    pub fn container_name(&self, row: &ContainerRow) -> String {
+        let twin = |other: &&Arc<ContainerRow>| other.name == row.name && other.key != row.key;
+        match self.containers.iter().any(|other| twin(&other)) {
+            true => format!("{}/{}", row.key.engine, row.name),
+            false => row.name.clone(),
+        }
+    }
+
     pub fn stack(&self, id: &str) -> Option<&Arc<StackRow>> {
         self.stacks.binary_search_by(|s| s.id.as_str().cmp(id)).ok().map(|at| &self.stacks[at])
     }

@@ -126,6 +126,8 @@ pub struct PartRow {
     pub image: String,
     pub container: Option<ContainerKey>,
     pub state: StackState,
+    /// An operator stopped it: it stays so until somebody starts it.
+    pub held: bool,
     /// `loading weights 40 %, 70 s of about 180 s`
     pub message: String,
     /// When a start that goes on began, and its progress in percent.

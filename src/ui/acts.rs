@@ -4,11 +4,11 @@ use super::action::Action;
 use super::app::{Cx, Target};
 use super::layer::explain::Explain;
 use super::layer::{confirm, shell::ShellDialog};
-use super::page::{Page, containers};
+use super::page::Page;
 use crate::model::container::{Claim, ContainerAct, ContainerKey, ContainerRow, ContainerState};
 use crate::model::message::{ExplainWhat, Level, LogTarget};
 use crate::model::stack::{StackOwner, StackRow};
-use crate::model::{Command, InstanceKey, ServerId, Snapshot, State, TenantId};
+use crate::model::{Command, InstanceKey, ServerId, Snapshot, State, TenantId, why};
 
 /// What is selected: as much of tenant, server and instance as the row knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -104,7 +104,8 @@ fn command(action: Action, subject: &Subject, snap: &Snapshot) -> Result<Option<
     match (&subject.key, subject.container.as_ref().and_then(|key| snap.container(key))) {
         (Some(key), _) => Ok(instance_command(action, key, snap)),
         (None, Some(row)) => {
-            container_act(action, row).map(|act| Some(Command::Container { container: row.key.clone(), act }))
+            let (container, name) = (row.key.clone(), snap.container_name(row));
+            container_act(action, row).map(|act| Some(Command::Container { container, name, act }))
         }
         (None, None) => Ok(None),
     }
@@ -234,7 +235,7 @@ fn logs(subjects: &[Subject], cx: &mut Cx) {
 fn explain(subjects: &[Subject], cx: &mut Cx) {
     let container = subjects.first().filter(|s| s.key.is_none()).and_then(|s| s.container.as_ref());
     if let Some(row) = container.and_then(|key| cx.snap.container(key)) {
-        return Explain::tell(cx, &row.name, containers::explain::findings(row, cx.snap));
+        return Explain::tell(cx, &row.name, why::container(row, cx.snap));
     }
     let what = subjects.first().and_then(|s| match (&s.key, &s.tenant) {
         (Some(key), _) => Some(ExplainWhat::Instance(key.clone())),

@@ -102,6 +102,8 @@ pub enum Target {
     Container(ContainerKey),
     /// A container's inspection.
     Inspect(ContainerKey),
+    /// The orphan finder.
+    Orphans,
     /// Log sources; `None` is mcpdeck's own.
     Logs(Vec<LogTarget>),
     /// A request for the console, filled in as far as known; `params` as JSON text.

@@ -159,8 +159,11 @@ fn figures(look: &Look) -> String {
         _ => None,
     };
     let gpus = &look.snap.gpus;
-    let gpu =
-        if gpus.devices.is_empty() { String::new() } else { format!(" gpu {:>4}", fmt::percent(gpus.utilisation())) };
+    let name = if gpus.is_simulated() { "sim gpu" } else { "gpu" };
+    let gpu = match gpus.devices.is_empty() {
+        true => String::new(),
+        false => format!(" {name} {:>4}", fmt::percent(gpus.utilisation())),
+    };
     format!(
         "{:>4}/s  {} in flight  cpu {:>4} mem {:>4}{gpu}",
         fmt::rate(look.snap.totals.rate),

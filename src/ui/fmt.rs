@@ -3,6 +3,7 @@
 //! Units are constant within a column and texts keep their width, so that nothing jumps.
 
 use crate::model::Stamp;
+pub use crate::model::usage::bytes;
 use std::cmp::Ordering;
 use std::time::Duration;
 use unicode_segmentation::UnicodeSegmentation;
@@ -60,21 +61,6 @@ pub fn millis(ms: Option<f32>) -> String {
         Some(ms) if ms < 9.95 => format!("{ms:.1}"),
         Some(ms) => format!("{ms:.0}"),
     }
-}
-
-/// Bytes in binary units with at most four characters of number: `512 B`, `1.2 KiB`, `340 MiB`.
-pub fn bytes(n: u64) -> String {
-    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
-    if n < 1024 {
-        return format!("{n} B");
-    }
-    let mut value = n as f64 / 1024.0;
-    let mut unit = 0;
-    while value >= 1023.5 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    if value < 9.95 { format!("{value:.1} {}", UNITS[unit]) } else { format!("{value:.0} {}", UNITS[unit]) }
 }
 
 /// Percent of one core for a column headed `cpu%`: no digit after the point above a thousand.
@@ -170,6 +156,21 @@ pub fn fit(text: &str, columns: usize, ascii: bool) -> String {
     out
 }
 
+/// The same, cut in the middle: names that belong together begin alike and differ at their ends.
+pub fn fit_middle(text: &str, columns: usize, ascii: bool) -> String {
+    if text.width() <= columns || columns < 3 {
+        return fit(text, columns, ascii);
+    }
+    let mut tail = String::new();
+    for g in text.graphemes(true).rev() {
+        if tail.width() + g.width() > columns / 2 {
+            break;
+        }
+        tail.insert_str(0, g);
+    }
+    format!("{}{tail}", fit(text, columns - tail.width(), ascii))
+}
+
 /// Order of names as people count: `web-2` before `web-10`.
 pub fn natural(a: &str, b: &str) -> Ordering {
     let (mut a, mut b) = (a, b);
@@ -234,6 +235,22 @@ mod tests {
         for (s, text) in [(0, "0s"), (59, "59s"), (65, "1m 05s"), (7380, "2h 03m")] {
             assert_eq!(running(Duration::from_secs(s)), text, "{s}");
         }
+    }
+
+    #[test]
+    fn long_names_keep_both_ends() {
+        for (text, columns, want) in [
+            ("etim", 4, "etim"),
+            ("mcpdeck-vllm-1", 9, "mcpd…lm-1"),
+            ("mcpdeck-vllm-2", 8, "mcp…lm-2"),
+            ("大阪大阪大阪", 7, "大…阪"),
+            ("abc", 2, "a…"),
+        ] {
+            let cut = fit_middle(text, columns, false);
+            assert_eq!(cut, want);
+            assert!(width(&cut) <= columns);
+        }
+        assert_eq!(fit_middle("mcpdeck-vllm-1", 9, true), "mcpd~lm-1");
     }
 
     #[test]

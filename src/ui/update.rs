@@ -151,7 +151,7 @@ impl Turn<'_> {
     }
 
     fn ran(&mut self, command: Command, result: Result<crate::model::JobId, Refusal>) {
-        let what = format!("{} {}", command.verb(), confirm::object(&command, self.snap));
+        let what = format!("{} {}", command.verb(), command.object());
         let what = what.trim_end();
         match result {
             Ok(job) => {

@@ -79,6 +79,10 @@ fn a_container_is_seen_read_entered_and_acted_on() {
         (&["get", "containers", name][..], 0, "adopted"),
         (&["get", "containers", id], 0, name),
         (&["get", "containers", "--filter", "state=runnin claim=adopted"], 0, name),
+        (&["get", "containers", "--filter", "stack=box owner~LA"], 0, name),
+        (&["explain", name], 0, "adopted by config"),
+        (&["explain", "box"], 0, "the customer lab"),
+        (&["logs", "-n", "3", "box"], 0, "line"),
         (&["get", "engines"], 0, "Docker"),
         (&["get", "usage", "--filter", "kind=container"], 0, name),
         (&["status"], 0, "containers running"),
@@ -90,7 +94,8 @@ fn a_container_is_seen_read_entered_and_acted_on() {
         (&["exec", name, "--", "true"], 5, ""),
         (&["unpause", name], 0, "ok"),
         (&["restart", name], 0, "ok"),
-        (&["stop", name], 0, "ok"),
+        (&["kill", "box"], 2, ""),
+        (&["stop", name], 0, name),
         (&["exec", name, "--", "true"], 5, ""),
         (&["start", id], 0, "ok"),
         // What is somebody else's is shown and read, and never touched.
@@ -121,6 +126,12 @@ fn a_container_is_seen_read_entered_and_acted_on() {
     }
     assert_eq!(other.inspect()["State"]["Running"], true);
     let journal = deck.run(&["journal", "-o", "json"]).ok().json();
+    let told = |verb: &str| {
+        let found = journal.as_array().unwrap().iter().find(|e| e["verb"] == verb);
+        found.map(|e| (e["object"].clone(), e["outcome"].as_str().unwrap().split(':').next().unwrap().to_owned()))
+    };
+    assert_eq!(told("restart"), Some((json!(name), "ok".to_owned())), "{journal}");
+    assert_eq!(told("kill"), Some((json!(other.name), "refused".to_owned())), "{journal}");
     let line = |outcome: &str| {
         let found = journal.as_array().unwrap().iter().find(|e| e["outcome"] == outcome && e["verb"] == "exec");
         found.map(|e| (e["object"].clone(), e["command_line"].clone()))
@@ -284,6 +295,15 @@ fn a_stack_is_planned_deployed_and_taken_away() {
     assert_eq!(deck.run(&["get", "stacks", "models", "-o", "json"]).ok().json()[0]["state"], "ready");
     let plan = deck.run(&["undeploy", "models", "--dry-run"]).ok().out;
     assert!(plan.contains("PART") && plan.contains("DOES"), "{plan}");
+    // The words that instances and containers know.
+    let why = deck.run(&["explain", "models"]).ok().out;
+    assert!(why.contains("part a") && why.contains("part b"), "{why}");
+    assert_eq!(deck.run(&["inspect", "models"]).code, 2, "it has two containers");
+    let again = deck.run(&["restart", "models"]).ok().out;
+    assert!(again.contains("a: stopped") && again.contains("b: ready"), "{again}");
+    deck.run(&["stop", "models"]).ok();
+    assert_eq!(deck.run(&["logs", "models"]).code, 4, "there is none now");
+    deck.run(&["start", "models"]).ok();
     deck.run(&["undeploy", "models"]).ok();
     until("the containers to be gone", || {
         deck.run(&["get", "containers", "--filter", "stack=models", "-o", "json"]).ok().json() == json!([])
@@ -336,11 +356,35 @@ fn a_made_up_engine_answers_like_a_real_one() {
     }
 }
 
+/// What an owner left when it was killed goes without another owner.
+#[test]
+fn reaping_needs_no_owner() {
+    let Some(lab) = docker("reaping_needs_no_owner") else { return };
+    let platform = unique("cli");
+    let stack = format!(
+        "[[stack]]\nname = \"gone\"\ntenant = \"lab\"\n[[stack.part]]\nname = \"a\"\nimage = \"{IMAGE}\"\n\
+         pull = \"never\"\ncommand = [\"sleep\", \"1000\"]\n"
+    );
+    let config = config(&lab, "nothing").replace("name = \"test\"", &format!("name = \"{platform}\""));
+    let before = Deck::new(&format!("{config}{stack}"));
+    let owner = before.serve();
+    before.run(&["deploy", "gone"]).ok();
+    before.run(&["shutdown"]).ok();
+    drop(owner);
+    let deck = Deck::new(&config);
+    let orphans = || deck.run(&["get", "orphans", "--filter", "stack=gone", "-o", "json"]).ok().json();
+    assert_eq!(orphans().as_array().unwrap().len(), 1);
+    deck.run(&["reap"]).ok();
+    assert_eq!(orphans(), json!([]));
+}
+
 #[test]
 fn without_an_engine_everything_says_so() {
     let deck = Deck::new(&config_at("gone", Path::new("/nonexistent/engine.sock"), "nothing"));
-    let empty = deck.run(&["get", "containers"]).ok();
+    let empty = deck.run(&["get", "containers"]);
+    assert_eq!((empty.code, empty.out.lines().count()), (6, 1), "{}", empty.out);
     assert!(empty.err.contains("engine gone") && empty.err.contains("/nonexistent/engine.sock"), "{}", empty.err);
+    assert_eq!(deck.run(&["reap", "--dry-run", "-o", "json"]).error().1, "engine");
     let engines = deck.run(&["get", "engines", "-o", "json"]).ok().json();
     assert!(engines[0]["state"]["silent"]["reason"].is_string(), "{engines}");
     let _owner = deck.serve();

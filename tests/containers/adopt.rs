@@ -45,7 +45,7 @@ async fn an_adopted_project_starts_and_stops_with_its_server_and_is_never_remove
     // One of it alone, which is no act on the server.
     let begun = began(&db);
     let container = mcpdeck::model::container::ContainerKey { engine: "local".into(), id: db.id.as_str().into() };
-    deck.act(Command::Container { container, act: ContainerAct::Restart }).await.unwrap();
+    deck.act(Command::Container { container, name: String::new(), act: ContainerAct::Restart }).await.unwrap();
     assert_ne!(began(&db), begun);
 
     deck.act(Command::Restart(key("shop"))).await.unwrap();

@@ -23,6 +23,8 @@ pub struct Deck {
     pub effects: Vec<Effect>,
     /// The newest stream.
     pub stream: Option<(Token, Feed)>,
+    /// What a reaping would do.
+    pub follows: Vec<String>,
 }
 
 impl Deck {
@@ -34,7 +36,7 @@ impl Deck {
         let mut options = Options { view, ..Options::plain() };
         change(&mut options);
         let app = App::new(&options, Link::Attached);
-        let mut deck = Self { app, snapshot, size, effects: Vec::new(), stream: None };
+        let mut deck = Self { app, snapshot, size, effects: Vec::new(), stream: None, follows: vec![REAPED.to_owned()] };
         deck.take(Msg::Tick(sample::NOW, 0));
         deck.take(Msg::Resize(size.0, size.1));
         deck.take(Msg::Snapshot);
@@ -46,7 +48,7 @@ impl Deck {
         while let Some(msg) = todo.pop() {
             for effect in update(&mut self.app, &self.snapshot, msg) {
                 match effect {
-                    Effect::Ask(token, query) => todo.push(Msg::Answer(token, answer(&query))),
+                    Effect::Ask(token, query) => todo.push(Msg::Answer(token, answer(&query, &self.follows))),
                     Effect::Follow(token, feed) => {
                         self.stream = Some((token, feed.clone()));
                         self.effects.push(Effect::Follow(token, feed));
@@ -55,6 +57,12 @@ impl Deck {
                 }
             }
         }
+    }
+
+    /// What the owner has next.
+    pub fn next(&mut self, snapshot: Snapshot) {
+        self.snapshot = snapshot;
+        self.take(Msg::Snapshot);
     }
 
     /// Presses keys, with a drawn frame between them as in life; `'text'` types text.
@@ -124,7 +132,7 @@ const TOOLS: &str = r#"[
    "inputSchema":{"type":"object","required":["id"],"properties":{"id":{"type":"string"}}}}]"#;
 
 /// What the made-up owner says.
-fn answer(query: &Query) -> Result<Answer, Refusal> {
+fn answer(query: &Query, reaped: &[String]) -> Result<Answer, Refusal> {
     Ok(match query {
         Query::Catalog { .. } => Answer::Catalog(Catalog {
             tools: TOOLS.to_owned(),
@@ -141,7 +149,7 @@ fn answer(query: &Query) -> Result<Answer, Refusal> {
         Query::Inspect(_) => Answer::Inspect(INSPECTED.to_owned()),
         Query::Usage(_) => Answer::Usage(usage()),
         Query::StackPlan { stack, undeploy } => Answer::StackPlan(plan(stack.as_str(), *undeploy)),
-        Query::Impact(command) => Answer::Impact(impact(command)),
+        Query::Impact(command) => Answer::Impact(impact(command, reaped)),
         other => return Err(Refusal::Failed(format!("nobody answers {other:?}"))),
     })
 }
@@ -187,9 +195,11 @@ fn plan(stack: &str, undeploy: bool) -> Vec<StackStep> {
     }
 }
 
-fn impact(command: &Command) -> Impact {
+const REAPED: &str = "container mcpdeck-lab-fra1-search-hilti is removed";
+
+fn impact(command: &Command, reaped: &[String]) -> Impact {
     let follows = match command {
-        Command::ReapOrphans => vec!["container mcpdeck-lab-fra1-search-hilti is removed".to_owned()],
+        Command::ReapOrphans => reaped.to_vec(),
         Command::Container { .. } => vec!["it is stopped; its data stays".to_owned()],
         _ => Vec::new(),
     };

@@ -9,6 +9,7 @@ use crate::backend::engine::{Engine, ExecPipe, ExecSpec, Found, Inventory, LogRa
 use crate::backend::{BackendError, ContainerSpec, Fut, Progress};
 use crate::model::Stamp;
 use crate::model::container::{
+    SIMULATED,
     ContainerAct, ContainerHealth, ContainerKey, ContainerState, EngineId, EngineState, SimulatedEngine as Recipe,
     Speaks,
 };
@@ -42,7 +43,7 @@ impl SimulatedEngine {
         let crowd: Crowd = crowd.map(|made| (Arc::clone(&made.row.id), made)).collect();
         let inventory = Inventory {
             state: EngineState::Up,
-            url: "simulated".to_owned(),
+            url: SIMULATED.to_owned(),
             version: Some(VERSION.to_owned()),
             seen: now,
             containers: crowd.values().map(|made| Arc::clone(&made.row)).collect(),

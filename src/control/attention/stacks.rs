@@ -80,6 +80,7 @@ mod tests {
             image: "image:1".into(),
             container: None,
             state,
+            held: false,
             message: message.into(),
             started: None,
             percent: None,

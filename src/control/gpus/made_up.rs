@@ -4,7 +4,7 @@
 use super::owner::shares;
 use crate::model::Stamp;
 use crate::model::container::{ContainerKey, ContainerRow, EngineDef};
-use crate::model::gpu::{GpuProcess, GpuRow, GpuState, Gpus};
+use crate::model::gpu::{GpuProcess, GpuRow, GpuState, Gpus, SIMULATED};
 use std::sync::Arc;
 
 const GIB: u64 = 1 << 30;
@@ -30,7 +30,7 @@ pub fn reading(engines: &[Arc<EngineDef>], containers: &[Arc<ContainerRow>], at:
             devices.push(device(index, made.seed, at, on_it.copied()));
         }
     }
-    let mut gpus = Gpus { state: GpuState::Present, driver: Some("made up".to_owned()), devices, ..Gpus::default() };
+    let mut gpus = Gpus { state: GpuState::Present, driver: Some(SIMULATED.to_owned()), devices, ..Gpus::default() };
     gpus.tenants = shares(&gpus);
     (!gpus.devices.is_empty()).then_some(gpus)
 }
@@ -59,8 +59,8 @@ fn device<'a>(index: u32, seed: u64, at: Stamp, containers: impl Iterator<Item =
     let used = total - free;
     GpuRow {
         index,
-        uuid: format!("GPU-made-up-{seed}-{index}"),
-        name: "Made-up 80GB".to_owned(),
+        uuid: format!("GPU-simulated-{seed}-{index}"),
+        name: "Simulated 80GB".to_owned(),
         utilisation: Some(load(step) as u32),
         memory_activity: Some(load(step) as u32 / 2),
         memory_used: Some(used),

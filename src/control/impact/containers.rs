@@ -9,16 +9,19 @@ use std::sync::Arc;
 /// Orphans that are named one by one before they are removed.
 const NAMED: usize = 20;
 
-/// An instance's own container is the instance: what is done to it goes through the instance's life.
+/// What an act on a container means. An instance's own container is the instance: what is done to it goes through the
+/// instance's life. Any other is told by the name that we know it by.
 pub fn redirected(snapshot: &Snapshot, command: &Command) -> Option<Command> {
-    let Command::Container { container, act } = command else { return None };
-    let key = own_instance(snapshot, snapshot.container(container)?)?;
+    let Command::Container { container, act, .. } = command else { return None };
+    let row = snapshot.container(container)?;
+    let (container, name) = (container.clone(), snapshot.container_name(row));
+    let Some(key) = own_instance(snapshot, row) else { return Some(Command::Container { container, name, act: *act }) };
     match act {
         ContainerAct::Start | ContainerAct::Unpause => Some(Command::Start(key)),
         ContainerAct::Stop => Some(Command::Stop(key)),
         ContainerAct::Restart => Some(Command::Restart(key)),
         ContainerAct::Kill => Some(Command::Kill(key)),
-        ContainerAct::Pause => None,
+        ContainerAct::Pause => Some(Command::Container { container, name, act: *act }),
     }
 }
 

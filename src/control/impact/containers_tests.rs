@@ -65,7 +65,7 @@ fn snapshot(engine: EngineState, read_only: bool) -> Arc<Snapshot> {
 }
 
 fn try_it(snapshot: &Snapshot, id: &str, act: ContainerAct, confirm: Option<&str>) -> String {
-    let command = Command::Container { container: key(id), act };
+    let command = Command::Container { container: key(id), name: id.to_owned(), act };
     let command = redirected(snapshot, &command).unwrap_or(command);
     let operator = Operator { name: "ana".into(), face: Face::Cli, pid: 1, grant: None };
     let told = command.command_line();
@@ -87,9 +87,9 @@ fn a_container_is_touched_only_if_it_is_ours_or_adopted() {
         ("git-own", Stop, None, "! stop git in production needs --confirm git"),
         ("git-own", Restart, Some("git"), "mcpdeck restart git"),
         ("git-own", Start, None, "mcpdeck start git"),
-        ("shop-db", Restart, None, "! restart local/shop-db in production needs --confirm shop-db"),
-        ("shop-db", Restart, Some("shop-db"), "mcpdeck restart local/shop-db"),
-        ("shop-db", Start, None, "mcpdeck start local/shop-db"),
+        ("shop-db", Restart, None, "! restart shop-db in production needs --confirm shop-db"),
+        ("shop-db", Restart, Some("shop-db"), "mcpdeck restart shop-db"),
+        ("shop-db", Start, None, "mcpdeck start shop-db"),
         ("vatt-db", Stop, None, "! read-only: the customer vatt is read-only"),
         (
             "git-own",
@@ -101,7 +101,7 @@ fn a_container_is_touched_only_if_it_is_ours_or_adopted() {
     for (id, act, confirm, expected) in cases {
         assert_eq!(try_it(&snapshot, id, act, confirm), expected, "{} {id}", act.verb());
     }
-    let impact = impact(&snapshot, &Command::Container { container: key("shop-db"), act: Stop }, 10);
+    let impact = impact(&snapshot, &Command::Container { container: key("shop-db"), name: String::new(), act: Stop }, 10);
     assert_eq!((impact.tenants, impact.environment), (vec!["eaton".into()], Environment::Production));
     assert_eq!(impact.follows, ["it stays stopped until somebody starts it", "it stands behind shop"]);
 }

@@ -1,10 +1,12 @@
 //! Stacks as they are shown: from their lives, and from the containers where nobody keeps them. Pure.
 
 use super::life::{Life, Part, Phase};
-use crate::model::container::{Adopt, ContainerHealth, ContainerRow, ContainerState, EngineId, EngineRow, EngineState};
+use crate::model::container::{Adopt, ContainerHealth, ContainerKey, ContainerRow, ContainerState, EngineId, EngineRow, EngineState};
 use crate::model::stack::{PartDef, PartRow, ReadyBy, StackDef, StackOwner, StackRow, StackState};
-use crate::model::{Environment, Snapshot};
+use crate::model::{Environment, Snapshot, Stamp};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What rows are made of.
 pub struct Look<'a> {
@@ -13,6 +15,24 @@ pub struct Look<'a> {
     pub containers: &'a [Arc<ContainerRow>],
     /// The engine that is meant where none is named.
     pub first: Option<&'a EngineId>,
+    /// Adopted containers that operators stopped.
+    pub stopped: &'a BTreeMap<ContainerKey, Stopped>,
+}
+
+/// Who stopped an adopted container, and when: nobody keeps it, so its end is known by its time.
+#[derive(Clone, Debug)]
+pub struct Stopped {
+    pub by: String,
+    pub at: Stamp,
+}
+
+/// An end so long after the stop is another one.
+const SOON: Duration = Duration::from_secs(30);
+
+impl Stopped {
+    fn ended(&self, row: &ContainerRow) -> bool {
+        !row.state.is_live() && row.since >= self.at && row.since.since(self.at) < SOON
+    }
 }
 
 impl Look<'_> {
@@ -76,6 +96,7 @@ impl Look<'_> {
             image: container.map_or_else(|| def.run.image.source().to_owned(), |row| row.image.clone()),
             container: part.container.clone().or_else(|| container.map(|row| row.key.clone())),
             state,
+            held: part.phase == Phase::Held,
             message,
             started: part.started,
             percent: part.percent,
@@ -85,12 +106,17 @@ impl Look<'_> {
     fn adopted(&self, def: &StackDef) -> Vec<PartRow> {
         let own = self.containers.iter().filter(|row| row.owner.stack.as_ref() == Some(&def.id));
         let part = |row: &Arc<ContainerRow>| {
-            let (state, message) = of_container(row);
+            let by = self.stopped.get(&row.key).filter(|stop| stop.ended(row)).map(|stop| &stop.by);
+            let (state, message) = match by {
+                Some(by) => (StackState::Stopped, format!("stopped by {by}")),
+                None => of_container(row),
+            };
             PartRow {
                 name: row.owner.part.clone().unwrap_or_else(|| row.name.clone()),
                 image: row.image.clone(),
                 container: Some(row.key.clone()),
                 state,
+                held: by.is_some(),
                 message,
                 started: None,
                 percent: None,

@@ -82,7 +82,7 @@ impl Fields for ContainerRow {
 
 impl Fields for OrphanRow {
     fn names() -> &'static [&'static str] {
-        &["name", "reason", "owner", "tenant", "server", "engine", "pid"]
+        &["name", "reason", "owner", "tenant", "server", "stack", "part", "engine", "pid"]
     }
 
     fn field(&self, name: &str, _now: Stamp) -> Option<Value<'_>> {
@@ -92,6 +92,8 @@ impl Fields for OrphanRow {
             "owner" => texts(self.owner.names()),
             "tenant" => text(self.owner.tenant.as_ref()?.as_str()),
             "server" => text(self.owner.server.as_ref()?.as_str()),
+            "stack" => text(self.owner.stack.as_ref()?.as_str()),
+            "part" => text(self.owner.part.as_deref()?),
             "engine" => owned(&self.container.as_ref()?.engine),
             "pid" => number(self.pid?),
             _ => None,

@@ -57,6 +57,10 @@ fn a_row_matches_when_every_term_holds() {
         ("size<1M", true),
         ("error=", false),
         ("error!=", true),
+        ("tool~PRODUCT", true),
+        ("tenant~fall,x", true),
+        ("!tenant~fall", false),
+        ("error~403", false),
         ("era=legacy", false),
     ] {
         let filter = Filter::parse_for::<CallRecord>(text).unwrap_or_else(|e| panic!("{text}: {e}"));
@@ -80,7 +84,8 @@ fn errors_name_the_place_and_what_is_allowed() {
         ("took>fast", "at 6: `fast` does not compare with `took`: write a time, for example `200ms`, `30s` or `2h`"),
         ("took>5", "at 6: `5` does not compare with `took`"),
         ("took>", "at 6: `took>` needs a value"),
-        ("outcome>ok", "at 9: `outcome` is a text: use `=` or `!=`"),
+        ("outcome>ok", "at 9: `outcome` is a text: use `=`, `!=` or `~`"),
+        ("took~2", "at 6: `took` is a time: compare it with `=`, `<` or `>`"),
         ("a \"b", "at 3: `\"` without its end"),
         ("!", "at 1: `!` needs a word"),
         ("size>1X", "at 6: `1X` does not compare with `size`: write a size, for example `512M`"),
@@ -145,7 +150,7 @@ fn a_value_that_no_row_has_is_said_with_those_there_are() {
 
 proptest! {
     #[test]
-    fn any_text_is_a_filter_or_an_error_with_its_place(text in "\\PC{0,40}|[a-z!=<>\", 0-9.]{0,30}", row in "\\PC{0,40}") {
+    fn any_text_is_a_filter_or_an_error_with_its_place(text in "\\PC{0,40}|[a-z!=<>~\", 0-9.]{0,30}", row in "\\PC{0,40}") {
         match Filter::parse(&text) {
             Err(error) => prop_assert!(error.at.end <= text.len() && text.get(error.at).is_some()),
             Ok(filter) => {

@@ -7,7 +7,7 @@ use crate::model::message::{Event, Face, HistoryEntry, JournalEntry};
 use crate::model::principal::{Role, StoredKey, StoredUser};
 use crate::model::{CallRecord, Era, InstanceKey, ServerId, Stamp, TenantId};
 use crate::store::audit::Audit;
-use crate::store::{MarkKind, StoreError};
+use crate::store::{BEGAN, MarkKind, StoreError};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -277,7 +277,34 @@ fn add_metrics(db: &Connection, calls: &[Arc<CallRecord>]) -> rusqlite::Result<(
     Ok(())
 }
 
+/// Newest lines of the journal among which the beginning of an act is looked for.
+const STILL_BEGINNING: i64 = 1_000;
+
+/// True if the line that began the act says now how it ended.
+fn end_in_journal(db: &Connection, entry: &JournalEntry) -> rusqlite::Result<bool> {
+    let changed = db
+        .prepare_cached(
+            "UPDATE journal SET outcome = ?1, took_ms = ?8 WHERE seq = (
+                SELECT max(seq) FROM journal WHERE seq > (SELECT max(seq) FROM journal) - ?2 AND at = ?3
+                AND operator = ?4 AND pid = ?5 AND command_line = ?6 AND outcome = ?7)",
+        )?
+        .execute(params![
+            entry.outcome,
+            STILL_BEGINNING,
+            int(entry.at.0),
+            entry.operator.name,
+            entry.operator.pid,
+            entry.command_line,
+            BEGAN,
+            entry.took_ms.map(int),
+        ])?;
+    Ok(changed > 0)
+}
+
 fn add_journal(db: &Connection, entry: &JournalEntry) -> rusqlite::Result<()> {
+    if entry.outcome != BEGAN && end_in_journal(db, entry)? {
+        return Ok(());
+    }
     let grant = entry.operator.grant.as_ref();
     db.prepare_cached(
         "INSERT INTO journal (at, operator, face, pid, verb, object, outcome, command_line, role, tenant, took_ms)

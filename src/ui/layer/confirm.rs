@@ -13,6 +13,7 @@ use crate::ui::widget::line::LineEdit;
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
 use ratatui::Frame;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 /// A question, and its answer once it is there.
@@ -51,7 +52,7 @@ pub fn run(cx: &mut Cx, commands: Vec<Command>) {
     }
     if commands.iter().all(|c| !is_harmful(c, cx.snap)) {
         let text = match commands.len() {
-            1 => format!("{} {}", first.verb(), object(first, cx.snap)),
+            1 => format!("{} {}", first.verb(), first.object()),
             n => format!("{} {}", first.verb(), fmt::plural(n, "object")),
         };
         cx.notice(Level::Info, format!("{text}: asked for"));
@@ -78,16 +79,6 @@ fn plan_of(command: &Command) -> Option<Query> {
         Command::Deploy(stack) => Some(Query::StackPlan { stack: stack.clone(), undeploy: false }),
         Command::Undeploy(stack) => Some(Query::StackPlan { stack: stack.clone(), undeploy: true }),
         _ => None,
-    }
-}
-
-/// The object's name as it is shown: that of a container, not its number.
-pub fn object(command: &Command, snap: &Snapshot) -> String {
-    match command {
-        Command::Container { container, .. } => {
-            snap.container(container).map_or_else(|| container.to_string(), |row| row.name.clone())
-        }
-        other => other.object(),
     }
 }
 
@@ -141,6 +132,39 @@ fn is_harmful(command: &Command, snap: &Snapshot) -> bool {
         | Command::ReloadSecrets
         | Command::CancelCall(_)
         | Command::CancelJob(_) => false,
+    }
+}
+
+/// What stands in the dialog: what always does, then what goes first where the screen is small, then the answer.
+struct Text<'a> {
+    head: Vec<Line<'a>>,
+    /// Steps and what follows, each on a line or several.
+    items: Vec<Vec<Line<'a>>>,
+    tail: Vec<Line<'a>>,
+}
+
+impl<'a> Text<'a> {
+    fn height(&self) -> usize {
+        self.head.len() + self.items.iter().map(Vec::len).sum::<usize>() + self.tail.len()
+    }
+
+    /// At most so many lines; how many items are missing is said, and the answer is never among them.
+    fn within(self, height: usize, style: Style) -> Vec<Line<'a>> {
+        if self.height() <= height {
+            return [self.head, self.items.concat(), self.tail].concat();
+        }
+        let mut room = height.saturating_sub(self.head.len() + self.tail.len() + 1);
+        let fits = |item: &&Vec<Line>| {
+            let fits = item.len() <= room;
+            room = room.saturating_sub(item.len());
+            fits
+        };
+        let shown: Vec<_> = self.items.iter().take_while(fits).cloned().collect();
+        let more = self.items.len() - shown.len();
+        let more = (more > 0).then(|| Line::styled(format!("  {more} more, for which the screen is too small"), style));
+        let above: Vec<_> = self.head.into_iter().chain(shown.concat()).chain(more).collect();
+        let kept = height.saturating_sub(self.tail.len()).min(above.len());
+        [&above[..kept], &self.tail[self.tail.len().saturating_sub(height)..]].concat()
     }
 }
 
@@ -275,63 +299,58 @@ impl Confirm {
         }
     }
 
-    fn title(&self, snap: &Snapshot) -> String {
+    fn title(&self) -> String {
         let verb = self.commands.first().map_or("", Command::verb);
         match self.commands.as_slice() {
-            [one] => format!("{verb} {}", object(one, snap)),
+            [one] => format!("{verb} {}", one.object()),
             many => format!("{verb} {}", fmt::plural(many.len(), "object")),
         }
     }
 
     pub fn draw(&self, look: &Look, frame: &mut Frame, area: Rect) {
         let width = 68.min(area.width);
-        let lines = self.lines(look, usize::from(width.saturating_sub(4)));
-        let inner = super::window(look, frame, area, width, lines.len() as u16 + 2, &self.title(look.snap));
-        // The answer line is the last one and stays on screen however small that is.
-        let skip = lines.len().saturating_sub(usize::from(inner.height));
-        let (head, tail) = lines.split_at(lines.len() - 1);
-        let shown: Vec<Line> = head[..head.len() - skip.min(head.len())].iter().chain(tail).cloned().collect();
-        crate::ui::widget::lines(frame, inner, &shown);
+        let text = self.text(look, usize::from(width.saturating_sub(4)));
+        let inner = super::window(look, frame, area, width, text.height() as u16 + 2, &self.title());
+        crate::ui::widget::lines(frame, inner, &text.within(usize::from(inner.height), look.style(Role::Warn)));
     }
 
-    fn lines<'a>(&'a self, look: &Look, columns: usize) -> Vec<Line<'a>> {
+    fn text<'a>(&'a self, look: &Look, columns: usize) -> Text<'a> {
         let dim = look.style(Role::Dim);
         let Some(sum) = self.sum() else {
-            return vec![Line::styled("asking what it would hit ...", dim), Line::default(), self.buttons(look, false)];
+            let head = vec![Line::styled("asking what it would hit ...", dim)];
+            return Text { head, items: Vec::new(), tail: vec![Line::default(), self.buttons(look, false)] };
         };
         let row = |name: &str, value: String, role: Role| {
             let value = fmt::fit(&value, columns.saturating_sub(13), look.ascii);
             Line::from(vec![Span::styled(format!("{name:<13}"), dim), Span::styled(value, look.style(role))])
         };
-        let mut lines = vec![
+        let mut head = vec![
             row("customers", format!("{}  {}", sum.tenants.len(), some(&sum.tenants)), Role::Text),
             row("environment", sum.environment.name().to_owned(), Role::of_environment(sum.environment)),
         ];
         // A container or a stack may have no instance: then nothing of it is in flight either.
         if sum.instances > 0 {
-            lines.insert(0, row("instances", format!("{}  {}", sum.instances, some(&sum.names)), Role::Text));
+            head.insert(0, row("instances", format!("{}  {}", sum.instances, some(&sum.names)), Role::Text));
             let role = if sum.in_flight > 0 { Role::Warn } else { Role::Text };
-            lines.push(row("in flight", fmt::plural(sum.in_flight as usize, "call"), role));
+            head.push(row("in flight", fmt::plural(sum.in_flight as usize, "call"), role));
         }
+        let mut items = Vec::new();
         for step in &sum.steps {
             let role = if step.refused.is_some() { Role::Bad } else { Role::Text };
-            lines.push(row(&step.part, step.does.clone(), role));
+            items.push(vec![row(&step.part, step.does.clone(), role)]);
         }
         for text in &sum.follows {
             let wrapped = crate::ui::widget::wrap(text, columns.saturating_sub(2)).into_iter();
             let mark = |at| if at == 0 { '-' } else { ' ' };
-            lines.extend(wrapped.enumerate().map(|(at, l)| Line::from(format!("{} {l}", mark(at)))));
+            items.push(wrapped.enumerate().map(|(at, l)| Line::from(format!("{} {l}", mark(at)))).collect());
         }
-        if let Some(why) = &sum.refused {
-            lines.extend(
-                crate::ui::widget::wrap(why, columns).into_iter().map(|l| Line::styled(l, look.style(Role::Bad))),
-            );
-        }
-        lines.push(match self.wrong {
+        let why = sum.refused.iter().flat_map(|why| crate::ui::widget::wrap(why, columns));
+        let mut tail: Vec<Line> = why.map(|l| Line::styled(l, look.style(Role::Bad))).collect();
+        tail.push(match self.wrong {
             true => Line::styled("that is not the name; nothing was done", look.style(Role::Bad)),
             false => Line::default(),
         });
-        lines.push(match (&sum.type_name, &sum.refused) {
+        tail.push(match (&sum.type_name, &sum.refused) {
             (_, Some(_)) => Line::styled("it would be refused; esc closes", dim),
             (Some(name), None) => {
                 let (head, tail) = self.typed.split();
@@ -346,7 +365,7 @@ impl Confirm {
             }
             (None, None) => self.buttons(look, true),
         });
-        lines
+        Text { head, items, tail }
     }
 
     fn buttons<'a>(&self, look: &Look, ready: bool) -> Line<'a> {

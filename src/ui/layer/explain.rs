@@ -30,6 +30,8 @@ impl Explain {
             ExplainWhat::Instance(key) => (key.to_string(), Some(key.clone())),
             ExplainWhat::Tenant(id) => (id.to_string(), None),
             ExplainWhat::Call(id) => (id.to_string(), None),
+            ExplainWhat::Container(key) => (key.to_string(), None),
+            ExplainWhat::Stack(id) => (format!("stack {id}"), None),
         };
         let owner = cx.owner.take();
         let token = Some(cx.ask(Query::Explain(what)));

@@ -16,6 +16,12 @@ use std::cell::Cell;
 /// Columns that the labels take at most where notes stand beside them.
 const LABEL: usize = 24;
 
+/// Least and most columns of the window.
+const WIDTH: (usize, usize) = (72, 116);
+
+/// Lines for the note of the chosen item.
+const NOTE: u16 = 2;
+
 /// One choice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
@@ -104,9 +110,21 @@ impl Pick {
         self.found = best(&self.items, self.line.text());
     }
 
+    /// Columns in which every item is whole.
+    fn wanted(&self, labels: usize) -> usize {
+        let wide = |item: &Item| fmt::width(&item.label).max(labels) + 2 + fmt::width(&item.note);
+        self.items.iter().map(wide).max().unwrap_or(0)
+    }
+
     pub fn draw(&self, look: &Look, frame: &mut Frame, area: Rect) {
+        // Notes stand in one column, but for labels that are longer than most.
+        let labels = self.items.iter().map(|item| fmt::width(&item.label)).max().unwrap_or(0).min(LABEL);
+        let wanted = self.wanted(labels);
+        let width = (wanted + 4).clamp(WIDTH.0, WIDTH.1) as u16;
+        // Where a note has no room beside its label, that of the chosen item is read below.
+        let below = if wanted + 4 > usize::from(width.min(area.width)) { NOTE } else { 0 };
         let rows = (self.items.len() as u16).clamp(1, 16);
-        let inner = super::window(look, frame, area, 72, rows + 3, &self.title);
+        let inner = super::window(look, frame, area, width, rows + 3 + below, &self.title);
         let (head, tail) = self.line.split();
         let prompt = Line::from(vec![
             Span::styled("> ", look.style(Role::Key)),
@@ -115,15 +133,18 @@ impl Pick {
             Span::raw(tail),
         ]);
         frame.buffer_mut().set_line(inner.x, inner.y, &prompt, inner.width);
-        let list = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };
+        let below = below.min(inner.height.saturating_sub(2));
+        let list = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1 + below), ..inner };
         if self.found.is_empty() {
             return crate::ui::widget::empty(look, frame, list, "nothing matches; esc closes");
         }
         let height = usize::from(list.height).max(1);
         self.page.set(height);
         let top = (self.at + 1).saturating_sub(height);
-        // Notes stand in one column, but for labels that are longer than most.
-        let labels = self.items.iter().map(|item| fmt::width(&item.label)).max().unwrap_or(0).min(LABEL);
+        let chosen = self.current().filter(|_| below > 0).map_or("", |item| &item.note);
+        let note = crate::ui::widget::wrap(chosen, usize::from(inner.width)).into_iter();
+        let note: Vec<Line> = note.map(|line| Line::styled(line, look.style(Role::Text))).collect();
+        crate::ui::widget::lines(frame, Rect { y: list.bottom(), height: below, ..inner }, &note);
         for (row, at) in self.found.iter().skip(top).take(usize::from(list.height)).enumerate() {
             let item = &self.items[*at];
             let y = list.y + row as u16;

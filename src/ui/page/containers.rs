@@ -2,7 +2,6 @@
 
 mod columns;
 mod detail;
-pub mod explain;
 mod inspect;
 mod orphans;
 mod unit;
@@ -104,6 +103,9 @@ impl View for Containers {
     }
 
     fn place(&self) -> Target {
+        if self.finding {
+            return Target::Orphans;
+        }
         match self.table.selected().map(|unit| (unit.container().map(|row| row.key.clone()), unit.instance().cloned()))
         {
             Some((Some(key), _)) => Target::Container(key),
@@ -124,6 +126,7 @@ impl View for Containers {
                 let container = cx.snap.instance(key).and_then(|row| row.container.clone());
                 self.reveal(&container.map_or(UnitKey::Process(key.clone()), UnitKey::Container), cx);
             }
+            Target::Orphans => self.finding = true,
             Target::Filter(text) => drop(self.set_filter(text, cx)),
             _ => {}
         }

@@ -220,7 +220,11 @@ impl View for Gpus {
 
 impl Gpus {
     fn draw_lines(&self, look: &Look, frame: &mut Frame, area: Rect, focused: bool) {
-        let driver = look.snap.gpus.driver.as_ref().map(|version| format!("driver {version}")).unwrap_or_default();
+        let driver = look.snap.gpus.driver.as_ref().map(|version| match look.snap.gpus.is_simulated() {
+            true => "simulated: no such device is there".to_owned(),
+            false => format!("driver {version}"),
+        });
+        let driver = driver.unwrap_or_default();
         let title = words::title(look, &format!("GPUs {}", self.devices.count()), &[driver]);
         let inner = widget::pane(look, frame, area, &title, focused);
         self.devices.draw(look, frame, inner, focused);

@@ -4,9 +4,9 @@ mod attention;
 mod matrix;
 mod now;
 
-use super::{Page, View, containers};
+use super::{Page, View};
 use crate::control::handle::Interest;
-use crate::model::TenantId;
+use crate::model::{TenantId, why};
 use crate::ui::action::Action;
 use crate::ui::acts::{self, Subject};
 use crate::ui::app::{Cx, Look, Target, Token};
@@ -23,7 +23,10 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::Line;
 use std::time::Duration;
 
-/// How long a finding that is gone keeps its place under the cursor.
+/// The finding whose place is the orphan finder.
+const ORPHANS: &str = "ORPHANS";
+
+/// How long a finding that is gone is kept under the cursor.
 const RESOLVED_FOR: Duration = Duration::from_secs(30);
 
 /// State of the view.
@@ -52,14 +55,14 @@ impl Overview {
         }
     }
 
-    /// The selected finding, with its place, if it is gone since a moment ago: nobody's key shall hit what comes next.
-    fn resolved(&self, cx: &Cx, limit: Option<&TenantId>) -> Option<(usize, Attention)> {
+    /// The selected finding, if it is gone since a moment ago: nobody's key shall hit what comes next.
+    fn resolved(&self, cx: &Cx, limit: Option<&TenantId>) -> Option<Attention> {
         let chosen = self.attention.selected()?;
         let gone = !cx.snap.findings.iter().any(|finding| finding.id == chosen.row.id);
         let since = chosen.resolved.unwrap_or(cx.shared.now);
         let fresh = cx.shared.now.since(since) < RESOLVED_FOR;
         (gone && fresh && attention::concerns(&chosen.row, limit))
-            .then(|| (self.attention.cursor(), Attention { resolved: Some(since), ..chosen.clone() }))
+            .then(|| Attention { resolved: Some(since), ..chosen.clone() })
     }
 
     fn subjects(&self) -> Vec<Subject> {
@@ -72,7 +75,7 @@ impl Overview {
     /// An engine has no instance to explain: what is known of it is told.
     fn explain_engine(&self, cx: &mut Cx) -> bool {
         let Some(engine) = self.attention.selected().and_then(|finding| finding.engine(cx.snap)) else { return false };
-        let finding = containers::explain::engine(engine, cx.snap);
+        let finding = why::engine(engine, cx.snap);
         Explain::tell(cx, engine.as_str(), vec![finding]);
         true
     }
@@ -89,6 +92,9 @@ impl Overview {
             }
             _ => {
                 let Some(finding) = self.attention.selected() else { return };
+                if finding.row.word == ORPHANS {
+                    return cx.go(Page::Containers, Target::Orphans);
+                }
                 let named = finding.row.next.iter().filter_map(|name| Action::helping(name)?.page()).next();
                 match (&finding.row.target, &finding.subject.container, named, finding.row.tenants.first()) {
                     (Some(key), ..) => cx.go(Page::Servers, Target::Instance(key.clone())),
@@ -109,9 +115,8 @@ impl View for Overview {
         let mine = |f: &&std::sync::Arc<_>| attention::concerns(f, limit.as_ref());
         let mut rows: Vec<Attention> =
             cx.snap.findings.iter().filter(mine).cloned().map(|row| Attention::new(row, cx.snap)).collect();
-        if let Some((at, resolved)) = self.resolved(cx, limit.as_ref()) {
-            rows.insert(at.min(rows.len()), resolved);
-        }
+        // What is still wrong comes first; the cursor goes with what it was on.
+        rows.extend(self.resolved(cx, limit.as_ref()));
         self.attention.set_rows(rows, cx.shared.now);
         self.matrix.sync(cx);
     }

@@ -190,6 +190,7 @@ fn stacks() -> Vec<StackRow> {
         image: image.into(),
         container: (n > 0).then(|| key("local", n)),
         state,
+        held: false,
         message: message.into(),
         started: None,
         percent: None,

@@ -97,10 +97,11 @@ fn whose(unit: &Unit, dot: &str) -> String {
     let tenant = unit.tenant().map_or("shared", |t| t.as_str());
     let owner = unit.container().map(|row| &row.owner);
     let stack = owner.and_then(|o| o.stack.as_ref()).map(|s| s.as_str());
-    // `eaton-models` of eaton is its `models`.
-    let own = stack.and_then(|stack| stack.strip_prefix(tenant)?.strip_prefix('-'));
-    let stack = own.filter(|rest| !rest.is_empty()).or(stack);
     let part = owner.and_then(|o| o.part.as_deref());
+    // `eaton-models` says whose it is; what a command calls a stack is its whole name.
+    if let Some(stack) = stack.filter(|stack| stack.strip_prefix(tenant).is_some_and(|rest| rest.starts_with('-'))) {
+        return part.map_or_else(|| stack.to_owned(), |part| format!("{stack}/{part}"));
+    }
     let behind = stack.or(unit.server().map(|s| s.as_str()));
     match (behind, part) {
         (Some(behind), Some(part)) => format!("{tenant}{dot}{behind}/{part}"),

@@ -4,6 +4,7 @@ use crate::model::Stamp;
 use crate::model::container::{ContainerKey, OrphanRow};
 use crate::model::filter::{Fields, Value};
 use crate::ui::acts::Subject;
+use crate::ui::app::Look;
 use crate::ui::theme::Role;
 use crate::ui::widget::table::{Cell, Column, Row, Width};
 use std::sync::Arc;
@@ -37,6 +38,30 @@ impl Fields for Orphan {
     }
 }
 
+/// Ours are all called `mcpdeck-PLATFORM-...`: what tells them apart is the rest.
+fn what(orphan: &Orphan, look: &Look) -> Cell {
+    let ours = format!("mcpdeck-{}-", look.snap.platform.name);
+    Cell::new(orphan.0.what.replacen(&ours, "", 1), Role::Warn)
+}
+
+/// `search@hilti`, `eaton models/vllm`: the instance says both tenant and server.
+fn was_of(orphan: &Orphan, _look: &Look) -> Cell {
+    let owner = &orphan.0.owner;
+    let place = match (&owner.stack, &owner.part, &owner.server) {
+        (Some(stack), Some(part), _) => format!("{stack}/{part}"),
+        (Some(stack), None, _) => stack.to_string(),
+        (None, _, Some(server)) => server.to_string(),
+        (None, _, None) => String::new(),
+    };
+    let tenant = owner.tenant.as_ref().map(|tenant| tenant.to_string());
+    Cell::plain(match (tenant, owner.stack.is_some()) {
+        (Some(tenant), true) if place.starts_with(&tenant) => place,
+        (Some(tenant), true) => format!("{tenant} {place}"),
+        (Some(tenant), false) => format!("{place}@{tenant}"),
+        (None, _) => place,
+    })
+}
+
 impl Row for Orphan {
     type Key = (Option<ContainerKey>, Option<u32>, String);
 
@@ -48,13 +73,13 @@ impl Row for Orphan {
         const fn column(
             title: &'static str,
             width: Width,
-            cell: fn(&Orphan, &crate::ui::app::Look) -> Cell,
+            cell: fn(&Orphan, &Look) -> Cell,
         ) -> Column<Orphan> {
             Column { title, width, right: false, wide: false, cell, order: None }
         }
         const COLUMNS: &[Column<Orphan>] = &[
-            column("orphan", Width::Flex(26, 44), |o, _| Cell::new(o.0.what.as_str(), Role::Warn)),
-            column("was of", Width::Flex(12, 24), |o, _| Cell::plain(o.0.owner.names().collect::<Vec<_>>().join("/"))),
+            column("orphan", Width::Flex(24, 44), what),
+            column("was of", Width::Flex(24, 44), was_of),
             column("why", Width::Flex(20, 160), |o, _| Cell::plain(o.0.why.as_str())),
         ];
         COLUMNS

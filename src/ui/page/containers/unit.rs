@@ -22,6 +22,8 @@ pub enum Unit {
         row: Arc<ContainerRow>,
         /// Its engine has been silent since then: the row is that old.
         silent: Option<Stamp>,
+        /// It was stopped, and did not fail.
+        put_down: bool,
     },
     Process(Arc<InstanceRow>),
 }
@@ -37,7 +39,7 @@ impl Unit {
     pub fn all(snap: &Snapshot, limit: Option<&TenantId>) -> Vec<Unit> {
         let containers = snap.containers.iter().map(|row| {
             let silent = engine(snap, &row.key).and_then(silent_since);
-            Unit::Container { row: row.clone(), silent }
+            Unit::Container { row: row.clone(), silent, put_down: snap.is_put_down(row) }
         });
         let processes = snap.instances.iter().filter(|i| i.backend == BackendKind::Process && i.state.is_live());
         let mut units: Vec<Unit> = containers
@@ -137,6 +139,9 @@ impl Unit {
     pub fn state(&self, look: &Look) -> (String, Role) {
         match self {
             Self::Container { silent: Some(at), .. } => (format!("? old {}", look.age(*at)), Role::Warn),
+            Self::Container { put_down: true, .. } => {
+                (if look.ascii { "# stopped" } else { "■ stopped" }.to_owned(), Role::Held)
+            }
             Self::Container { row, .. } => state(row, look.ascii),
             Self::Process(row) => {
                 let busy = row.in_flight > 0 || row.rate > 0.0;
@@ -150,6 +155,7 @@ impl Unit {
     pub fn severity(&self) -> u8 {
         match self {
             Self::Container { silent: Some(_), .. } => 5,
+            Self::Container { put_down: true, .. } => 1,
             Self::Container { row, .. } => match (row.state, row.health) {
                 (ContainerState::Dead, _) => 9,
                 (ContainerState::Exited, _) if row.oom => 9,

@@ -121,13 +121,23 @@ impl Logs {
             None => "  ",
         });
         if self.is_merged() {
-            let who = entry.line.target.to_string();
-            out.push_str(&format!("{:<16} ", fmt::fit(&who, 16, look.ascii)));
+            let who = self.who(look, entry);
+            let gap = who_columns(look).saturating_sub(fmt::width(&who)) + 1;
+            out.push_str(&who);
+            out.push_str(&" ".repeat(gap));
         }
         if entry.line.source == LogSource::Garbage {
             out.push_str("stdout: ");
         }
         out
+    }
+
+    /// Whose line it is. Our own containers begin alike: what tells them apart is the rest.
+    fn who(&self, look: &Look, entry: &Entry) -> String {
+        let who = entry.line.target.to_string();
+        let ours = who.strip_prefix("mcpdeck-").and_then(|rest| rest.strip_prefix(&*look.snap.platform.name));
+        let own = ours.and_then(|rest| rest.strip_prefix('-')).unwrap_or(&who);
+        fmt::fit_middle(own, who_columns(look), look.ascii)
     }
 
     fn is_selected(&self, number: u64) -> bool {
@@ -146,6 +156,15 @@ impl Logs {
             let place = Rect { x: line.x + start as u16, width: wide as u16, ..line };
             frame.buffer_mut().set_style(place, look.style(Role::Match));
         }
+    }
+}
+
+/// Columns for the names of merged logs: the lines need the rest.
+fn who_columns(look: &Look) -> usize {
+    match look.shared.size.0 {
+        ..100 => 16,
+        100..140 => 24,
+        _ => 32,
     }
 }
 

@@ -136,7 +136,7 @@ impl Row for Attention {
             },
             Column {
                 title: "object",
-                width: Width::Steps(&[(0, 14), (70, 21), (110, 26), (160, 40)]),
+                width: Width::Steps(OBJECT),
                 right: false,
                 wide: false,
                 cell: object,
@@ -186,9 +186,18 @@ fn word(row: &Attention, look: &Look) -> Cell {
     Cell::new(format!("{symbol} {}", row.row.word), Role::of_severity(row.row.severity))
 }
 
-fn object(row: &Attention, _look: &Look) -> Cell {
-    Cell::plain(row.row.object.as_str())
+/// The reason needs the room more; both ends of a long name are seen.
+fn object(row: &Attention, look: &Look) -> Cell {
+    Cell::plain(fmt::fit_middle(&row.row.object, object_columns(look), look.ascii))
 }
+
+fn object_columns(look: &Look) -> usize {
+    // As the table is: the pane's border takes two.
+    OBJECT.iter().rev().find(|(from, _)| *from + 2 <= look.shared.size.0).map_or(14, |(_, n)| usize::from(*n))
+}
+
+/// Columns of the object, by those of the table.
+const OBJECT: &[(u16, u16)] = &[(0, 14), (70, 17), (90, 21), (110, 26), (160, 40)];
 
 fn why(row: &Attention, _look: &Look) -> Cell {
     Cell::plain(row.why())

@@ -124,8 +124,13 @@ fn gpus(look: &Look) -> Vec<Line<'static>> {
     devices.iter().map(|device| gpu(look, device)).collect()
 }
 
+/// What is not there must not look as if it were.
+fn gpu_word(look: &Look) -> &'static str {
+    if look.snap.gpus.is_simulated() { "sim gpu" } else { "gpu" }
+}
+
 fn gpu(look: &Look, device: &GpuRow) -> Line<'static> {
-    let name = label(look, &format!("gpu {}", device.index));
+    let name = label(look, &format!("{} {}", gpu_word(look), device.index));
     if let Some(error) = &device.error {
         return Line::from(vec![name, Span::styled(error.clone(), look.style(Role::Bad))]);
     }
@@ -146,7 +151,7 @@ fn all_gpus(look: &Look) -> Line<'static> {
     let lost = devices.iter().filter(|device| device.error.is_some()).count();
     let sum = |of: fn(&GpuRow) -> Option<u64>| devices.iter().filter_map(of).reduce(u64::saturating_add);
     let mut spans = vec![
-        label(look, &format!("gpus {}", devices.len())),
+        label(look, &format!("{}s {}", gpu_word(look), devices.len())),
         Span::raw(format!("{:>4} ", fmt::percent(look.snap.gpus.utilisation()))),
         Span::raw(format!("mean load  {}", sizes(sum(|d| d.memory_used), sum(|d| d.memory_total)))),
     ];
@@ -204,7 +209,10 @@ fn containers(look: &Look) -> Option<Line<'static>> {
         let (text, role) = match &engine.state {
             EngineState::Silent { since, .. } => (format!("silent for {}", look.age(*since)), Role::Warn),
             EngineState::Connecting => ("connecting".to_owned(), Role::Dim),
-            _ => (format!("{} of {} running", engine.running, engine.containers), Role::Text),
+            _ => {
+                let made_up = if engine.is_simulated() { ", simulated" } else { "" };
+                (format!("{} of {} running{made_up}", engine.running, engine.containers), Role::Text)
+            }
         };
         spans.push(Span::styled(name, look.style(Role::Dim)));
         spans.push(Span::styled(format!("{text}  "), look.style(role)));

@@ -1,16 +1,17 @@
-//! Why a container is as it is, check by check, from what the snapshot tells. Pure.
+//! Why a container, an engine or a stack is as it is, check by check, from what the snapshot tells. Imports `model` only.
 
-use crate::model::Snapshot;
-use crate::model::container::{Claim, ContainerHealth, ContainerRow, ContainerState, EngineId, EngineState};
-use crate::model::message::Explained;
-use crate::ui::fmt;
+use super::Snapshot;
+use super::container::{Claim, ContainerHealth, ContainerRow, ContainerState, EngineId, EngineState};
+use super::message::Explained;
+use super::stack::{PartRow, StackOwner, StackRow, StackState};
+use super::usage::bytes;
 
 /// Memory in percent of its limit from which on the next allocation may be its last.
 const TIGHT: f32 = 90.0;
 
-/// The checks, those that say most first.
-pub fn findings(row: &ContainerRow, snap: &Snapshot) -> Vec<Explained> {
-    let mut out = vec![engine(&row.key.engine, snap), runs(row), memory(row)];
+/// The checks of a container, those that say most first.
+pub fn container(row: &ContainerRow, snap: &Snapshot) -> Vec<Explained> {
+    let mut out = vec![engine(&row.key.engine, snap), runs(row, snap), memory(row)];
     out.extend(health(row));
     out.push(wanted(row, snap));
     out
@@ -18,6 +19,43 @@ pub fn findings(row: &ContainerRow, snap: &Snapshot) -> Vec<Explained> {
 
 fn found(check: &str, passed: Option<bool>, evidence: String, next: Option<&str>) -> Explained {
     Explained { check: check.to_owned(), passed, evidence, next: next.map(str::to_owned), target: None }
+}
+
+/// The checks of a stack: whose it is, how it is as a whole, then each of its parts.
+pub fn stack(row: &StackRow, snap: &Snapshot) -> Vec<Explained> {
+    let behind = match &row.owner {
+        StackOwner::Tenant(tenant) => format!("the customer {tenant}"),
+        StackOwner::Server(server) => format!("the server {server}"),
+    };
+    let how = if row.adopted { "adopted by config: started, stopped, never removed" } else { "deployed by mcpdeck" };
+    let reason = if row.reason.is_empty() { String::new() } else { format!(": {}", row.reason) };
+    let (passed, next) = verdict(row.state);
+    let mut out = vec![
+        found("it stands behind", None, format!("{behind}; {how}"), None),
+        found("all of it is ready", passed, format!("{}{reason}", row.state.name()), next),
+    ];
+    out.extend(row.parts.iter().map(|part| self::part(part, snap)));
+    out
+}
+
+fn part(part: &PartRow, snap: &Snapshot) -> Explained {
+    let container = part.container.as_ref().and_then(|key| snap.container(key));
+    let place = container.map_or_else(|| "it has no container".to_owned(), |row| row.name.clone());
+    let message = if part.message.is_empty() { String::new() } else { format!(": {}", part.message) };
+    let (passed, next) = verdict(part.state);
+    let next = next.filter(|next| *next == "deploy" || container.is_some());
+    found(&format!("part {}", part.name), passed, format!("{}{message} ({place})", part.state.name()), next)
+}
+
+/// Whether a state is as it should be, and what helps where it is not.
+fn verdict(state: StackState) -> (Option<bool>, Option<&'static str>) {
+    match state {
+        StackState::Ready => (Some(true), None),
+        StackState::Starting | StackState::Stopping => (None, Some("logs")),
+        StackState::Stopped => (Some(false), Some("deploy")),
+        StackState::Degraded | StackState::Failed => (Some(false), Some("logs")),
+        StackState::Unknown => (None, None),
+    }
 }
 
 /// Whether an engine answers, and why not.
@@ -35,7 +73,7 @@ pub fn engine(id: &EngineId, snap: &Snapshot) -> Explained {
     }
 }
 
-fn runs(row: &ContainerRow) -> Explained {
+fn runs(row: &ContainerRow, snap: &Snapshot) -> Explained {
     const CHECK: &str = "it runs";
     let code = row.exit_code.map(|code| format!(" with {code}")).unwrap_or_default();
     match row.state {
@@ -46,11 +84,26 @@ fn runs(row: &ContainerRow) -> Explained {
         ContainerState::Restarting => {
             found(CHECK, Some(false), format!("restarting, {} times so far", row.restarts), Some("logs"))
         }
+        ContainerState::Exited | ContainerState::Dead if snap.is_put_down(row) => {
+            found(CHECK, None, format!("{}{code}", stopped(row, snap)), Some("start"))
+        }
         ContainerState::Exited | ContainerState::Dead => {
             found(CHECK, Some(false), format!("ended{code}{}", meaning(row.exit_code)), Some("logs"))
         }
         ContainerState::Created => found(CHECK, Some(false), "created and never started".into(), Some("start")),
         ContainerState::Removing => found(CHECK, None, "it is being removed".into(), None),
+    }
+}
+
+/// Who stopped it, as far as is known.
+fn stopped(row: &ContainerRow, snap: &Snapshot) -> String {
+    let stack = row.owner.stack.as_ref().and_then(|id| snap.stack(id.as_str()));
+    let part = stack.and_then(|stack| stack.parts.iter().find(|part| part.container.as_ref() == Some(&row.key)));
+    let instance = row.owner.instance.as_ref().and_then(|key| snap.instance(key));
+    match (part, instance) {
+        (Some(part), _) if !part.message.is_empty() => format!("{}; it ended", part.message),
+        (_, Some(instance)) => format!("its instance is {}: {}; it ended", instance.state, instance.reason),
+        _ => "it was stopped; it ended".to_owned(),
     }
 }
 
@@ -69,7 +122,7 @@ fn meaning(code: Option<i64>) -> &'static str {
 
 fn memory(row: &ContainerRow) -> Explained {
     const CHECK: &str = "it has memory left";
-    let limit = row.usage.memory_limit.map(fmt::bytes);
+    let limit = row.usage.memory_limit.map(bytes);
     if row.oom {
         let limit = limit.map(|l| format!(" of {l}")).unwrap_or_default();
         return found(
@@ -81,9 +134,9 @@ fn memory(row: &ContainerRow) -> Explained {
     }
     match (row.usage.memory, limit, row.usage.memory_percent()) {
         (Some(used), Some(limit), Some(percent)) => {
-            found(CHECK, Some(percent < TIGHT), format!("{} of {limit}, {percent:.0} %", fmt::bytes(used)), None)
+            found(CHECK, Some(percent < TIGHT), format!("{} of {limit}, {percent:.0} %", bytes(used)), None)
         }
-        (Some(used), ..) => found(CHECK, Some(true), format!("{}, without a limit of its own", fmt::bytes(used)), None),
+        (Some(used), ..) => found(CHECK, Some(true), format!("{}, without a limit of its own", bytes(used)), None),
         (None, ..) => found(CHECK, None, "nothing is known of its memory now".into(), None),
     }
 }
