@@ -41,4 +41,4 @@ pub mod widget;
 pub use app::Options;
 pub use page::Page;
 pub use picture::{Format, frame};
-pub use run::{Ended, Error, run};
+pub use run::{Ended, Error, fits, run};

@@ -195,8 +195,18 @@ fn a_panic_of_the_screen_leaves_the_terminal_whole_and_says_why() {
     let mut term = Term::start(&[("MCPDECK_TEST_PANIC", "1")]);
     term.shows("Needs attention");
     term.send("\x1b[24~").shows("provoked on the screen");
+    // The example platform goes with its terminal.
+    term.shows("error: the screen failed").shows("its platform was stopped with it");
     assert!(!term.ended(PATIENCE).success());
     term.is_whole();
+}
+
+#[test]
+fn a_dumb_terminal_gets_words_and_no_owner() {
+    let term = Term::start(&[("TERM", "dumb")]);
+    term.shows("TERM=dumb").shows("mcpdeck status");
+    assert!(!term.glass.parser.lock().unwrap().screen().alternate_screen());
+    assert!(!term.home.path().join("run").join("mcpdeck").exists(), "nothing was started for it");
 }
 
 #[test]

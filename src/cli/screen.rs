@@ -3,7 +3,7 @@
 use super::args::Global;
 use super::error::{Code, Error};
 use super::serve::{self, Life, Signals};
-use super::{detach, frame, session};
+use super::{detach, frame, output, session};
 use crate::config::{Config, OnHangup};
 use crate::control::lock::Purpose;
 use crate::control::owner::{self, Found, OwnError, Owner};
@@ -21,6 +21,7 @@ const HURRY: Duration = Duration::from_millis(500);
 /// Opens the screen and stays until it ends; an owner stays longer if it shall.
 pub fn run(global: &Global, view: Option<&str>) -> Result<Code, Error> {
     let view = view.map(frame::page).transpose()?;
+    ui::fits(std::env::var("TERM").ok().as_deref())?;
     let config = Arc::new(session::load(global)?);
     let logs = serve::start_log(&config, false)?;
     let runtime = serve::runtime()?;
@@ -41,8 +42,8 @@ pub fn run(global: &Global, view: Option<&str>) -> Result<Code, Error> {
 }
 
 fn attached(handle: Handle, options: Options) -> Result<Code, Error> {
-    ui::run(handle, options)?;
-    Ok(Code::Ok)
+    let ended = ui::run(handle, options).map_err(|error| Error::from(error).help("the platform is not touched by that"));
+    ended.map(|_| Code::Ok)
 }
 
 fn own(owner: Owner, options: Options, config: &Config, runtime: &Runtime) -> Result<Code, Error> {
@@ -62,9 +63,15 @@ fn own(owner: Owner, options: Options, config: &Config, runtime: &Runtime) -> Re
         }
         Ok(Ended::Hangup) => runtime.block_on(serve::stop(life, signals, HURRY)),
         Ok(Ended::Quit | Ended::Stop | Ended::Terminated) => runtime.block_on(serve::stop(life, signals, serve::STOP)),
+        // The screen dies, the platform lives.
+        Err(error @ ui::Error::Panicked(_)) if keep => {
+            output::note(&Error::from(error).to_string());
+            detach::leave_terminal()?;
+            runtime.block_on(serve::until_told(life, signals))
+        }
         Err(error) => {
             runtime.block_on(serve::stop(life, signals, serve::STOP))?;
-            Err(error.into())
+            Err(Error::from(error).help("its platform was stopped with it; `mcpdeck serve` runs one without a screen"))
         }
     }
 }

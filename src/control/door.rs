@@ -145,6 +145,34 @@ fn remove(path: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn the_file_is_its_groups_and_nobody_elses() {
+        let dir = tempfile::tempdir().unwrap();
+        let own = rustix::process::getegid().as_raw();
+        // Only root may give a file to a group that it is not in.
+        let gid = if rustix::process::geteuid().is_root() { 4321 } else { own };
+        for (group, mode, owned) in [(None, 0o600, own), (Some(gid.to_string()), 0o660, gid)] {
+            let socket = dir.path().join(format!("{mode:o}/deck.sock"));
+            let held = lock::take(&socket, Purpose::Own).unwrap();
+            let mut door = Door::open(&socket, group.as_deref(), &held).unwrap();
+            let put_there = |socket: &Path| {
+                let file = fs::metadata(socket).unwrap();
+                assert_eq!((file.mode() & 0o777, file.gid()), (mode, owned));
+            };
+            put_there(&socket);
+            let member = peer::Peer { uid: u32::MAX - 7, gid, pid: u32::MAX };
+            assert_eq!(door.access().admits(member), group.is_some());
+            fs::remove_file(&socket).unwrap();
+            door.put_back().unwrap();
+            put_there(&socket);
+        }
+        let socket = dir.path().join("deck.sock");
+        let held = lock::take(&socket, Purpose::Own).unwrap();
+        let error = Door::open(&socket, Some("no-such-group"), &held).map(drop).unwrap_err();
+        assert!(error.to_string().contains("no group `no-such-group`"), "{error}");
+        assert!(!socket.exists());
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_socket_that_was_taken_away_comes_back_with_its_lock() {
         let dir = tempfile::tempdir().unwrap();

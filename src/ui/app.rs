@@ -7,6 +7,7 @@ use super::layer::Layer;
 use super::page::{Page, Views};
 use super::shell::Left;
 use super::theme::{ColorMode, Theme};
+use super::console::tree::Tree;
 use super::widget::line::LineEdit;
 use crate::control::handle::{Interest, Link};
 use crate::model::container::ContainerKey;
@@ -17,6 +18,7 @@ use crate::model::{
 };
 use crossterm::event::KeyEvent;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What comes in. The snapshot beside it is the one that was last drawn, but for `Snapshot`.
 #[derive(Debug)]
@@ -33,6 +35,8 @@ pub enum Msg {
     Chunk(Token, Chunk),
     /// What became of `Effect::Run`.
     Ran(Command, Result<JobId, Refusal>),
+    /// What became of `Effect::Read`.
+    Read(Token, Tree),
     /// The text that came back from `$EDITOR`, or why none did.
     Edited(Token, Result<String, String>),
     /// How a shell in a container, called by its name, ended.
@@ -59,6 +63,8 @@ pub enum Effect {
         path: PathBuf,
         text: String,
     },
+    /// Read a JSON text beside the screen: a large one takes longer than a frame.
+    Read(Token, Arc<str>),
     /// Edit a text in `$EDITOR`; `extension` without the dot.
     Editor {
         token: Token,
@@ -324,6 +330,13 @@ impl Cx<'_> {
     pub fn follow(&mut self, feed: Feed) -> Token {
         let token = self.token();
         self.effects.push(Effect::Follow(token, feed));
+        token
+    }
+
+    /// Reads a JSON text; its tree comes to `View::read` with this token.
+    pub fn read(&mut self, text: Arc<str>) -> Token {
+        let token = self.token();
+        self.effects.push(Effect::Read(token, text));
         token
     }
 

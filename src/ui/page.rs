@@ -2,6 +2,7 @@
 
 use super::action::Action;
 use super::app::{Cx, Look, Target, Token};
+use super::console::tree::Tree;
 use crate::control::handle::Interest;
 use crate::model::{Answer, Chunk, Refusal};
 use crossterm::event::KeyEvent;
@@ -164,6 +165,9 @@ pub trait View {
 
     /// The value chosen from a list ([`Cx::pick`]) or typed ([`Cx::prompt`]).
     fn picked(&mut self, _token: Token, _value: String, _cx: &mut Cx) {}
+
+    /// The tree of a text that was given to [`Cx::read`].
+    fn read(&mut self, _token: Token, _tree: Tree, _cx: &mut Cx) {}
 
     /// The text that came back from [`Cx::editor`].
     fn edited(&mut self, _token: Token, _text: String, _cx: &mut Cx) {}

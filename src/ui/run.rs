@@ -1,6 +1,7 @@
 //! The loop: input, answers and snapshots in, effects and frames out. It waits for nothing but these.
 
 use super::app::{App, Effect, Msg, Options, Token};
+use super::console::tree::Tree;
 use super::decode::Typed;
 use super::host::{Host, TtyHost};
 use super::input::{Input, Reader};
@@ -47,10 +48,20 @@ pub enum Error {
         "no terminal: {0}; mcpdeck's screen needs one (`mcpdeck serve` runs without, `mcpdeck frame` prints one picture)"
     )]
     NoTerminal(io::Error),
+    #[error("TERM=dumb: this terminal cannot hold a screen; `mcpdeck status` and `mcpdeck get` tell the same in lines")]
+    Dumb,
     #[error("the terminal failed: {0}")]
     Terminal(String),
-    #[error("the screen failed: {0}; the platform is not touched by that")]
+    #[error("the screen failed: {0}")]
     Panicked(String),
+}
+
+/// Whether a screen may be tried at all, from the name of the terminal (`TERM`): asked before anything is started for it.
+pub fn fits(term: Option<&str>) -> Result<(), Error> {
+    match term {
+        Some("dumb") => Err(Error::Dumb),
+        _ => Ok(()),
+    }
 }
 
 /// Runs a screen on a thread of its own, until it ends. The terminal is whole again when this returns.
@@ -316,6 +327,14 @@ impl<H: Host> Screen<H> {
                 let results = self.results.clone();
                 tokio::spawn(async move {
                     let _ = results.send(super::host::save(path, text).await).await;
+                });
+            }
+            Effect::Read(token, text) => {
+                let results = self.results.clone();
+                tokio::spawn(async move {
+                    if let Ok(tree) = tokio::task::spawn_blocking(move || Tree::new(text)).await {
+                        let _ = results.send(Msg::Read(token, tree)).await;
+                    }
                 });
             }
             Effect::Editor { token, text, extension } => {

@@ -64,6 +64,11 @@ impl Turn<'_> {
                 }
             }
             Msg::Ran(command, result) => self.ran(command, result),
+            Msg::Read(token, tree) => {
+                if let Some(page) = token.page {
+                    self.of(page, |view, cx| view.read(token, tree, cx));
+                }
+            }
             Msg::Edited(token, text) => self.edited(token, text),
             Msg::Shell(exec, name, left) => self.shell_ended(exec, name, left),
             Msg::Notice(level, text) => self.notice(level, text),

@@ -2,10 +2,11 @@
 
 use super::deck::{Deck, answered, record};
 use super::{backlog, log_line};
-use mcpdeck::model::message::Level;
-use mcpdeck::model::{CallId, Chunk, Command, Feed, Outcome, Refusal};
+use mcpdeck::model::message::{CallEvent, Level};
+use mcpdeck::model::{CallId, CallRecord, Chunk, Command, Feed, Outcome, Refusal};
 use mcpdeck::ui::Page;
 use mcpdeck::ui::app::{Effect, Msg};
+use mcpdeck::ui::console::tree::Tree;
 use std::sync::Arc;
 
 const SIZE: (u16, u16) = (120, 40);
@@ -211,4 +212,54 @@ fn whose_log_is_chosen_from_a_list_and_others_are_merged_in() {
     let Some((_, Feed::Logs { targets, .. })) = &deck.stream else { panic!("no log is followed") };
     let names: Vec<_> = targets.iter().map(ToString::to_string).collect();
     assert_eq!(names, ["genesys@vattenfall-de", "catalog"]);
+}
+
+/// An answer whose middle says `needle`, with `size` bytes of filling on each side.
+fn long_answer(deck: &mut Deck, size: usize) {
+    let filling = "x".repeat(size);
+    let body = format!(r#"{{"jsonrpc":"2.0","id":17,"result":{{"a":"{filling}","b":"needle one","c":"{filling} NEEDLE"}}}}"#);
+    let done = CallRecord { tenant: "eaton".into(), server: "etim".into(), ..record(1017, Outcome::Ok, 43_000) };
+    deck.chunk(Chunk::Call(CallEvent::Body(body))).chunk(Chunk::Call(CallEvent::Done(Box::new(done))));
+    deck.picture();
+}
+
+#[test]
+fn a_search_stays_in_the_form_that_is_read() {
+    let mut deck = chosen((120, 40), "classify");
+    // What the form misses is told first.
+    deck.keys("<f5> <f5>");
+    long_answer(&mut deck, 9_000);
+    deck.keys("<f6>");
+    assert!(!deck.picture().contains("needle"), "{}", deck.picture());
+    deck.keys("/").types("needle").keys("<enter>");
+    assert!(deck.picture().contains("needle one"), "{}", deck.picture());
+    deck.keys("n");
+    assert!(deck.picture().contains("NEEDLE") && !deck.picture().contains("needle one"), "{}", deck.picture());
+    deck.keys("n");
+    assert!(deck.picture().contains("needle one"), "it goes round: {}", deck.picture());
+    deck.keys("N");
+    assert!(deck.picture().contains("NEEDLE"), "{}", deck.picture());
+    deck.keys("/ <ctrl-u>").types("nothing of the kind").keys("<enter>");
+    assert!(deck.picture().contains("nothing in the answer holds"), "{}", deck.picture());
+}
+
+#[test]
+fn a_large_answer_shows_how_it_begins_while_it_is_read_elsewhere() {
+    let mut deck = chosen((120, 40), "classify");
+    // What the form misses is told first.
+    deck.keys("<f5> <f5>");
+    long_answer(&mut deck, 1 << 20);
+    let picture = deck.picture();
+    assert!(picture.contains("2.0 MiB are being read") && picture.contains(r#"{"jsonrpc":"2.0","id":17"#), "{picture}");
+    // All of it is there to be found and kept, read or not.
+    deck.keys("/").types("needle").keys("<enter>");
+    assert!(deck.picture().contains("needle one"), "{}", deck.picture());
+    let read = deck.effects.iter().find_map(|effect| match effect {
+        Effect::Read(token, text) => Some((*token, text.clone())),
+        _ => None,
+    });
+    let (token, text) = read.expect("it is read beside the screen");
+    deck.take(Msg::Read(token, Tree::new(text)));
+    let picture = deck.picture();
+    assert!(picture.contains("result [3]") && !picture.contains("being read"), "{picture}");
 }

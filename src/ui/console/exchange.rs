@@ -12,6 +12,9 @@ const MAX_WIRE_BYTES: usize = 8 << 20;
 /// Bytes kept of an answer.
 const MAX_BODY: usize = 64 << 20;
 
+/// A longer answer is read beside the screen.
+const READ_AT_ONCE: usize = 256 << 10;
+
 /// A call that was sent.
 #[derive(Debug)]
 pub struct Exchange {
@@ -156,7 +159,8 @@ impl Exchange {
     }
 
     fn finish(&mut self, end: End) {
-        self.answer = Tree::new(std::mem::take(&mut self.body));
+        let body = std::mem::take(&mut self.body);
+        self.answer = if body.len() > READ_AT_ONCE { Tree::unread(body) } else { Tree::new(body) };
         self.end = Some(end);
         self.waking = None;
     }

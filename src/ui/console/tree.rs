@@ -22,6 +22,8 @@ pub struct Tree {
     rows: Vec<Row>,
     /// Unfolded strings, as wrapped lines.
     unfolded: HashMap<usize, Vec<String>>,
+    /// Nobody looked at the text yet.
+    unread: bool,
     /// Why there are no rows.
     pub error: Option<JsonError>,
     pub cursor: usize,
@@ -84,6 +86,15 @@ impl Tree {
             Err(error) => tree.error = Some(error),
         }
         tree
+    }
+
+    /// A text that is read elsewhere: there are no rows until then.
+    pub fn unread(text: impl Into<Arc<str>>) -> Self {
+        Self { text: text.into(), unread: true, ..Self::default() }
+    }
+
+    pub fn is_unread(&self) -> bool {
+        self.unread
     }
 
     pub fn text(&self) -> &Arc<str> {
@@ -415,7 +426,7 @@ impl Tree {
 }
 
 /// Finds in a range of the text, ASCII letters in either case unless the needle has a capital.
-fn find_in(text: &str, needle: &str, range: Range<usize>, forward: bool) -> Option<usize> {
+pub fn find_in(text: &str, needle: &str, range: Range<usize>, forward: bool) -> Option<usize> {
     let exact = needle.chars().any(char::is_uppercase);
     let (hay, needle) = (text.as_bytes().get(range.clone())?, needle.as_bytes());
     let hit = |window: &[u8]| if exact { window == needle } else { window.eq_ignore_ascii_case(needle) };

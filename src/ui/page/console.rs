@@ -4,6 +4,7 @@
 
 mod edit;
 mod pick;
+mod search;
 mod send;
 mod view;
 
@@ -18,6 +19,7 @@ use crate::ui::console::exchange::Exchange;
 use crate::ui::console::json::Step;
 use crate::ui::console::methods::Offer;
 use crate::ui::console::request::Request;
+use crate::ui::console::tree::Tree;
 use crossterm::event::KeyEvent;
 use edit::Edit;
 use ratatui::Frame;
@@ -135,6 +137,10 @@ pub struct Console {
     baseline: Option<Baseline>,
     compared: Vec<(Change, String)>,
     search: String,
+    /// The row at the top is one that a search found.
+    found: bool,
+    /// The answer that is read beside the screen.
+    reading: Option<Token>,
     /// First row of the raw answer or the comparison.
     scroll: usize,
     wire_at: usize,
@@ -352,11 +358,6 @@ impl Console {
         }
         true
     }
-
-    fn find(&mut self, forward: bool) -> bool {
-        let needle = self.search.clone();
-        self.exchange.as_mut().is_some_and(|exchange| exchange.answer.search(&needle, forward))
-    }
 }
 
 impl View for Console {
@@ -518,6 +519,15 @@ impl View for Console {
         }
     }
 
+    fn read(&mut self, token: Token, tree: Tree, _cx: &mut Cx) {
+        if self.reading == Some(token)
+            && let Some(exchange) = &mut self.exchange
+        {
+            exchange.answer = tree;
+            self.reading = None;
+        }
+    }
+
     fn filter(&self) -> &str {
         &self.search
     }
@@ -527,8 +537,8 @@ impl View for Console {
         if text.is_empty() {
             return Ok(());
         }
-        self.shown = Shown::Tree;
         self.pane = Pane::Response;
+        self.found = false;
         if self.find(true) { Ok(()) } else { Err(format!("nothing in the answer holds `{text}`")) }
     }
 

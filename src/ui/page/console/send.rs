@@ -15,6 +15,10 @@ use crate::ui::fmt;
 use crate::ui::layer::Layer;
 use crate::ui::layer::pick::Item;
 use crate::ui::layer::text::Reader;
+use std::sync::Arc;
+
+/// Bytes of an answer up to which it is compared line by line.
+const MAX_COMPARED: usize = 4 << 20;
 
 impl Console {
     /// F5: asks where the call would go, then confirms or sends.
@@ -118,6 +122,8 @@ impl Console {
             self.wire_at = exchange.wire.len().saturating_sub(1);
         }
         if was_running && !exchange.is_running() {
+            let unread = exchange.answer.is_unread().then(|| Arc::clone(exchange.answer.text()));
+            self.reading = unread.map(|text| cx.read(text));
             self.compare();
             self.ask_history(cx);
         }
@@ -135,7 +141,14 @@ impl Console {
         let (Some(baseline), Some(exchange)) = (&self.baseline, &self.exchange) else { return };
         self.compared = vec![(Change::Removed, baseline.title.clone())];
         self.compared.push((Change::Added, self.sent_as.as_ref().map(ToString::to_string).unwrap_or_default()));
-        self.compared.extend(diff(&baseline.text, exchange.answer.text()));
+        let (before, after) = (&baseline.text, exchange.answer.text());
+        match before.len().max(after.len()) {
+            0..=MAX_COMPARED => self.compared.extend(diff(before, after)),
+            size => {
+                let text = format!("{}: too long to compare line by line; F6 shows the answer", fmt::bytes(size as u64));
+                self.compared.push((Change::Same, text));
+            }
+        }
         self.shown = Shown::Compared;
     }
 

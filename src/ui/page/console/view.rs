@@ -7,7 +7,7 @@ use crate::model::message::Preview;
 use crate::ui::app::Look;
 use crate::ui::console::diff::Change;
 use crate::ui::console::exchange::{End, Exchange, Wire, WireLine};
-use crate::ui::console::json;
+use crate::ui::console::{json, tree};
 use crate::ui::fmt;
 use crate::ui::theme::Role;
 use crate::ui::widget::form::FormView;
@@ -343,6 +343,11 @@ impl Console {
                 );
             }
         }
+        if exchange.answer.is_unread() && self.shown == Shown::Tree {
+            let size = fmt::bytes(exchange.answer.text().len() as u64);
+            let text = format!("{size} are being read; this is how they begin");
+            lines.push(Line::styled(text, look.style(Role::Work)));
+        }
         let head = (lines.len() as u16).min(area.height);
         widget::lines(frame, area, &lines);
         let body = Rect { y: area.y + head, height: area.height - head, ..area };
@@ -350,7 +355,7 @@ impl Console {
         match (self.shown, self.answer_tree()) {
             (_, None) => {}
             (Shown::Compared, Some(_)) => self.draw_compared(look, frame, body),
-            (Shown::Tree, Some(tree)) if tree.error.is_none() => {
+            (Shown::Tree, Some(tree)) if !self.shows_raw() => {
                 json_tree::draw(look, frame, body, tree, &self.tops.tree, self.pane == Pane::Response);
             }
             (_, Some(tree)) => self.draw_raw(look, frame, body, tree.text()),
@@ -382,7 +387,23 @@ impl Console {
         let first = self.scroll.min(rows.saturating_sub(usize::from(area.height)));
         for (y, row) in (area.y..area.bottom()).zip(first..rows) {
             let piece = &text[boundary(row * columns)..boundary((row + 1) * columns)];
-            frame.buffer_mut().set_stringn(area.x, y, clean(piece), columns, look.style(Role::Text));
+            let piece = clean(piece);
+            frame.buffer_mut().set_stringn(area.x, y, &piece, columns, look.style(Role::Text));
+            self.mark_hits(look, frame, Rect { y, height: 1, ..area }, &piece);
+        }
+    }
+
+    /// What a search looks for stands out, where it lies within one row.
+    fn mark_hits(&self, look: &Look, frame: &mut Frame, row: Rect, text: &str) {
+        let mut from = 0;
+        while !self.search.is_empty()
+            && let Some(at) = tree::find_in(text, &self.search, from..text.len(), true)
+        {
+            from = at + self.search.len();
+            let (Some(before), Some(hit)) = (text.get(..at), text.get(at..from)) else { return };
+            let x = row.x.saturating_add(fmt::width(before) as u16);
+            let place = Rect { x, width: fmt::width(hit) as u16, ..row }.intersection(row);
+            frame.buffer_mut().set_style(place, look.style(Role::Match));
         }
     }
 
