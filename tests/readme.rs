@@ -1,6 +1,11 @@
 //! The README's commands, run as written, in their order, each on the platform that the text describes.
 
 use crate::support::engines;
+use crate::support::sample;
+use mcpdeck::control::Link;
+use mcpdeck::ui::action::ROWS;
+use mcpdeck::ui::theme::ColorMode;
+use mcpdeck::ui::{Format, Options, Page};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -88,6 +93,36 @@ fn containers_and_gpus_are_seen_with_the_commands_as_written() {
     run_all(home.path(), &later[1..]);
     assert!(owner.wait().unwrap().success(), "`shutdown` ends the owner");
     assert_eq!(made.inspect()["State"]["Running"], true, "what is adopted outlives us");
+}
+
+/// The pictures of containers and GPUs are those of the sample platform; `MCPDECK_SCREENSHOTS=write` draws them anew.
+#[test]
+fn the_pictures_are_what_the_screen_draws() {
+    for (view, name) in [(Page::Containers, "containers"), (Page::Gpus, "gpus")] {
+        assert!(README.contains(&format!("(screenshots/{name}.svg)")));
+        let options = Options { view, colors: ColorMode::Sixteen, ..Options::plain() };
+        let drawn = mcpdeck::ui::frame(&sample::rich(), Link::Owner, &options, (112, 30), Format::Svg);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("screenshots").join(name).with_extension("svg");
+        if std::env::var("MCPDECK_SCREENSHOTS").is_ok_and(|word| word == "write") {
+            std::fs::write(&path, &drawn).unwrap();
+        }
+        let kept = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(kept == drawn, "{} shows another screen: MCPDECK_SCREENSHOTS=write draws it anew", path.display());
+    }
+}
+
+/// Every key that the table has does something, and the views and acts of containers are in it.
+#[test]
+fn the_keys_are_those_that_are_bound() {
+    let keys = section("## Keys");
+    for key in ["`4`", "`5`", "`!`", "`i`", "`d`", "`U`", "`B`", "`Z`", "`h`"] {
+        assert!(keys.contains(key), "{key}");
+    }
+    let cells = keys.lines().filter(|line| line.starts_with("| `")).flat_map(|line| line.split('|').skip(1).step_by(2));
+    let bound: Vec<String> = ROWS.iter().flat_map(|row| row.chords.iter().map(|key| (*key).to_owned())).collect();
+    for key in cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)) {
+        assert!(bound.iter().any(|chord| chord == key), "`{key}` is in the README and bound to nothing");
+    }
 }
 
 #[test]
