@@ -11,7 +11,6 @@ use super::durable;
 use super::fleet::Fleet;
 use super::gpus::owner::Held;
 use super::jobs::{Jobs, verdict};
-use super::journal;
 use super::lifecycle::Event;
 use super::plan::Plan;
 use super::snapshot::{Builder, Dirty, Inputs, Yard};
@@ -20,7 +19,7 @@ use super::worker::Report;
 use super::yard::Seen;
 use crate::model::container::{EngineId, EngineState};
 use crate::model::instance::{LastCall, Mark, ProbeFacts};
-use crate::model::message::{EventKind, JobOutcome, LogSource, LogTarget};
+use crate::model::message::{EventKind, JobOutcome, Level, LogSource, LogTarget};
 use crate::model::snapshot::PlatformInfo;
 use crate::model::usage::{HostUsage, InstanceUsage};
 use crate::model::{
@@ -549,7 +548,20 @@ impl Actor {
             outcome: row.outcome.unwrap_or(JobOutcome::Ok),
             message: row.message.clone(),
         });
-        journal::later(&self.deck, finished.journal);
+        let deck = self.deck.clone();
+        self.deck.spawn("journal", async move {
+            let written = match deck.store.get().await {
+                Ok(store) => store.add_journal(finished.journal).await,
+                Err(error) => Err(error),
+            };
+            match written {
+                Ok(()) => deck.store.worked(),
+                Err(error) => {
+                    deck.store.failed(&error);
+                    deck.events.notice(Level::Error, format!("the journal has a gap: {error}"));
+                }
+            }
+        });
         self.mark();
     }
 
