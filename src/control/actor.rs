@@ -38,7 +38,7 @@ use tokio::time::Instant;
 const PACE: Duration = Duration::from_millis(250);
 /// A platform that comes up shows each thing as it appears: so long, and so often.
 pub(super) const FRESH: Duration = Duration::from_secs(2);
-pub(super) const FRESH_PACE: Duration = Duration::from_millis(20);
+pub(super) const FRESH_PACE: Duration = Duration::from_millis(8);
 /// How often live instances are looked after.
 pub(super) const TICK: Duration = Duration::from_secs(1);
 /// Rates fall for this long after the last call, and error shares for [`COLD`].

@@ -8,8 +8,9 @@ use tokio::time::Instant;
 const KEY: Duration = Duration::from_millis(33);
 /// At most 4 a second for data.
 const DATA: Duration = Duration::from_millis(250);
-/// While a screen is so young its first data come in, and each is drawn as soon as a key would be.
+/// While a screen is so young its first data come in, and whoever opened it waits for them.
 const YOUNG: Duration = Duration::from_secs(1);
+const FIRST: Duration = Duration::from_millis(8);
 /// Answers to what the operator asked come sooner than data nobody asked for.
 const ANSWER: Duration = Duration::from_millis(50);
 
@@ -34,7 +35,7 @@ impl Pace {
     /// Data changed.
     pub fn data(&mut self) {
         let young = self.painted < self.opened + YOUNG;
-        self.want(if young { KEY } else { DATA });
+        self.want(if young { FIRST } else { DATA });
     }
 
     /// An answer or a piece of a stream came.
@@ -79,7 +80,7 @@ mod tests {
         let mut pace = Pace::new(start);
         assert_eq!(pace.due(), None);
         pace.data();
-        assert!(pace.take(start + KEY), "the first data are what an operator waits for");
+        assert!(pace.take(start + FIRST), "the first data are what an operator waits for");
         let start = start + YOUNG;
         pace.painted(start);
         pace.data();

@@ -39,6 +39,10 @@ const MANY: usize = 48;
 /// Containers inspected at once.
 const INSPECTIONS: usize = 4;
 
+/// After the first list, before the first inspection: whoever waits for a screen waits for the list and for usage, and
+/// an engine that answers a hundred inspections leaves them little of a small machine.
+const LIST_FIRST: Duration = Duration::from_millis(150);
+
 /// What inspections tell is published at most this often.
 const DETAILS: Duration = Duration::from_millis(50);
 
@@ -98,6 +102,8 @@ struct Session<'a> {
     refresh_at: Option<Instant>,
     /// How long the last refresh took.
     cost: Duration,
+    /// Nothing is inspected before.
+    inspect_from: Instant,
     /// Containers that are still to be inspected, those that run first, and the inspections under way.
     unknown: BTreeSet<(bool, Arc<str>)>,
     inspecting: FuturesUnordered<BoxFuture<'static, (Arc<str>, Option<Inspected>)>>,
@@ -123,6 +129,7 @@ impl<'a> Session<'a> {
             all: false,
             refresh_at: None,
             cost: Duration::ZERO,
+            inspect_from: Instant::now() + LIST_FIRST,
             unknown: BTreeSet::new(),
             inspecting: FuturesUnordered::new(),
             asked: BTreeSet::new(),
@@ -154,6 +161,7 @@ impl<'a> Session<'a> {
                 }
                 Some(inspected) = self.inspecting.next() => self.learn(inspected),
                 () = due(self.publish_at) => self.publish(),
+                () = sleep_until(self.inspect_from), if Instant::now() < self.inspect_from => {}
                 _ = self.beat.tick() => {
                     self.client.get_text("/_ping").await?;
                     *alive = Stamp::now();
@@ -221,6 +229,9 @@ impl<'a> Session<'a> {
 
     /// Keeps a few inspections under way while some are wanted.
     fn inspect_some(&mut self) {
+        if Instant::now() < self.inspect_from {
+            return;
+        }
         while self.inspecting.len() < INSPECTIONS {
             let next = self.unknown.iter().find(|(_, id)| !self.asked.contains(id)).cloned();
             let Some(next) = next else { return };
