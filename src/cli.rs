@@ -30,6 +30,7 @@ mod tools;
 mod usage;
 mod yard_rows;
 
+use crate::metrics::gpu::trial;
 use args::{Args, Command, Output, SecretsAction, Switch};
 use clap::Parser;
 use error::{Code, Error};
@@ -39,9 +40,11 @@ use std::process::ExitCode;
 /// Runs the program.
 pub fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
-    // Helper processes, before anything else is set up: one cleans up after us, one brings us back from a stop.
+    // Helper processes, before anything else is set up: one cleans up after us, one tries the driver's library, one brings
+    // us back from a stop.
     match words.get(1).and_then(|word| word.to_str()) {
         Some(crate::backend::reaper::WORD) => return crate::backend::reaper::main(),
+        Some(trial::WORD) => return trial::main(words.get(2).map(OsString::as_os_str)),
         Some(detach::WORD) => return detach::resume(words.get(2).and_then(|word| word.to_str())),
         _ => {}
     }

@@ -19,6 +19,7 @@ pub mod snapshot;
 pub mod stack;
 pub mod template;
 pub mod tenant;
+pub mod text;
 pub mod time;
 pub mod usage;
 pub mod why;

@@ -6,7 +6,6 @@ mod pipes;
 
 use fake::{Owner, act, attach, within};
 use mcpdeck::control::client::{self, AttachError};
-use mcpdeck::control::consoles::MAX_CONSOLES;
 use mcpdeck::control::lock::{self, LockError, Purpose};
 use mcpdeck::control::wire::{self, ToConsole, ToOwner};
 use mcpdeck::control::{Handle, Link, peer};
@@ -194,15 +193,36 @@ async fn a_thousand_consoles_come_and_go() {
 async fn one_console_too_many_is_told_so_and_a_free_seat_is_found() {
     let owner = Owner::new().await;
     let mut seats = Vec::new();
-    for _ in 0..MAX_CONSOLES {
+    for _ in 0..OF_A_PROCESS {
         seats.push(attach(&owner.socket, Face::Cli).await);
     }
     let runtime = tokio::runtime::Handle::current();
     let refused = client::attach(&owner.socket, Face::Screen, &runtime).await.err().unwrap();
     assert!(matches!(refused, AttachError::Full(_)) && refused.passes(), "{refused}");
+    let says = format!("process {} holds {OF_A_PROCESS} connections", std::process::id());
+    assert!(refused.to_string().contains(&says), "{refused}");
     seats.pop();
-    owner.until_consoles(MAX_CONSOLES - 1).await;
+    owner.until_consoles(OF_A_PROCESS - 1).await;
     attach(&owner.socket, Face::Screen).await;
+}
+
+#[tokio::test]
+async fn who_holds_hundreds_of_idle_connections_locks_nobody_else_out() {
+    let owner = Owner::new().await;
+    let mut idle = Vec::new();
+    for _ in 0..400 {
+        idle.push(UnixStream::connect(&owner.socket).await.unwrap());
+    }
+    let begun = Instant::now();
+    // Another process: this one has had its share.
+    let mut other = tokio::process::Command::new("python3");
+    other.args(["-c", "import socket,sys; s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); print(s.recv(4) != b'')"]);
+    let told = within("a greeting", other.arg(&owner.socket).output()).await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&told.stdout).trim(), "True");
+    // Those that say nothing are gone within the deadline, and so there is room for this process, too.
+    attach(&owner.socket, Face::Screen).await;
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    drop(idle);
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod screens;
 use crate::support::skip;
 use driver::Driver;
 use mcpdeck::metrics::gpu::Gpu;
+use mcpdeck::metrics::gpu::trial::Trial;
 use mcpdeck::model::gpu::{GpuRow, GpuState, Gpus};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -31,7 +32,7 @@ async fn reading(driver: &Driver) -> Gpus {
 }
 
 fn gpu(library: Option<PathBuf>) -> Gpu {
-    Gpu::new(library).unwrap()
+    Gpu::new(library, Trial::new(env!("CARGO_BIN_EXE_mcpdeck").into())).unwrap()
 }
 
 #[tokio::test]
@@ -177,6 +178,40 @@ async fn a_driver_that_hangs_holds_nobody_and_is_taken_up_again() {
     }
     driver.set(WORLD);
     eventually(&mut gpu, |gpus| gpus.devices[0].error.is_none()).await;
+}
+
+#[tokio::test]
+async fn a_library_that_hangs_or_crashes_is_a_reason_and_harms_nobody() {
+    for (line, says) in [
+        ("hang load", &["the driver library hangs", "libnvidia-ml.so.1", "1.5 s", "dmesg"][..]),
+        ("hang nvmlInit_v2", &["the driver library hangs"]),
+        ("hang nvmlDeviceGetUtilizationRates", &["the driver library hangs"]),
+        ("crash load", &["the driver library crashes", "libnvidia-ml.so.1", "SIGSEGV", "[gpu] library"]),
+        ("crash nvmlInit_v2", &["the driver library crashes", "SIGSEGV"]),
+        ("crash nvmlDeviceGetMemoryInfo_v2", &["the driver library crashes", "SIGSEGV"]),
+        ("exit load", &["the driver library crashes", "exit status: 0"]),
+    ] {
+        let driver = Driver::new(&format!("{WORLD}{line}\n"));
+        let trial = Trial::new(env!("CARGO_BIN_EXE_mcpdeck").into()).within(Duration::from_millis(1500));
+        let mut gpu = Gpu::new(Some(driver.library()), trial).unwrap();
+        let state = gpu.read(PATIENCE).await.state;
+        let GpuState::Absent(why) = state else { panic!("{line}: {state:?}") };
+        assert!(says.iter().all(|text| why.contains(text)), "{line}: {why}");
+        assert_eq!(children_with(&driver.library()), 0, "{line}: what tried it is gone");
+    }
+    let driver = Driver::new(&format!("{WORLD}crash load\n"));
+    let mut gpu = gpu(Some(driver.library()));
+    assert!(matches!(gpu.read(PATIENCE).await.state, GpuState::Absent(_)));
+    driver.set(WORLD);
+    eventually(&mut gpu, |gpus| gpus.state == GpuState::Present).await;
+}
+
+/// Processes that were told to try this library.
+fn children_with(library: &std::path::Path) -> usize {
+    let library = library.to_str().unwrap();
+    let folders = std::fs::read_dir("/proc").unwrap().flatten();
+    let lines = folders.filter_map(|folder| std::fs::read_to_string(folder.path().join("cmdline")).ok());
+    lines.filter(|line| line.contains(library)).count()
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use super::args::Output;
 use super::error::{Code, Error};
 use crate::model::Stamp;
+use crate::model::text::is_direction;
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
@@ -110,11 +111,6 @@ pub fn one_line(text: &str) -> String {
 pub fn plain(text: &str) -> String {
     let bad = |c: char| (c.is_control() && c != '\n' && c != '\t') || is_direction(c);
     text.chars().map(|c| if bad(c) { '\u{fffd}' } else { c }).collect()
-}
-
-/// Marks that turn the order of the text around: a name could lie with them.
-fn is_direction(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Writes to standard output; a reader that went away ends the program quietly.

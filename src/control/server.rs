@@ -2,6 +2,7 @@
 //! its connection and the owner nothing: every queue is bounded, every write has a deadline.
 
 mod pipes;
+mod places;
 
 use super::consoles::{Consoles, Seat};
 use super::delta::Delta;
@@ -13,6 +14,7 @@ use crate::model::call::Origin;
 use crate::model::message::{ConsoleCall, Exec, Face, Operator};
 use crate::model::{Act, Chunk, Feed, Query, Refusal};
 use pipes::Pipes;
+use places::{Crowded, Place, Places};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,14 +25,15 @@ use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-/// A console must greet within this.
-const HANDSHAKE: Duration = Duration::from_secs(5);
+/// A console must greet within this; it takes a millisecond.
+const HANDSHAKE: Duration = Duration::from_secs(2);
+/// How long one that finds no place is told so, and how many at once; others are cut off without a word.
+const FAREWELL: Duration = Duration::from_millis(500);
+const FAREWELLS: usize = 32;
 /// A console that takes nothing for this long is cut off.
 const WRITE: Duration = Duration::from_secs(10);
 /// Sent when there is nothing else to say, so that a console can tell quiet from hung.
 const ALIVE: Duration = Duration::from_secs(3);
-/// Connections at once, greeting ones included; more wait in the kernel's queue.
-const CONNECTIONS: usize = super::consoles::MAX_CONSOLES + 32;
 /// Our own consoles keep to [`wire::QUESTIONS`] and [`wire::STREAMS`]; twice that leaves room for what has ended here
 /// and not yet there. Whoever takes more is no console of ours.
 const QUESTIONS: usize = 2 * wire::QUESTIONS;
@@ -67,21 +70,36 @@ async fn accept(mut door: Door, handle: Handle) {
     let Some(consoles) = handle.consoles() else {
         return tracing::error!("only an owner can serve the socket");
     };
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Arc::new(Places::default());
+    let farewells = Arc::new(Semaphore::new(FAREWELLS));
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
-        let Ok(place) = places.clone().acquire_owned().await else { return };
-        match door.accept().await {
-            Ok(stream) => {
-                let (access, handle, consoles) = (door.access().clone(), handle.clone(), consoles.clone());
-                connections.spawn(async move {
-                    let _place = place;
-                    if let Err(error) = serve(stream, access, handle, consoles).await {
-                        tracing::debug!(%error, "a console was cut off");
+        let accepted = match door.accept().await {
+            Ok(stream) => who(&stream).map(|peer| (stream, peer)),
+            Err(error) => Err(error),
+        };
+        match accepted {
+            Ok((stream, peer)) => match places.take(peer) {
+                Ok(place) => {
+                    let visit = Visit { peer, place, access: door.access().clone(), consoles: consoles.clone() };
+                    let handle = handle.clone();
+                    connections.spawn(async move {
+                        if let Err(error) = serve(stream, visit, handle).await {
+                            tracing::debug!(%error, "a console was cut off");
+                        }
+                    });
+                }
+                Err(crowded) => {
+                    if let Ok(turn) = farewells.clone().try_acquire_owned() {
+                        connections.spawn(async move {
+                            // Whoever does not listen is not told.
+                            let _ = timeout(FAREWELL, send_away(stream, crowded)).await;
+                            drop(turn);
+                        });
                     }
-                });
-            }
+                }
+            },
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a console");
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -90,13 +108,33 @@ async fn accept(mut door: Door, handle: Handle) {
     }
 }
 
-async fn serve(
-    mut stream: UnixStream,
+/// One connection and where it may go.
+struct Visit {
+    peer: Peer,
+    /// Given back as the visit ends.
+    #[expect(dead_code, reason = "held")]
+    place: Place,
     access: Access,
-    handle: Handle,
     consoles: Arc<Consoles>,
-) -> Result<(), WireError> {
-    let greeting = timeout(HANDSHAKE, greet(&mut stream, &access, &consoles));
+}
+
+fn who(stream: &UnixStream) -> std::io::Result<Peer> {
+    let cred = stream.peer_cred()?;
+    // A process of another namespace has no number here.
+    Ok(Peer { uid: cred.uid(), gid: cred.gid(), pid: cred.pid().and_then(|pid| pid.try_into().ok()).unwrap_or(0) })
+}
+
+/// Greets, says why there is no place, and waits until that was heard.
+async fn send_away(mut stream: UnixStream, crowded: Crowded) -> Result<(), WireError> {
+    wire::send_hello(&mut stream, wire::own_version()).await?;
+    send(&mut stream, &ToConsole::Full(crowded.words())).await?;
+    wire::read_hello(&mut stream).await?;
+    let _: ToOwner = wire::read(&mut stream).await?;
+    Ok(())
+}
+
+async fn serve(mut stream: UnixStream, visit: Visit, handle: Handle) -> Result<(), WireError> {
+    let greeting = timeout(HANDSHAKE, greet(&mut stream, &visit));
     let Some((operator, seat)) = greeting.await.map_err(|_| WireError::Silent(HANDSHAKE.as_secs()))?? else {
         return Ok(());
     };
@@ -122,24 +160,19 @@ async fn serve(
 }
 
 /// Exchanges greetings and gives the console a seat; `None` if it was sent away.
-async fn greet(
-    stream: &mut UnixStream,
-    access: &Access,
-    consoles: &Arc<Consoles>,
-) -> Result<Option<(Operator, Seat)>, WireError> {
-    let cred = stream.peer_cred()?;
-    let peer = Peer { uid: cred.uid(), gid: cred.gid(), pid: cred.pid().and_then(|p| p.try_into().ok()).unwrap_or(0) };
+async fn greet(stream: &mut UnixStream, visit: &Visit) -> Result<Option<(Operator, Seat)>, WireError> {
+    let peer = visit.peer;
     wire::send_hello(stream, wire::own_version()).await?;
     wire::read_hello(stream).await?;
     let ToOwner::Attach(face) = wire::read(stream).await? else { return Err(WireError::Breach("attach comes first")) };
-    if !access.admits(peer) {
+    if !visit.access.admits(peer) {
         let name = peer::login_name(peer.uid);
         send(stream, &ToConsole::Denied(format!("{name} may not attach to this platform ([platform] socket_group)")))
             .await?;
         return Ok(None);
     }
     let operator = Operator { name: peer::login_name(peer.uid), face: claimable(face), pid: peer.pid, grant: None };
-    match consoles.attach(operator.clone(), false) {
+    match visit.consoles.attach(operator.clone(), false) {
         Ok(seat) => {
             send(stream, &ToConsole::Welcome(operator.clone())).await?;
             Ok(Some((operator, seat)))

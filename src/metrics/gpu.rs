@@ -3,6 +3,7 @@
 
 mod procs;
 mod read;
+pub mod trial;
 
 pub use procs::{Process, Procs};
 
@@ -13,6 +14,7 @@ use nvml_wrapper::error::NvmlError;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
+use trial::Trial;
 
 /// What the loader looks for.
 const LIBRARY: &str = "libnvidia-ml.so.1";
@@ -28,11 +30,11 @@ pub struct Gpu {
 }
 
 impl Gpu {
-    /// Starts the thread; the library is loaded at the first reading. The error is that of the thread.
-    pub fn new(library: Option<PathBuf>) -> std::io::Result<Self> {
+    /// Starts the thread; the library is tried and loaded at the first reading. The error is that of the thread.
+    pub fn new(library: Option<PathBuf>, trial: Trial) -> std::io::Result<Self> {
         let (questions, mut asked) = mpsc::channel::<oneshot::Sender<Gpus>>(1);
         let work = move || {
-            let mut driver = Driver::new(library);
+            let mut driver = Driver::new(library, trial);
             while let Some(reply) = asked.blocking_recv() {
                 // Whoever asked may have gone.
                 let _ = reply.send(driver.read(Instant::now()));
@@ -91,6 +93,7 @@ fn lost_row(row: &GpuRow, error: String) -> GpuRow {
 /// The library, once it is open, and the devices seen so far.
 struct Driver {
     library: Option<PathBuf>,
+    trial: Trial,
     nvml: Option<Nvml>,
     version: Option<String>,
     absent: String,
@@ -107,8 +110,9 @@ struct Seat {
 }
 
 impl Driver {
-    fn new(library: Option<PathBuf>) -> Self {
-        Self { library, nvml: None, version: None, absent: String::new(), retry: Retry::default(), seats: Vec::new() }
+    fn new(library: Option<PathBuf>, trial: Trial) -> Self {
+        let (absent, retry) = (String::new(), Retry::default());
+        Self { library, trial, nvml: None, version: None, absent, retry, seats: Vec::new() }
     }
 
     fn read(&mut self, now: Instant) -> Gpus {
@@ -140,6 +144,10 @@ impl Driver {
     /// Opens the library (again): only a new one sees a device that was reset, and leaves one out that is gone.
     fn open(&mut self, now: Instant) {
         drop(self.nvml.take());
+        if let Err(why) = self.trial.hold(self.library.as_deref()) {
+            self.absent = why;
+            return self.retry.set(now, true);
+        }
         let path = self.library.clone().unwrap_or_else(|| PathBuf::from(LIBRARY));
         let opened = Nvml::builder().lib_path(path.as_os_str()).init();
         match opened.and_then(|nvml| nvml.device_count().map(|count| (nvml, count))) {
@@ -257,7 +265,7 @@ mod tests {
     #[test]
     fn a_device_keeps_its_index_when_the_one_before_it_is_gone() {
         let row = |uuid: &str| GpuRow { uuid: uuid.into(), ..GpuRow::default() };
-        let mut driver = Driver::new(None);
+        let mut driver = Driver::new(None, Trial::new(PathBuf::new()));
         let take = |driver: &mut Driver, uuid: &str, number| {
             let at = driver.seat_of(&row(uuid), number);
             driver.seats[at].take(row(uuid), Instant::now());

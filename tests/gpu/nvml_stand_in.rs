@@ -9,7 +9,9 @@
 //! slice gpu=0 uuid=MIG-a memory=40960,10240,30720
 //! fail nvmlDeviceGetPowerUsage 3                            (NVML's number of the error)
 //! lost 0
-//! hang nvmlDeviceGetUtilizationRates                        (until the line is gone)
+//! hang nvmlDeviceGetUtilizationRates                        (until the line is gone; `load`: while it is loaded)
+//! crash nvmlInit_v2                                         (or `load`)
+//! exit load
 //! ```
 //! Compiled by the tests, apart from the crate that forbids unsafe code. What a line leaves out is not supported.
 
@@ -96,11 +98,31 @@ fn number(line: &str, name: &str, at: usize) -> Result<u64, Return> {
     field(line, name).and_then(|text| text.split(',').nth(at)?.parse().ok()).ok_or(UNSUPPORTED)
 }
 
-/// What each call begins with: hang, fail.
-fn enter(call: &str) -> Result<(), Return> {
-    while lines("hang").iter().any(|name| name == call) {
+/// What the loader runs before it returns.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static LOAD: extern "C" fn() = load;
+
+extern "C" fn load() {
+    misbehave("load");
+}
+
+fn misbehave(call: &str) {
+    let is_told = |word| lines(word).iter().any(|name| name == call);
+    while is_told("hang") {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
+    if is_told("crash") {
+        unsafe { std::ptr::null_mut::<u8>().write_volatile(1) };
+    }
+    if is_told("exit") {
+        std::process::exit(0);
+    }
+}
+
+/// What each call begins with: hang, crash, fail.
+fn enter(call: &str) -> Result<(), Return> {
+    misbehave(call);
     for line in lines("fail") {
         if let Some((name, code)) = line.split_once(' ') && name == call {
             return Err(code.trim().parse().unwrap_or(999));

@@ -3,6 +3,7 @@
 use super::super::BackendError;
 use super::{PATIENCE, trouble};
 use crate::model::container::EngineId;
+use crate::model::text;
 use bollard::errors::Error;
 use bollard::{API_DEFAULT_VERSION, Docker};
 use bytes::Bytes;
@@ -216,7 +217,7 @@ impl Client {
         client.podman = version.components.iter().any(|component| component.name.starts_with("Podman"));
         let make = if client.podman { "Podman" } else { "Docker" };
         let number = version.version.split('+').next().unwrap_or_default();
-        client.version = format!("{make} {number}");
+        client.version = text::name(&format!("{make} {number}"));
         Ok(client)
     }
 

@@ -3,7 +3,7 @@
 
 use super::connect::Client;
 use super::events::{self, Events, encoded};
-use super::listed::{Inspected, Listed};
+use super::listed::{Inspected, List, Listed};
 use super::{PATIENCE, Yard};
 use crate::backend::BackendError;
 use crate::backend::engine::Found;
@@ -193,11 +193,11 @@ impl<'a> Session<'a> {
 
     /// Returns those that are new or have another state.
     async fn list_all(&mut self) -> Result<Vec<Arc<str>>, BackendError> {
-        let listed: Vec<Listed> = self.client.get("/containers/json?all=1").await?;
+        let listed: List = self.client.get("/containers/json?all=1").await?;
         let known = std::mem::take(&mut self.rows);
         let now = Stamp::now();
         let mut changed = Vec::new();
-        for listed in listed {
+        for listed in listed.iter().filter_map(|raw| Listed::read(raw)) {
             let before = known.get(&listed.id);
             let row = kept(before, listed, now);
             if before.is_none_or(|before| before.state != row.state) || row.pid.is_none() && row.state.is_live() {
@@ -211,10 +211,10 @@ impl<'a> Session<'a> {
     async fn list_some(&mut self, ids: &BTreeSet<Arc<str>>) -> Result<(), BackendError> {
         let names: Vec<&str> = ids.iter().map(|id| &**id).collect();
         let filter = encoded(&format!("{{\"id\":{names:?}}}"));
-        let listed: Vec<Listed> = self.client.get(&format!("/containers/json?all=1&filters={filter}")).await?;
+        let listed: List = self.client.get(&format!("/containers/json?all=1&filters={filter}")).await?;
         let known: BTreeMap<_, _> = ids.iter().filter_map(|id| Some((Arc::clone(id), self.rows.remove(id)?))).collect();
         let now = Stamp::now();
-        for listed in listed {
+        for listed in listed.iter().filter_map(|raw| Listed::read(raw)) {
             let row = kept(known.get(&listed.id), listed, now);
             self.rows.insert(Arc::clone(&row.id), row);
         }

@@ -4,6 +4,7 @@
 
 use super::connect::Client;
 use super::instances::Shared;
+use super::listed::{self, List};
 use super::network;
 use super::provide::{self, Volumes};
 use crate::backend::{BackendError, Orphan};
@@ -126,8 +127,9 @@ struct Networks {
 }
 
 async fn containers(client: &Client, platform: &str, boot: &str) -> Result<Vec<Left>, BackendError> {
-    let all: Vec<Listed> = client.get("/containers/json?all=1").await?;
-    Ok(all.into_iter().filter_map(|listed| left(listed, platform, boot)).collect())
+    let all: List = client.get("/containers/json?all=1").await?;
+    // One that cannot be read is not provably ours.
+    Ok(all.iter().filter_map(|raw| left(listed::row(raw).ok()?, platform, boot)).collect())
 }
 
 /// `None`: it is not of this platform.

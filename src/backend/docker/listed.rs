@@ -1,19 +1,36 @@
 //! What an engine says of its containers, read leniently: one word that we do not know must not cost the whole list.
 
 use crate::backend::engine::Found;
-use crate::model::Stamp;
 use crate::model::container::{ContainerHealth, ContainerState};
+use crate::model::{Stamp, text};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Longest label that is kept, in characters: compose lists a project's files and needs in some.
+const LABEL: usize = 1024;
+/// Ports and networks of one container that are told; an engine publishes a range port by port.
+const TOLD: usize = 64;
+
+/// A list as an engine gives it: its rows are read one by one ([`row`]).
+pub type List = Vec<Box<RawValue>>;
+
+/// The row, or why it cannot be read.
+pub fn row<T: DeserializeOwned>(raw: &RawValue) -> Result<T, String> {
+    serde_json::from_str(raw.get()).map_err(|error| text::name(&error.to_string()))
+}
+
 /// One row of `GET /containers/json`.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Listed {
     pub id: Arc<str>,
+    /// Why nothing but its id could be read.
+    #[serde(skip)]
+    unreadable: Option<String>,
     names: Option<Vec<String>>,
     #[serde(default)]
     image: String,
@@ -77,10 +94,38 @@ struct InspectedHealth {
     status: String,
 }
 
+/// What is left of a row that cannot be read.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Bare {
+    id: Arc<str>,
+}
+
 impl Listed {
+    /// One that cannot be read costs itself alone, and is shown as such; `None` if it does not even say which it is.
+    pub fn read(raw: &RawValue) -> Option<Self> {
+        let unreadable = match row(raw) {
+            Ok(listed) => return Some(listed),
+            Err(why) => why,
+        };
+        match row(raw) {
+            Ok(Bare { id }) => Some(Self { id, unreadable: Some(unreadable), ..Self::default() }),
+            Err(why) => {
+                tracing::warn!("an engine lists a container that cannot be read, and without an id ({why}): left out");
+                None
+            }
+        }
+    }
+
     /// The row, as exactly as a list tells it; what only an inspection tells is taken over from `known` while its state
     /// is the same.
     pub fn found(self, known: Option<&Found>, now: Stamp) -> Found {
+        if let Some(why) = &self.unreadable {
+            // Whose it is does not change because the engine stammers.
+            let image = format!("(unreadable: {why})");
+            let blank = || Self { id: self.id.clone(), image, ..Self::default() }.found(None, now);
+            return known.cloned().unwrap_or_else(blank);
+        }
         let state = state_of(&self.state);
         let created =
             self.created.and_then(|s| u64::try_from(s).ok()).map(|seconds| Stamp(seconds.saturating_mul(1000)));
@@ -89,21 +134,21 @@ impl Listed {
         let exit_code = exit_code_in_status(&self.status).filter(|_| has_ended(state));
         let same = known.filter(|known| known.state == state);
         Found {
-            name: shortest_name(self.names.unwrap_or_default(), &self.id),
+            name: text::name(&shortest_name(self.names.unwrap_or_default(), &self.id)),
             id: self.id,
-            image: self.image,
+            image: text::name(&self.image),
             state,
             since: same.map(|known| known.since).or(rough).or(created).unwrap_or(now),
             exit_code: exit_code.or(same.and_then(|known| known.exit_code)),
             oom: same.is_some_and(|known| known.oom),
             restarts: known.map_or(0, |known| known.restarts),
             health: health.or(same.and_then(|known| known.health)),
-            labels: self.labels.unwrap_or_default(),
+            labels: labels(self.labels.unwrap_or_default()),
             ports: port_words(self.ports.unwrap_or_default()),
             networks: self
                 .network_settings
                 .and_then(|settings| settings.networks)
-                .map(|networks| networks.into_keys().collect())
+                .map(|networks| networks.into_keys().take(TOLD).map(|name| text::name(&name)).collect())
                 .unwrap_or_default(),
             pid: same.and_then(|known| known.pid),
         }
@@ -183,10 +228,19 @@ fn shortest_name(names: Vec<String>, id: &str) -> String {
     own.unwrap_or(id.get(..12).unwrap_or(id)).to_owned()
 }
 
+fn labels(labels: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    labels.into_iter().map(|(name, value)| (text::name(&name), text::clipped(&value, LABEL))).collect()
+}
+
 fn port_words(ports: Vec<ListedPort>) -> Vec<String> {
-    let mut words: Vec<String> = ports.iter().map(ListedPort::word).collect();
+    let mut words: Vec<String> = ports.iter().map(|port| text::name(&port.word())).collect();
     words.sort_unstable();
     words.dedup();
+    if words.len() > TOLD {
+        let more = words.len() - TOLD;
+        words.truncate(TOLD);
+        words.push(format!("and {more} more"));
+    }
     words
 }
 
@@ -235,13 +289,13 @@ mod tests {
 
     const NOW: Stamp = Stamp(1_795_183_300_000);
 
-    fn row(json: &str) -> Found {
+    fn found(json: &str) -> Found {
         serde_json::from_str::<Listed>(json).unwrap().found(None, NOW)
     }
 
     #[test]
     fn a_row_is_read_from_what_docker_lists() {
-        let found = row(r#"{"Id":"ed90bb5a7a7dc0ac","Names":["/web/db","/db"],"Image":"postgres:16","State":"running",
+        let found = found(r#"{"Id":"ed90bb5a7a7dc0ac","Names":["/web/db","/db"],"Image":"postgres:16","State":"running",
             "Status":"Up 5 minutes (health: starting)","Created":1795183278,"Labels":{"a":"b"},"Ports":[
             {"IP":"127.0.0.1","PrivatePort":8000,"PublicPort":9300,"Type":"tcp"},{"PrivatePort":53,"Type":"udp"},
             {"IP":"::","PrivatePort":8000,"PublicPort":9301,"Type":"tcp"}],
@@ -256,8 +310,40 @@ mod tests {
 
     #[test]
     fn a_row_with_words_we_do_not_know_is_still_a_row() {
-        let found = row(r#"{"Id":"abcdefabcdefabcdef","State":"teleporting","Labels":null,"Ports":null,"Names":null}"#);
+        let found = found(r#"{"Id":"abcdefabcdefabcdef","State":"teleporting","Labels":null,"Ports":null,"Names":null}"#);
         assert_eq!((found.name.as_str(), found.state, found.since), ("abcdefabcdef", ContainerState::Dead, NOW));
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_read_costs_itself_alone() {
+        let list: List = serde_json::from_str(
+            r#"[{"Id":"a","Names":["/web"]},{"Id":"b","State":7},{"State":"running"},3,{"Id":"c","Ports":[{"IP":{}}]}]"#,
+        )
+        .unwrap();
+        let rows: Vec<Found> = list.iter().filter_map(|raw| Listed::read(raw)).map(|l| l.found(None, NOW)).collect();
+        let told: Vec<_> = rows.iter().map(|row| (&*row.id, row.name.as_str(), row.image.as_str())).collect();
+        assert_eq!(told[0], ("a", "web", ""));
+        assert_eq!((told.len(), told[1].1, told[2].0), (3, "b", "c"));
+        assert!(told[1].2.starts_with("(unreadable: invalid type: integer `7`"), "{told:?}");
+        let known = Listed::read(&list[0]).unwrap().found(None, NOW);
+        let stammered = Listed::read(&list[1]).unwrap().found(Some(&known), NOW);
+        assert_eq!(stammered, known, "what was known of it stays");
+    }
+
+    #[test]
+    fn what_an_engine_says_is_clipped_and_drives_nothing() {
+        let long = "x".repeat(100_000);
+        let found = found(&format!(
+            r#"{{"Id":"a","Names":["/{long}"],"Image":"a\u001b[2J\u202eb","Labels":{{"{long}":"{long}"}},
+            "Ports":[{}],"NetworkSettings":{{"Networks":{{"{long}":{{}}}}}}}}"#,
+            (1..=500).map(|n| format!(r#"{{"PrivatePort":{n},"Type":"{long}"}}"#)).collect::<Vec<_>>().join(",")
+        ));
+        assert_eq!(found.image, "a\u{fffd}[2J\u{fffd}b");
+        let lengths = |texts: &[&str]| texts.iter().map(|text| text.chars().count()).max();
+        let (label, value) = found.labels.first_key_value().unwrap();
+        assert_eq!(lengths(&[&found.name, &found.networks[0], label, &found.ports[0]]), Some(128));
+        assert_eq!((lengths(&[value]), found.ports.len()), (Some(LABEL), TOLD + 1));
+        assert_eq!(found.ports.last().unwrap(), "and 436 more");
     }
 
     #[test]

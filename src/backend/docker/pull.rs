@@ -4,6 +4,7 @@ use super::connect::Client;
 use super::inspect;
 use crate::backend::{BackendError, Progress};
 use crate::model::container::Pull;
+use crate::model::text;
 use bollard::errors::Error;
 use bollard::models::CreateImageInfo;
 use bollard::query_parameters::CreateImageOptionsBuilder;
@@ -94,7 +95,8 @@ impl Layers {
     fn note(&mut self, step: &CreateImageInfo) -> Option<String> {
         let status = step.status.as_deref()?;
         if status.starts_with("Retrying") {
-            return Some(format!("pulling: the registry broke off; {}", status.to_lowercase()));
+            let said = text::name(&status.to_lowercase());
+            return Some(format!("pulling: the registry broke off; {said}"));
         }
         let id = step.id.as_ref()?;
         let bytes = |number: Option<i64>| number.and_then(|n| u64::try_from(n).ok());

@@ -1,6 +1,7 @@
 //! What went wrong with an engine, in words that say where, why and what to do next.
 
 use super::connect::Place;
+use crate::model::text;
 use bollard::errors::Error;
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -79,9 +80,5 @@ fn causes<'a>(error: &'a Error) -> impl Iterator<Item = &'a (dyn std::error::Err
 
 /// An engine's message in one line that fits on a screen.
 fn shortened(message: &str) -> String {
-    let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(WORDS) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    }
+    text::clipped(&message.split_whitespace().collect::<Vec<_>>().join(" "), WORDS)
 }

@@ -7,6 +7,7 @@ use super::owner::attribute;
 use crate::control::actor::Msg;
 use crate::control::deck::Deck;
 use crate::control::yard::Seen;
+use crate::metrics::gpu::trial::Trial;
 use crate::metrics::gpu::{Gpu, Procs};
 use crate::model::Stamp;
 use crate::model::gpu::{GpuHeld, GpuState, Gpus};
@@ -24,7 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub async fn follow(deck: Arc<Deck>) {
     let mut interest = deck.consoles.version();
     first_look(&deck, &mut interest).await;
-    let mut gpu = match Gpu::new(deck.config().gpu.library.clone()) {
+    let trial = Trial::new(deck.options.program.clone());
+    let mut gpu = match Gpu::new(deck.config().gpu.library.clone(), trial) {
         Ok(gpu) => gpu,
         Err(error) => return tell(&deck, absent(&format!("no thread to ask the driver with: {error}"))).await,
     };

@@ -3,6 +3,7 @@
 use super::Logs;
 use crate::model::InstanceKey;
 use crate::model::message::{Level, LogSource, LogTarget};
+use crate::model::text::is_direction;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -153,11 +154,6 @@ pub fn level_of(name: &str) -> Option<Level> {
         "error" | "critical" | "alert" | "emergency" => Some(Level::Error),
         _ => None,
     }
-}
-
-/// Marks that turn the order of the text around; a log could lie with them.
-fn is_direction(c: char) -> bool {
-    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// `ESC [ parameters final`, or `ESC ] text BEL`; of anything else the next character.
