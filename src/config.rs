@@ -174,11 +174,26 @@ pub struct LoadOptions {
 
 /// Reads default < file < environment < flags and checks the whole. `Err` holds every problem, in file order.
 pub fn load(options: &LoadOptions) -> Result<Config, Vec<Problem>> {
+    let Checked { config, problems, warnings } = check(options);
+    // Whatever ends the reading early has reported why, so there is a config here.
+    config.filter(|_| problems.is_empty()).map(|config| Config { warnings, ..config }).ok_or(problems)
+}
+
+/// Everything that one reading found.
+pub struct Checked {
+    /// As far as it could be read; to be used only without problems.
+    pub config: Option<Config>,
+    pub problems: Vec<Problem>,
+    /// What is doubtful, also while there are problems.
+    pub warnings: Vec<Problem>,
+}
+
+/// As [`load`], with the warnings whatever else there is.
+pub fn check(options: &LoadOptions) -> Checked {
     let pass = Pass::new(&options.env);
     let config = read(options, &pass);
-    let warnings = pass.finish()?;
-    // Whatever ends the reading early has reported why, so there is a config here.
-    config.map(|config| Config { warnings, ..config }).ok_or_else(Vec::new)
+    let (problems, warnings) = pass.finish();
+    Checked { config, problems, warnings }
 }
 
 fn read(options: &LoadOptions, pass: &Pass<'_>) -> Option<Config> {

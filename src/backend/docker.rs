@@ -26,6 +26,7 @@ mod stdio;
 mod trouble;
 
 pub use instances::DockerBackend;
+pub use names::container_name;
 
 use super::engine::{Engine, ExecPipe, ExecSpec, Found, Inventory, LogRange, RawLine};
 use super::{BackendError, ContainerSpec, Fut, Progress};

@@ -4,49 +4,57 @@ use super::args::{Global, Output};
 use super::error::{Code, Error};
 use super::output::{json, plain, print, stdout_is_terminal};
 use super::session::load_options;
-use crate::config::{self, Config, Problem};
+use crate::config::{self, Checked, Config, Problem};
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report, Severity};
 use serde::Serialize;
 use std::path::PathBuf;
 
 /// Runs `check`: 0 if the configuration is good (warnings are printed), 3 if not.
 pub fn run(global: &Global, file: Option<PathBuf>) -> Result<Code, Error> {
-    let loaded = config::load(&load_options(global, file));
-    let (problems, severity) = match &loaded {
-        Ok(config) => (&config.warnings, Severity::Warning),
-        Err(problems) => (problems, Severity::Error),
-    };
+    let Checked { config, problems, warnings } = config::check(&load_options(global, file));
+    let found: Vec<(&Problem, Severity)> = warnings
+        .iter()
+        .map(|warning| (warning, Severity::Warning))
+        .chain(problems.iter().map(|problem| (problem, Severity::Error)))
+        .collect();
+    let good = config.filter(|_| problems.is_empty());
     match global.output {
-        Output::Json => print(&json(&problems.iter().map(|p| Found::new(p, severity)).collect::<Vec<_>>())?)?,
+        Output::Json => print(&json(&found.iter().map(|(p, severity)| Found::new(p, *severity)).collect::<Vec<_>>())?)?,
+        // What must be mended stands last, above the summary.
         Output::Table => {
-            problems.iter().try_for_each(|problem| print(&picture(problem, severity)))?;
-            if let Ok(config) = &loaded {
-                print(&plain(&good(config)))?;
+            found.iter().try_for_each(|(problem, severity)| print(&picture(problem, *severity)))?;
+            if let Some(config) = &good {
+                print(&plain(&summary(config, &warnings)))?;
             }
         }
     }
-    match &loaded {
-        Ok(_) => Ok(Code::Ok),
-        Err(problems) => Err(Error::new(Code::Config, "config", counted(problems))),
+    match good {
+        Some(_) => Ok(Code::Ok),
+        None => Err(Error::new(Code::Config, "config", counted(&problems, &warnings))),
     }
 }
 
-fn counted(problems: &[Problem]) -> String {
-    format!("the configuration has {}", many(problems.len(), "problem"))
+fn counted(problems: &[Problem], warnings: &[Problem]) -> String {
+    let doubts = if warnings.is_empty() { String::new() } else { format!(" and {}", many(warnings.len(), "warning")) };
+    format!("the configuration has {}{doubts}", many(problems.len(), "problem"))
 }
 
 fn many(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
-fn good(config: &Config) -> String {
+fn summary(config: &Config, warnings: &[Problem]) -> String {
     let source = config.source.as_ref().map_or_else(|| "embedded default".to_owned(), |p| p.display().to_string());
-    let warnings = match config.warnings.len() {
+    let warnings = match warnings.len() {
         0 => String::new(),
         n => format!(", {}", many(n, "warning")),
     };
     let (tenants, servers) = (many(config.tenants.len(), "tenant"), many(config.servers.len(), "server"));
-    format!("{source}: ok ({tenants}, {servers}{warnings})\n")
+    let stacks = match config.stacks.len() {
+        0 => String::new(),
+        n => format!(", {}", many(n, "stack")),
+    };
+    format!("{source}: ok ({tenants}, {servers}{stacks}{warnings})\n")
 }
 
 /// A problem as `-o json` prints it.

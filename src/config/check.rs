@@ -17,6 +17,9 @@ pub(super) fn definitions(servers: &[Draft<'_, ServerDef>], tenants: &[Draft<'_,
     let by_id = unique_servers(servers);
     unique_tenants(tenants);
     needs(servers, &by_id);
+    for server in servers {
+        secrets_exist(server, tenants);
+    }
     for tenant in tenants {
         let enabled = tenant.def.enabled.iter().filter(|(_, on)| **on).map(|(name, _)| name);
         for name in tenant.def.enabled.keys() {
@@ -25,7 +28,7 @@ pub(super) fn definitions(servers: &[Draft<'_, ServerDef>], tenants: &[Draft<'_,
             }
         }
         for server in enabled.filter_map(|name| by_id.get(name.as_str())) {
-            pair(tenant, &server.def);
+            pair(tenant, &server.def, tenants);
         }
         for (name, change) in &tenant.def.servers {
             match by_id.get(name.as_str()) {
@@ -156,7 +159,7 @@ pub(super) fn circle<'n>(
 }
 
 /// A tenant and a server that it has enabled.
-fn pair(tenant: &Draft<'_, TenantDef>, server: &ServerDef) {
+fn pair(tenant: &Draft<'_, TenantDef>, server: &ServerDef, tenants: &[Draft<'_, TenantDef>]) {
     let name = server.id.as_str();
     let change = tenant.def.servers.get(&server.id);
     if matches!(server.run, Run::PerTenant { .. }) && change.is_none_or(|change| change.url.is_none()) {
@@ -178,7 +181,7 @@ fn pair(tenant: &Draft<'_, TenantDef>, server: &ServerDef) {
         };
         tenant.warning(&["enabled", name], message, help);
     }
-    for secret in named_secrets(&server.run, change) {
+    for secret in named_secrets(&server.run, change).into_iter().filter(|name| exists_for(name, server, tenants)) {
         let change_has = change.is_some_and(|change| change.secrets.contains_key(secret));
         if !change_has && !tenant.def.secrets.contains_key(secret) && !server.secrets.contains_key(secret) {
             let message = format!("the secret `{secret}`, which `{name}` needs, is given nowhere for this tenant");
@@ -189,6 +192,27 @@ fn pair(tenant: &Draft<'_, TenantDef>, server: &ServerDef) {
             );
         }
     }
+}
+
+/// `{ secret = "NAME" }` of a server is given by somebody: the server itself, or a tenant.
+fn secrets_exist(server: &Draft<'_, ServerDef>, tenants: &[Draft<'_, TenantDef>]) {
+    for name in named_secrets(&server.def.run, None).into_iter().filter(|name| !exists_for(name, &server.def, tenants)) {
+        let help = match server.def.scope {
+            Scope::Shared => format!("add {name} to the server's secrets: {name} = {{ file = \"/run/secrets/{name}\" }}"),
+            Scope::Tenant | Scope::Session => format!("add {name} to the tenants' secrets or to the server's"),
+        };
+        server.problem(&["secrets"], format!("the secret `{name}` is given nowhere"), help);
+    }
+}
+
+fn exists_for(name: &str, server: &ServerDef, tenants: &[Draft<'_, TenantDef>]) -> bool {
+    let of_tenant = |tenant: &TenantDef| {
+        let own = tenant.servers.get(&server.id).is_some_and(|change| change.secrets.contains_key(name));
+        own || tenant.secrets.contains_key(name)
+    };
+    // One instance for all has no tenant's secrets.
+    let by_tenant = server.scope != Scope::Shared && tenants.iter().any(|tenant| of_tenant(&tenant.def));
+    server.secrets.contains_key(name) || by_tenant
 }
 
 /// Placeholders of the server that stay empty for the tenant.

@@ -1,6 +1,7 @@
 //! The keys of a container: what `run = { backend = "docker", ... }` and a `part` of a stack have in common.
 
 pub(super) mod forms;
+pub(super) mod values;
 
 use super::engine::Engines;
 use super::inject;
@@ -14,8 +15,6 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// Word for the image's own user.
-const IMAGE_USER: &str = "image";
 const MEMORY: RangeInclusive<u64> = 1 << 20..=1 << 50;
 
 /// A server's container: the common keys, how it is spoken to, and its engine.
@@ -40,18 +39,18 @@ pub(super) fn container(from: &mut Reader<'_>) -> Option<ContainerRun> {
         command: from.opt("command", arguments),
         env: from.or("env", BTreeMap::new(), inject::env),
         workdir: from.opt("workdir", inside),
-        user: from.opt("user", user),
+        user: from.opt("user", values::user),
         writable_root: from.flag("writable_root", false),
-        tmpfs: from.or("tmpfs", Vec::new(), |f| f.list(inside)),
+        tmpfs: from.or("tmpfs", Vec::new(), |f| f.list(values::tmpfs)),
         data: from.or("data", BTreeMap::new(), data),
         mounts: from.or("mounts", Vec::new(), |f| f.list(mount)),
         gpu: from.opt("gpu", gpu),
         shm: from.opt("shm", |f| f.size(MEMORY)),
         ports: from.or("ports", Vec::new(), |f| f.list(forms::port)),
-        networks: from.or("networks", Vec::new(), Field::texts),
-        aliases: from.or("aliases", Vec::new(), Field::texts),
+        networks: from.or("networks", Vec::new(), |f| f.list(values::network)),
+        aliases: from.or("aliases", Vec::new(), |f| f.list(values::alias)),
         hosts: from.or("hosts", Vec::new(), |f| f.list(forms::host)),
-        capabilities: from.or("capabilities", Vec::new(), |f| f.list(capability)),
+        capabilities: from.or("capabilities", Vec::new(), |f| f.list(values::capability)),
         health: from.opt("healthcheck", health),
         ..ContainerRun::of(Template::parse("").ok()?, Speaks::Nothing)
     };
@@ -102,16 +101,6 @@ pub(super) fn inside(field: &Field<'_>) -> Option<String> {
     Some(path.to_owned())
 }
 
-fn user(field: &Field<'_>) -> Option<String> {
-    let text = field.full_text()?;
-    let good = |c: char| c.is_ascii_alphanumeric() || "_.:-".contains(c);
-    if !text.chars().all(good) {
-        field.wrong("\"uid:gid\", the name of a user of the image, or \"image\" for the one that the image names");
-        return None;
-    }
-    Some(if text == IMAGE_USER { String::new() } else { text.to_owned() })
-}
-
 fn data(field: &Field<'_>) -> Option<BTreeMap<String, String>> {
     field.map(|name, path| {
         let good = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
@@ -119,7 +108,7 @@ fn data(field: &Field<'_>) -> Option<BTreeMap<String, String>> {
             path.problem(format!("{name:?} is no name of a folder"), "letters, digits, `-` and `_`");
             return None;
         }
-        inside(path)
+        values::target(path)
     })
 }
 
@@ -128,7 +117,7 @@ fn mount(field: &Field<'_>) -> Option<Mount> {
     if let Value::Table(_) = field.node.value {
         let mut from = field.table()?;
         let source = from.opt("source", Field::template);
-        let target = from.opt("target", inside);
+        let target = from.opt("target", values::target);
         let read_only = from.flag("read_only", false);
         from.finish();
         if source.is_none() || target.is_none() {
@@ -142,7 +131,7 @@ fn mount(field: &Field<'_>) -> Option<Mount> {
 fn gpu(field: &Field<'_>) -> Option<GpuNeed> {
     const SHAPE: &str = "{ device = 0 | [0, 1] | \"all\" | \"GPU-uuid\" } or { count = 2 }, with memory = \"32GiB\"";
     let mut from = field.table_like(SHAPE)?;
-    let device = from.opt("device", devices);
+    let device = from.opt("device", values::devices);
     let count = from.opt("count", |f| f.count(1..=64)).map(GpuChoice::Count);
     let memory = from.opt("memory", |f| f.size(MEMORY));
     let (has_device, has_count) = (from.has("device"), from.has("count"));
@@ -152,38 +141,6 @@ fn gpu(field: &Field<'_>) -> Option<GpuNeed> {
         return None;
     }
     Some(GpuNeed { device: device.or(count)?, memory })
-}
-
-fn devices(field: &Field<'_>) -> Option<GpuChoice> {
-    if field.node.value.as_text() == Some("all") {
-        return Some(GpuChoice::All);
-    }
-    let devices = match field.node.value {
-        Value::List(_) => field.list(device)?,
-        _ => vec![device(field)?],
-    };
-    if devices.is_empty() {
-        field.wrong("an index, a UUID, a list of them, or \"all\"");
-        return None;
-    }
-    Some(GpuChoice::Devices(devices))
-}
-
-fn device(field: &Field<'_>) -> Option<String> {
-    match field.node.value {
-        Value::Integer(_) => field.count(0..=1023).map(|index| index.to_string()),
-        _ => field.full_text().map(str::to_owned),
-    }
-}
-
-fn capability(field: &Field<'_>) -> Option<String> {
-    let text = field.full_text()?.to_ascii_uppercase();
-    let name = text.strip_prefix("CAP_").unwrap_or(&text);
-    if name == "ALL" || !name.chars().all(|c| c.is_ascii_uppercase() || c == '_') {
-        field.wrong("names of single capabilities, such as \"NET_BIND_SERVICE\"");
-        return None;
-    }
-    Some(name.to_owned())
 }
 
 /// `{ test = ["CMD", "prog"], every, timeout, retries, start }`, or `"off"`.

@@ -1,5 +1,6 @@
 //! `[[engine]]`: the container engines. Without one it is `local`, found by itself.
 
+use super::container::values;
 use super::draft;
 use super::pass::Report;
 use super::reader::{Field, Reader};
@@ -51,21 +52,36 @@ fn engine(field: &Field<'_>) -> Option<EngineDef> {
 
 fn url(field: &Field<'_>) -> Option<String> {
     let text = field.env_text()?;
-    let rest = match text.split_once("://") {
-        Some(("unix", path)) => Some(path).filter(|path| path.starts_with('/')),
-        Some(("tcp" | "http" | "https", host)) => Some(host).filter(|host| !host.is_empty()),
-        _ => None,
-    };
-    if rest.is_none_or(|rest| rest.contains(|c: char| c.is_whitespace() || c.is_control())) {
-        field.wrong(URL);
-        return None;
-    }
-    if rest.is_some_and(|rest| rest.contains('@')) {
+    let (scheme, rest) = text.split_once("://").unwrap_or(("", &text));
+    if !rest.starts_with('/') && rest.contains('@') {
         let help = "engines know no passwords: use a unix socket, or https with client certificates";
         field.pass.problem(Report::new(field.at(), &field.key, "the address holds credentials").hidden().help(help));
         return None;
     }
+    let good = match scheme {
+        "unix" => values::is_target(rest) && !rest.ends_with('/'),
+        "tcp" | "http" | "https" => is_authority(rest.strip_suffix('/').unwrap_or(rest)),
+        _ => false,
+    };
+    if !good || text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        field.wrong(URL);
+        return None;
+    }
     Some(text)
+}
+
+/// `host`, `host:port` or `[::1]:port`.
+fn is_authority(text: &str) -> bool {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (text, None),
+    };
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let known = match address {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => values::is_host_name(host),
+    };
+    known && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
 }
 
 fn simulated(field: &Field<'_>) -> Option<SimulatedEngine> {

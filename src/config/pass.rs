@@ -89,10 +89,9 @@ impl<'e> Pass<'e> {
         self.warnings.borrow_mut().push(report.finish());
     }
 
-    /// The warnings, or every problem; in file order.
-    pub fn finish(self) -> Result<Vec<Problem>, Vec<Problem>> {
-        let problems = in_order(self.problems.into_inner());
-        if problems.is_empty() { Ok(in_order(self.warnings.into_inner())) } else { Err(problems) }
+    /// The problems and the warnings, in file order.
+    pub fn finish(self) -> (Vec<Problem>, Vec<Problem>) {
+        (in_order(self.problems.into_inner()), in_order(self.warnings.into_inner()))
     }
 }
 

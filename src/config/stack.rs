@@ -83,7 +83,8 @@ fn stack<'t>(field: Field<'t>, order: usize, engines: &Engines) -> Option<StackD
     let autostart = from.flag("autostart", false);
     let contents = contents(&mut from, order);
     from.finish();
-    let contents = contents?;
+    // What is wrong with its contents is told already; its names are checked all the same.
+    let contents = contents.unwrap_or_default();
     let def = StackDef {
         id: id?,
         owner: owner?,

@@ -2,6 +2,7 @@
 //! A row that did not change stays the same `Arc`. Never touches a container.
 
 pub mod claim;
+pub mod mark;
 mod rows;
 
 use super::actor::{FRESH, FRESH_PACE, Msg};

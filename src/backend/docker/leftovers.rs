@@ -5,7 +5,7 @@
 use super::connect::Client;
 use super::instances::Shared;
 use super::listed::{self, List};
-use super::network;
+use super::{names, network};
 use super::provide::{self, Volumes};
 use crate::backend::{BackendError, Orphan};
 use crate::model::InstanceKey;
@@ -136,15 +136,23 @@ async fn containers(client: &Client, platform: &str, boot: &str) -> Result<Vec<L
 fn left(listed: Listed, platform: &str, boot: &str) -> Option<Left> {
     let labels = listed.labels.filter(|labels| bears(labels, labels::PLATFORM, platform))?;
     let name = listed.names.and_then(|names| names.into_iter().next()).unwrap_or_default();
+    let name = name.trim_start_matches('/').to_owned();
+    let part = labels.contains_key(labels::STACK);
+    let key: Option<InstanceKey> = labels.get(labels::INSTANCE).and_then(|key| key.parse().ok());
+    // Labels are handed on by `docker commit`; the name is not.
+    let key = key.filter(|key| names::container_name(platform, key) == name);
+    if key.is_none() && !part {
+        return None;
+    }
     let networks = listed.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
     Some(Left {
         id: listed.id,
-        name: name.trim_start_matches('/').to_owned(),
-        key: labels.get(labels::INSTANCE).and_then(|key| key.parse().ok()),
+        name,
+        key,
         live: matches!(listed.state.as_deref(), Some("running" | "paused" | "restarting")),
         stdio: bears(&labels, labels::SPEAKS, "stdio"),
         own: bears(&labels, labels::BOOT, boot),
-        part: labels.contains_key(labels::STACK),
+        part,
         networks: networks.into_keys().collect(),
     })
 }

@@ -202,10 +202,15 @@ impl Order {
         if there.label(labels::PLATFORM) != Some(&self.platform) {
             return Err(format!("it has a container {name} that mcpdeck did not make; rename that or remove it"));
         }
-        if let (Some(own), Some(theirs)) = (own, there.label(labels::INSTANCE))
-            && own != theirs
-        {
-            return Err(format!("{own} and {theirs} would both be the container {name}; rename one of the servers"));
+        match (own, there.label(labels::INSTANCE)) {
+            (Some(own), Some(theirs)) if own != theirs => {
+                return Err(format!("{own} and {theirs} would both be the container {name}; rename one of the servers"));
+            }
+            // It bears the label of our platform, and we did not make it as what it is called.
+            (Some(_), None) | (None, Some(_)) => {
+                return Err(format!("it has a container {name} that mcpdeck did not make; rename that or remove it"));
+            }
+            _ => {}
         }
         let same = there.label(labels::DEFINITION) == Some(&wanted.definition) && there.is_made_from(&wanted.image);
         Ok(match (same, there.is_live(), self.spec.speaks == Speaks::Stdio) {

@@ -1,6 +1,7 @@
 //! One service of a compose file as a part of a stack.
 
 use super::super::container::forms;
+use super::super::container::values::is_target;
 use super::super::pass::Report;
 use super::super::reader::{Field, Reader};
 use super::super::stack::PartDraft;
@@ -110,11 +111,15 @@ fn container(from: &mut Reader<'_>, project: &Project<'_>, image: Template) -> C
     aliases.dedup();
     let mut mounts = Vec::new();
     let mut tmpfs = from.or("tmpfs", Vec::new(), values::texts);
-    // Options behind a colon are the engine's defaults.
+    // Options behind a colon are ours to choose: 64 MiB, nothing executed.
     tmpfs.iter_mut().for_each(|path| path.truncate(path.find(':').unwrap_or(path.len())));
     from.opt("volumes", |f| f.list(|item| volume(item, project, &mut mounts, &mut tmpfs)));
     from.opt("secrets", |f| f.list(|item| file(item, project, "/run/secrets/", &mut mounts)));
     from.opt("configs", |f| f.list(|item| file(item, project, "/", &mut mounts)));
+    for path in tmpfs.iter().filter(|path| !is_target(path)) {
+        let report = Report::new(from.place("tmpfs"), &from.key, format!("{path:?} is no place for a tmpfs"));
+        from.pass.problem(report.help("allowed: an absolute path below `/`, without `..`, such as \"/run\""));
+    }
     ContainerRun {
         pull: from.or("pull_policy", Pull::Missing, |f| f.choice(&pulls)),
         entrypoint: from.opt("entrypoint", values::command),

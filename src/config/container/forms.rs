@@ -1,5 +1,6 @@
 //! Short forms that everybody knows from other tools: `"9300:8000"`, `"/srv/lake:/lake:ro"`, `"name:address"`.
 
+use super::values::{is_host_name, is_target};
 use crate::config::reader::Field;
 use crate::config::tree::Value;
 use crate::model::container::{Mount, Port};
@@ -65,6 +66,13 @@ pub fn checked_mount(field: &Field<'_>, source: Template, target: String, read_o
         );
         return None;
     }
+    if !is_target(&target) {
+        field.problem(
+            format!("{target:?} is no place for a mount"),
+            "allowed: an absolute path below `/`, without `..`, `:` and `,`, such as \"/data\"",
+        );
+        return None;
+    }
     if text.ends_with("docker.sock") || text.ends_with("podman.sock") {
         let help = "whoever reaches the engine's socket owns the machine; remove the mount";
         field.problem("the engine's own socket would be handed to a container", help);
@@ -81,7 +89,7 @@ pub fn host(field: &Field<'_>) -> Option<String> {
         address == "host-gateway" || address.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok()
     };
     match parsed {
-        Some((name, address)) if !name.is_empty() && good(address) => Some(format!("{name}:{address}")),
+        Some((name, address)) if is_host_name(name) && good(address) => Some(format!("{name}:{address}")),
         _ => {
             field.wrong("\"name:192.0.2.1\" or \"name:host-gateway\"");
             None

@@ -94,6 +94,7 @@ pub fn parts(stack: &StackDraft<'_>, servers: &[Draft<'_, ServerDef>], tenants: 
             pass.problem(report.help(format!("parts of this stack: {known}")));
         }
         holes(stack, part);
+        context(stack, part, tenants);
         secrets(stack, part, servers, tenants);
     }
     circles(stack, &by_name);
@@ -117,17 +118,13 @@ fn circles(stack: &StackDraft<'_>, by_name: &BTreeMap<&str, &PartDraft>) {
 
 /// Placeholders that have no value for this owner.
 fn holes(stack: &StackDraft<'_>, part: &PartDraft) {
-    let run = &part.def.run;
-    let env = run.env.values().filter_map(|value| if let EnvValue::Text(text) = value { Some(text) } else { None });
-    let lists = [&run.entrypoint, &run.command].into_iter().flatten().flatten();
-    let texts = env.chain(lists).chain(run.mounts.iter().map(|mount| &mount.source)).chain([&run.image]);
     let empty = |hole: &Hole| match (&stack.def.owner, hole) {
         (_, Hole::Data) => false,
         (_, Hole::Config(_)) => true,
         (StackOwner::Tenant(_), hole) => *hole == Hole::ServerId,
         (StackOwner::Server(_), hole) => needs_tenant(hole),
     };
-    let found: BTreeSet<&Hole> = texts.flat_map(Template::holes).filter(|hole| empty(hole)).collect();
+    let found: BTreeSet<&Hole> = texts(part).flat_map(Template::holes).filter(|hole| empty(hole)).collect();
     for hole in found {
         let whose = match stack.def.owner {
             StackOwner::Tenant(_) => "a tenant's stack",
@@ -136,6 +133,29 @@ fn holes(stack: &StackDraft<'_>, part: &PartDraft) {
         let report = Report::new(part.place(Spot::Part), &part.key, format!("`{{{hole}}}` has no value in {whose}"));
         stack.from.pass.problem(report.help("write the value, or give the stack another owner"));
     }
+}
+
+/// `{tenant.context.KEY}` is one that the tenant has.
+fn context(stack: &StackDraft<'_>, part: &PartDraft, tenants: &[Draft<'_, TenantDef>]) {
+    let StackOwner::Tenant(id) = &stack.def.owner else { return };
+    let Some(tenant) = tenants.iter().find(|tenant| tenant.def.id == *id) else { return };
+    let missing = |hole: &&Hole| matches!(hole, Hole::Context(key) if !tenant.def.context.contains_key(key));
+    let found: BTreeSet<&Hole> = texts(part).flat_map(Template::holes).filter(missing).collect();
+    for hole in found {
+        let message = format!("`{{{hole}}}` has no value for the tenant `{id}`");
+        let report = Report::new(part.place(Spot::Part), &part.key, message);
+        let known = tenant.def.context.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let known = if known.is_empty() { "nothing".to_owned() } else { known };
+        stack.from.pass.problem(report.help(format!("its context has {known}; add the key there")));
+    }
+}
+
+/// Every text of a part that is filled in.
+fn texts(part: &PartDraft) -> impl Iterator<Item = &Template> {
+    let run = &part.def.run;
+    let env = run.env.values().filter_map(|value| if let EnvValue::Text(text) = value { Some(text) } else { None });
+    let lists = [&run.entrypoint, &run.command].into_iter().flatten().flatten();
+    env.chain(lists).chain(run.mounts.iter().map(|mount| &mount.source)).chain([&run.image])
 }
 
 /// `{ secret = "NAME" }` is one of the owner's.

@@ -6,9 +6,10 @@ use crate::config::pass::Report;
 use crate::config::reader::{Field, Reader};
 use crate::config::settings;
 use crate::config::tree::Value;
-use crate::model::container::{ContainerRun, GpuNeed};
+use crate::model::container::{ContainerRun, GpuNeed, Speaks};
 use crate::model::server::Limits;
 use crate::model::stack::{PartDef, Readiness, ReadyBy};
+use crate::model::template::Template;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -27,7 +28,9 @@ pub fn part(field: &Field<'_>) -> Option<PartDraft> {
     let run = container::container(&mut from);
     let given = Given::read(&mut from);
     from.finish();
-    let def = PartDef { name: name?, ..given.over(blank(run?)) };
+    // As with a server: what is wrong with its container is told already.
+    let run = run.or_else(|| Some(ContainerRun::of(Template::parse("").ok()?, Speaks::Nothing)))?;
+    let def = PartDef { name: name?, ..given.over(blank(run)) };
     Some(PartDraft::new(def, field, false))
 }
 

@@ -33,8 +33,8 @@ pub fn network(platform: &str, tenant: Option<&TenantId>, server: Option<&Server
 }
 
 /// What the container of `part` is called.
-pub fn part_name(platform: &str, stack: &StackDef, part: &PartDef) -> String {
-    format!("mcpdeck-{platform}-{}-{}", stack.id, part.name)
+pub fn part_name(platform: &str, stack: &str, part: &str) -> String {
+    format!("mcpdeck-{platform}-{stack}-{part}")
 }
 
 /// Where `part` keeps its data on the host.

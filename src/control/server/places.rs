@@ -10,7 +10,7 @@ const ALL: usize = MAX_CONSOLES + 32;
 /// Of one user; the rest, and some of the seats of consoles, is kept for others.
 const OF_A_USER: usize = MAX_CONSOLES - 8;
 /// Of one process. A person has one, a script a few.
-pub const OF_A_PROCESS: usize = 32;
+const OF_A_PROCESS: usize = 32;
 
 /// The places of one socket.
 #[derive(Default)]

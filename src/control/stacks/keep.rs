@@ -158,7 +158,7 @@ impl Keeper {
             return Err(why);
         }
         let began = Stamp::now();
-        let name = container::part_name(&config.platform.name, &self.stack, part);
+        let name = container::part_name(&config.platform.name, self.stack.id.as_str(), &part.name);
         let (progress, mut told) = watch::channel(String::new());
         let mut deployed = engine.deploy(&name, filled.spec, part.limits.clone(), progress);
         let id = loop {

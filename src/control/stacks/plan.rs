@@ -5,6 +5,7 @@ use crate::backend::engine::{Engine, Found, Inventory};
 use crate::control::deck::Deck;
 use crate::control::launch::container::fingerprint;
 use crate::control::yard::claim::adopts;
+use crate::control::yard::mark::Mark;
 use crate::model::container::{EngineState, labels};
 use crate::model::stack::{PartDef, ReadyBy, StackDef, StackStep};
 use crate::model::{Refusal, Snapshot, StackId, near};
@@ -138,10 +139,8 @@ impl Look<'_> {
 
 /// True if `found` was made as this part of this stack.
 pub fn is_part(found: &Found, platform: &str, stack: &StackDef, part: &PartDef) -> bool {
-    let label = |name: &str| found.labels.get(name).map(String::as_str);
-    label(labels::PLATFORM) == Some(platform)
-        && label(labels::STACK) == Some(stack.id.as_str())
-        && label(labels::PART) == Some(&part.name)
+    let mark = Mark::of(found, platform);
+    matches!(mark, Some(Mark::Part { stack: of, part: name }) if of == stack.id.as_str() && name == part.name)
 }
 
 fn does(part: &PartDef, found: Option<&Found>) -> String {

@@ -1,6 +1,7 @@
 //! Whose a container is: made by us and wanted, made by us and left over, adopted by config, or somebody else's.
 //! Pure: over labels, the config and the newest snapshot. Must never do anything.
 
+use super::mark::Mark;
 use crate::backend::engine::Found;
 use crate::config::Config;
 use crate::model::container::{Adopt, Claim, EngineId, Owner, Speaks, labels};
@@ -72,6 +73,22 @@ fn behind(owner: &StackOwner, row: Owner) -> Owner {
     }
 }
 
+fn behind_whom(owner: &StackOwner) -> String {
+    match owner {
+        StackOwner::Tenant(tenant) => format!("the tenant {tenant}"),
+        StackOwner::Server(server) => format!("the server {server}"),
+    }
+}
+
+/// True if `found` was made for the owner that its stack has.
+fn stands_behind(owner: &StackOwner, found: &Found) -> bool {
+    let (label, id) = match owner {
+        StackOwner::Tenant(tenant) => (labels::TENANT, tenant.as_str()),
+        StackOwner::Server(server) => (labels::SERVER, server.as_str()),
+    };
+    found.labels.get(label).is_some_and(|found| found == id)
+}
+
 /// True if `found` is what `adopt` means.
 pub fn adopts(adopt: &Adopt, found: &Found) -> bool {
     match adopt {
@@ -83,11 +100,10 @@ pub fn adopts(adopt: &Adopt, found: &Found) -> bool {
 impl Eyes<'_> {
     /// Whose `found` on `engine` is.
     pub fn claim(&self, engine: &EngineId, found: &Found) -> Claimed {
-        if found.labels.get(labels::PLATFORM).is_some_and(|platform| platform == self.platform) {
-            return match found.labels.get(labels::STACK) {
-                Some(stack) => self.part(engine, stack, found),
-                None => self.instance(engine, found),
-            };
+        match Mark::of(found, self.platform) {
+            Some(Mark::Part { stack, part }) => return self.part(engine, stack, part, found),
+            Some(Mark::Instance(key)) => return self.instance(engine, key, found),
+            None => {}
         }
         let rule = self
             .rules
@@ -101,24 +117,23 @@ impl Eyes<'_> {
         Claimed { owner: owner.unwrap_or_default(), why: None }
     }
 
-    fn part(&self, engine: &EngineId, stack: &str, found: &Found) -> Claimed {
-        let name = found.labels.get(labels::PART).cloned();
+    fn part(&self, engine: &EngineId, stack: &str, part: &str, found: &Found) -> Claimed {
         let def = self.rules.stacks.iter().find(|(_, def)| def.id.as_str() == stack);
-        let owner = Owner { stack: Some(stack.into()), part: name.clone(), ..Owner::default() };
+        let owner = Owner { stack: Some(stack.into()), part: Some(part.to_owned()), ..Owner::default() };
         let Some((on, def)) = def else { return orphan(owner, format!("the stack {stack} is gone from the config")) };
         let owner = behind(&def.owner, owner);
-        let has_part = def.parts.iter().any(|part| Some(&part.name) == name.as_ref());
+        let has_part = def.parts.iter().any(|def| def.name == part);
         match (has_part, on == engine) {
+            _ if !stands_behind(&def.owner, found) => {
+                orphan(owner, format!("the stack {stack} stands behind {} now", behind_whom(&def.owner)))
+            }
             (false, _) => orphan(owner, format!("the stack {stack} has no such part any more")),
             (true, false) => orphan(owner, format!("the stack {stack} is on the engine {on} now")),
             (true, true) => ours(owner),
         }
     }
 
-    fn instance(&self, engine: &EngineId, found: &Found) -> Claimed {
-        let Some(key) = found.labels.get(labels::INSTANCE).and_then(|text| text.parse::<InstanceKey>().ok()) else {
-            return orphan(Owner::default(), "its labels name no instance".to_owned());
-        };
+    fn instance(&self, engine: &EngineId, key: InstanceKey, found: &Found) -> Claimed {
         let owner = Owner {
             tenant: key.tenant.clone(),
             server: Some(key.server.clone()),

@@ -76,7 +76,14 @@ impl Made {
         let tenant = TENANTS[round % TENANTS.len()];
         let project = PROJECTS[round % PROJECTS.len()];
         let (name, labels) = match ours {
-            true => (format!("mcpdeck-{platform}-{tenant}-{service}-{index}"), stack_labels(platform, tenant, service)),
+            true => {
+                // A stack has each part once: the next round is of another stack.
+                let stack = match round / TENANTS.len() {
+                    0 => tenant.to_owned(),
+                    lap => format!("{tenant}-{lap}"),
+                };
+                (format!("mcpdeck-{platform}-{stack}-{service}"), stack_labels(platform, tenant, &stack, service))
+            }
             false => (format!("{project}-{service}-{index}"), compose_labels(project, service)),
         };
         let fate = fate(index);
@@ -184,9 +191,9 @@ impl Fate {
     }
 }
 
-fn stack_labels(platform: &str, tenant: &str, part: &str) -> BTreeMap<String, String> {
-    let pairs = [(labels::PLATFORM, platform), (labels::TENANT, tenant), (labels::STACK, tenant), (labels::PART, part)];
-    owned(&pairs)
+fn stack_labels(platform: &str, tenant: &str, stack: &str, part: &str) -> BTreeMap<String, String> {
+    let pairs = [(labels::PLATFORM, platform), (labels::TENANT, tenant), (labels::STACK, stack), (labels::PART, part)];
+    owned(&[&pairs[..], &[(labels::CONFIG, "made-up")]].concat())
 }
 
 fn compose_labels(project: &str, service: &str) -> BTreeMap<String, String> {
