@@ -28,7 +28,7 @@ mod trouble;
 pub use instances::DockerBackend;
 pub use names::container_name;
 
-use super::engine::{Engine, ExecPipe, ExecSpec, Found, Inventory, LogRange, RawLine};
+use super::engine::{Engine, ExecPipe, ExecSpec, Found, Inventory, LogRange, Outlook, RawLine};
 use super::{BackendError, ContainerSpec, Fut, Progress};
 use crate::model::Stamp;
 use crate::model::container::{ContainerAct, ContainerKey, EngineDef, EngineId, EngineState};
@@ -208,6 +208,10 @@ impl Engine for DockerEngine {
     ) -> Fut<'_, Result<String, BackendError>> {
         let name = name.to_owned();
         Box::pin(async move { deploy::deploy(self, &name, spec, limits, &progress).await })
+    }
+
+    fn outlook<'a>(&'a self, spec: &'a ContainerSpec) -> Fut<'a, Outlook> {
+        Box::pin(deploy::outlook(self, spec))
     }
 
     fn remove(&self, id: &str, grace: Duration) -> Fut<'_, Result<(), BackendError>> {

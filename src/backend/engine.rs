@@ -31,6 +31,11 @@ pub trait Engine: Send + Sync {
         progress: Progress,
     ) -> Fut<'_, Result<String, BackendError>>;
 
+    /// What can be said of a container before it is made: a dry run asks. Does nothing.
+    fn outlook<'a>(&'a self, _spec: &'a super::ContainerSpec) -> Fut<'a, Outlook> {
+        Box::pin(std::future::ready(Outlook::default()))
+    }
+
     /// Stops and removes a container of ours; `Ok` if there is none.
     fn remove(&self, id: &str, grace: Duration) -> Fut<'_, Result<(), BackendError>>;
 
@@ -53,6 +58,15 @@ pub trait Engine: Send + Sync {
     fn is_here(&self) -> bool {
         self.is_local()
     }
+}
+
+/// What awaits a container that is to be made, as far as its engine tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outlook {
+    /// Why it cannot be made.
+    pub refused: Option<String>,
+    /// Its image is not there and is fetched first.
+    pub pulls: bool,
 }
 
 /// What an engine has.
@@ -81,6 +95,8 @@ pub struct Found {
     pub exit_code: Option<i64>,
     pub oom: bool,
     pub restarts: u32,
+    /// Bytes, as it was made, once known; `None`: unlimited, or not known yet. Stays known after it ended.
+    pub memory_limit: Option<u64>,
     pub health: Option<ContainerHealth>,
     pub labels: BTreeMap<String, String>,
     /// `127.0.0.1:9300->8000/tcp`

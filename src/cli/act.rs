@@ -9,6 +9,7 @@ use super::session::{self, Need, Session};
 use super::{args::Global, deploy, names};
 use crate::model::container::{ContainerAct, ContainerKey};
 use crate::model::message::{JobOutcome, JobRow};
+use crate::model::stack::that_go_on;
 use crate::model::{Act, Command, InstanceKey, JobId, Refusal, Snapshot, StackId};
 use std::sync::Arc;
 
@@ -91,6 +92,7 @@ pub fn give_telling(
         return Err(Refusal::ReadOnly(message).into());
     }
     let ends_owner = command == Command::Shutdown;
+    let stacks = that_go_on(&session.state().stacks).map_or_else(String::new, |text| format!("; {text}"));
     let act = Act { command, operator: session::operator(), confirm: how.confirm.clone() };
     let job = session.wait(session.handle.run(act))?;
     // A platform of our own ends with us: what it does is waited for.
@@ -113,7 +115,7 @@ pub fn give_telling(
             report(session.output, &row)
         }
         // Its owner going away is how a shutdown ends.
-        Err(_) if ends_owner => print("the platform is stopped\n").map(|()| Code::Ok),
+        Err(_) if ends_owner => print(&format!("the platform is stopped{}\n", output::plain(&stacks))).map(|()| Code::Ok),
         Err(lost) => Err(lost),
     }
 }

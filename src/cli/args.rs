@@ -152,7 +152,7 @@ pub enum Command {
         #[arg(value_name = "CONTAINER | SERVER[@TENANT]")]
         target: String,
     },
-    /// Stop everything and end the owner
+    /// Stop all instances and end the owner; stacks go on: undeploy them first if they shall end
     Shutdown {
         #[command(flatten)]
         how: How,

@@ -11,6 +11,7 @@ use super::reap;
 use crate::model::container::{ContainerAct, ContainerKey};
 use crate::model::instance::Mark;
 use crate::model::message::{EventKind, JobOutcome};
+use crate::model::stack::that_go_on;
 use crate::model::{Act, Command, InstanceKey, JobId, Refusal, ServerId, Stamp, TenantId};
 use crate::store::MarkKind;
 use std::time::Duration;
@@ -123,7 +124,8 @@ impl Actor {
             Command::ReloadSecrets => self.reload_secrets(job),
             Command::ReapOrphans => self.reap_orphans(job),
             Command::Shutdown => {
-                self.finish(job, JobOutcome::Ok, "shutting down".to_owned());
+                let stacks = that_go_on(&self.yard.stacks).map_or_else(String::new, |text| format!("; {text}"));
+                self.finish(job, JobOutcome::Ok, format!("shutting down{stacks}"));
                 self.deck.asked.cancel();
             }
             Command::Container { container, act: what, .. } => {

@@ -56,6 +56,8 @@ pub struct Deck {
     pub closing: CancellationToken,
     /// Everything ends now.
     pub stop: CancellationToken,
+    /// Somebody has to know of GPUs before he goes on.
+    pub gpus_wanted: CancellationToken,
     /// The example client runs.
     pub example: watch::Sender<bool>,
     /// An operator asked for the end of the owner.

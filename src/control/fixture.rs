@@ -138,6 +138,7 @@ pub fn found(id: &str, labels: &[(&str, &str)]) -> Found {
         exit_code: None,
         oom: false,
         restarts: 0,
+        memory_limit: None,
         health: None,
         labels: labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         ports: Vec::new(),

@@ -6,9 +6,24 @@ mod made_up;
 pub mod owner;
 pub mod watch;
 
+use super::deck::Deck;
 use crate::model::container::{GpuChoice, GpuNeed};
 use crate::model::gpu::{GpuRow, GpuState, Gpus, gib};
 use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long somebody who has to know of GPUs waits for the first reading: a driver that begins with many takes its time.
+const FIRST_READING: Duration = Duration::from_secs(25);
+
+/// Returns when it is known which GPUs there are, or after 25 s.
+pub async fn known(deck: &Deck) {
+    deck.gpus_wanted.cancel();
+    let mut revisions = deck.picture.revisions();
+    let asked = async { while deck.picture.get().gpus.state == GpuState::Unasked && revisions.changed().await.is_ok() {} };
+    // What is not known then is no reason to refuse.
+    let _ = timeout(FIRST_READING, asked).await;
+}
 
 /// Holders that a refusal names.
 const NAMED: usize = 3;

@@ -9,6 +9,7 @@ pub use containers::{environment as environment_of, redirected};
 use crate::model::container::ContainerRow;
 use crate::model::instance::{BackendKind, InstanceRow, State};
 use crate::model::message::Impact;
+use crate::model::stack::that_go_on;
 use crate::model::{Act, Command, Environment, InstanceKey, Refusal, Run, ServerId, Snapshot, TenantId, near};
 use std::collections::BTreeSet;
 
@@ -285,6 +286,7 @@ fn follows<'a>(
         Command::Shutdown => {
             let running = snapshot.instances.iter().filter(|row| row.state.is_live()).count();
             out.push(format!("{running} running {} stop", if running == 1 { "instance" } else { "instances" }));
+            out.extend(that_go_on(&snapshot.stacks));
             out.extend(calls("will fail unless finished in time"));
         }
         Command::Container { container, act, .. } => out = containers::follows(snapshot, container, *act),

@@ -101,6 +101,7 @@ pub fn start(config: Arc<Config>, options: StartOptions) -> Result<Platform, Sta
         calls: Calls::new(),
         tasks: TaskTracker::new(),
         closing: CancellationToken::new(),
+        gpus_wanted: CancellationToken::new(),
         stop: CancellationToken::new(),
         asked: CancellationToken::new(),
         serving: CancellationToken::new(),

@@ -14,11 +14,11 @@ use super::deck::Deck;
 use crate::model::container::{Adopt, Claim, ContainerAct, ContainerKey, ContainerRow, EngineId, EngineState};
 use crate::model::message::{JobOutcome, Level};
 use crate::model::server::Settings;
-use crate::model::stack::StackDef;
+use crate::model::stack::{ReadyBy, StackDef};
 use crate::model::{JobId, Refusal, StackId, Stamp};
 use keep::Keeper;
+use life::{Effect, Event, Life, Now, Report, There};
 use rows::Stopped;
-use life::{Effect, Event, Life, Now, Report};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -103,8 +103,6 @@ impl Actor {
     }
 
     pub(super) fn deploy(&mut self, job: Option<JobId>, id: &StackId) {
-        // Whoever deploys has seen what was said before.
-        self.conditions.watched.retain(|line| line.stack != *id);
         match self.adopts(id) {
             Some(adopt) => self.start_adopted(job, adopt),
             None => self.stack_event(id, Event::Deploy(job)),
@@ -194,6 +192,13 @@ impl Actor {
     }
 
     pub(super) fn part_report(&mut self, id: &StackId, part: usize, run: u32, report: Report) {
+        if let Report::Container { fresh: true, .. } = report
+            && let Some(slot) = self.stacks.slots.get(id)
+            && let Some(def) = slot.life.def.parts.get(part)
+        {
+            // What an earlier run of it said is over; what goes on running has still said it.
+            self.conditions.watched.retain(|line| line.stack != *id || line.part != def.name);
+        }
         self.stack_event(id, Event::Part { part, run, report });
     }
 
@@ -226,6 +231,8 @@ impl Actor {
         let Some(slot) = self.stacks.slots.get_mut(id) else { return };
         let def = slot.life.def.clone();
         match effect {
+            // What ends while everything ends is not started again.
+            Effect::Keep { .. } | Effect::Retry { .. } if deck.closing.is_cancelled() => {}
             Effect::Keep { part, run, make, patient } => {
                 let earlier = slot.end(part);
                 let (cancel, done) = slot.begin(part);
@@ -267,7 +274,8 @@ impl Actor {
         }
     }
 
-    /// The yard was looked at: what runs since an earlier owner is kept from now on, and rows follow.
+    /// The yard was looked at: what an earlier owner deployed is kept from now on, and rows follow. To take a stack down
+    /// removes its containers, so one of which any is left was wanted: what ended while nobody looked is started again.
     pub(super) fn look_at_stacks(&mut self) {
         if !self.deck.options.momentary {
             self.recognise();
@@ -281,16 +289,21 @@ impl Actor {
         if new.is_empty() {
             return;
         }
-        let mut running: BTreeMap<StackId, Vec<usize>> = BTreeMap::new();
+        let mut there: BTreeMap<StackId, Vec<(usize, There)>> = BTreeMap::new();
         for row in self.yard.containers.iter().filter(|row| new.contains(&row.key.engine)) {
             if row.owner.claim == Claim::Ours
-                && row.state.is_live()
                 && let Some((id, part)) = self.part_of(row)
             {
-                running.entry(id).or_default().push(part);
+                let by = self.stacks.slots.get(&id).map(|slot| &slot.life.def.parts[part].ready.by);
+                let how = match (row.state.is_live(), row.exit_code, by) {
+                    (true, ..) => There::Runs,
+                    (false, Some(0), Some(ReadyBy::Done)) => There::Done,
+                    (false, ..) => There::Ended,
+                };
+                there.entry(id).or_default().push((part, how));
             }
         }
-        for (id, parts) in running {
+        for (id, parts) in there {
             // A deployment that is under way knows better.
             if self.stacks.slots.get(&id).is_some_and(|slot| !slot.life.up) {
                 self.stack_event(&id, Event::Found(parts));

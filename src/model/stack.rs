@@ -4,6 +4,7 @@ use super::container::{Adopt, ContainerKey, ContainerRun, EngineId};
 use super::server::{Environment, Limits};
 use super::{ServerId, Stamp, TenantId};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A stack as configured.
@@ -91,6 +92,13 @@ pub enum StackState {
     Failed,
     /// Its engine is silent.
     Unknown,
+}
+
+/// Stacks outlive their owner: which of them go on when it ends, and how to end them too; `None` if none runs.
+pub fn that_go_on(stacks: &[Arc<StackRow>]) -> Option<String> {
+    let runs = |row: &&Arc<StackRow>| !matches!(row.state, StackState::Stopped | StackState::Stopping);
+    let names: Vec<&str> = stacks.iter().filter(runs).map(|row| row.id.as_str()).collect();
+    (!names.is_empty()).then(|| format!("stacks go on: {} (`mcpdeck undeploy STACK` ends one)", names.join(", ")))
 }
 
 impl StackState {

@@ -2,9 +2,10 @@
 
 use super::DockerEngine;
 use super::provide::{self, Order, Volumes};
-use super::{inspect, leftovers};
+use super::{abilities, inspect, leftovers, pull};
+use crate::backend::engine::Outlook;
 use crate::backend::{BackendError, ContainerSpec, Progress};
-use crate::model::container::labels;
+use crate::model::container::{Pull, labels};
 use crate::model::server::Limits;
 use std::time::Duration;
 
@@ -41,6 +42,21 @@ pub async fn deploy(
         progress.send_replace(note.clone());
     }
     Ok(workshop.launch(&client, &order, ready).await?.id)
+}
+
+/// What awaits a container of this kind. An engine that does not answer says nothing; that is told elsewhere.
+pub async fn outlook(engine: &DockerEngine, spec: &ContainerSpec) -> Outlook {
+    let Ok(client) = engine.client().await else { return Outlook::default() };
+    if let Err(error) = abilities::check_gpu(&client, spec.gpu.as_ref()) {
+        return Outlook { refused: Some(error.to_string()), pulls: false };
+    }
+    match (inspect::image(&client, &spec.image).await, spec.pull) {
+        (Ok(None), Pull::Never) => Outlook { refused: Some(pull::never(&spec.image)), pulls: false },
+        (Ok(None), Pull::Missing | Pull::Always) | (Ok(Some(_)), Pull::Always) => {
+            Outlook { refused: None, pulls: true }
+        }
+        (Ok(Some(_)), Pull::Missing | Pull::Never) | (Err(_), _) => Outlook::default(),
+    }
 }
 
 /// Stops and removes a container of ours, and networks of ours that hold nothing any more; `Ok` if there is none.

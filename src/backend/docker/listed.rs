@@ -69,6 +69,15 @@ pub struct Inspected {
     #[serde(default)]
     restart_count: u32,
     state: InspectedState,
+    host_config: Option<InspectedHost>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct InspectedHost {
+    /// Bytes; 0 is none.
+    #[serde(default)]
+    memory: i64,
 }
 
 #[derive(Deserialize)]
@@ -142,6 +151,7 @@ impl Listed {
             exit_code: exit_code.or(same.and_then(|known| known.exit_code)),
             oom: same.is_some_and(|known| known.oom),
             restarts: known.map_or(0, |known| known.restarts),
+            memory_limit: known.and_then(|known| known.memory_limit),
             health: health.or(same.and_then(|known| known.health)),
             labels: labels(self.labels.unwrap_or_default()),
             ports: port_words(self.ports.unwrap_or_default()),
@@ -178,10 +188,18 @@ impl Inspected {
             exit_code: has_ended(state).then_some(self.state.exit_code),
             oom: self.state.oom_killed,
             restarts: self.restart_count,
+            memory_limit: self.memory_limit(),
             health: if state.is_live() { health.and_then(health_of).or(row.health) } else { None },
             pid: (self.state.pid > 0).then_some(self.state.pid),
             ..row.clone()
         }
+    }
+}
+
+impl Inspected {
+    fn memory_limit(&self) -> Option<u64> {
+        let bytes = self.host_config.as_ref().map_or(0, |host| host.memory);
+        u64::try_from(bytes).ok().filter(|bytes| *bytes > 0)
     }
 }
 
@@ -371,7 +389,8 @@ mod tests {
     fn an_inspection_completes_the_row_and_a_later_list_keeps_it_while_the_state_is_the_same() {
         let inspected: Inspected = serde_json::from_str(
             r#"{"Id":"a","RestartCount":3,"State":{"Status":"exited","Pid":0,"ExitCode":137,"OOMKilled":true,
-            "StartedAt":"2026-11-20T14:01:18.68Z","FinishedAt":"2026-11-20T14:02:00Z"}}"#,
+            "StartedAt":"2026-11-20T14:01:18.68Z","FinishedAt":"2026-11-20T14:02:00Z"},
+            "HostConfig":{"Memory":536870912}}"#,
         )
         .unwrap();
         let listed =
@@ -380,6 +399,7 @@ mod tests {
         let ended = stamp("2026-11-20T14:02:00Z").unwrap();
         assert_eq!((found.state, found.since, found.exit_code), (ContainerState::Exited, ended, Some(137)));
         assert_eq!((found.oom, found.restarts, found.pid), (true, 3, None));
+        assert_eq!(found.memory_limit, Some(512 << 20), "it is known though it ended");
         assert_eq!(listed("exited").found(Some(&found), NOW), found);
         let again = listed("running").found(Some(&found), NOW);
         assert_eq!((again.since, again.exit_code, again.oom, again.restarts), (NOW, None, false, 3));

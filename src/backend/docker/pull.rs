@@ -24,16 +24,18 @@ pub async fn ensure(client: &Client, image: &str, pull: Pull, progress: &Progres
     let present = inspect::image(client, image).await?;
     match (pull, present) {
         (Pull::Missing | Pull::Never, Some(id)) => Ok(id),
-        (Pull::Never, None) => Err(refused(
-            client,
-            format!("it has no image `{image}`, and `pull = \"never\"`: build or load it there, or let it be pulled"),
-        )),
+        (Pull::Never, None) => Err(refused(client, never(image))),
         (Pull::Always, _) | (Pull::Missing, None) => {
             fetch(client, image, progress).await?;
             let id = inspect::image(client, image).await?;
             id.ok_or_else(|| refused(client, format!("the pull of `{image}` ended without an image; start it again")))
         }
     }
+}
+
+/// Why what must not be pulled cannot run.
+pub fn never(image: &str) -> String {
+    format!("it has no image `{image}`, and `pull = \"never\"`: build or load it there, or let it be pulled")
 }
 
 async fn fetch(client: &Client, image: &str, progress: &Progress) -> Result<(), BackendError> {

@@ -161,6 +161,7 @@ fn deployed(name: &str, spec: &ContainerSpec, seed: u64) -> Found {
         exit_code: None,
         oom: false,
         restarts: 0,
+        memory_limit: None,
         health: None,
         labels: spec.labels.iter().cloned().collect(),
         ports,

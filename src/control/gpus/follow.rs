@@ -18,6 +18,8 @@ use std::time::Duration;
 const FIRST: Duration = Duration::from_secs(3);
 /// Between two readings while GPUs are on screen.
 const WATCHED: Duration = Duration::from_secs(1);
+/// The first reading also loads the library, after it was tried; a driver without a persistence daemon begins slowly.
+const FIRST_PATIENCE: Duration = Duration::from_secs(20);
 /// A driver that takes longer is shown as silent.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -38,7 +40,8 @@ pub async fn follow(deck: Arc<Deck>) {
         let gpus = match made_up::reading(&deck.config().engines, &snapshot.containers, Stamp::now()) {
             Some(made_up) => made_up,
             None => {
-                let mut gpus = gpu.read(PATIENCE).await;
+                let limit = if before.state == GpuState::Unasked { FIRST_PATIENCE } else { PATIENCE };
+                let mut gpus = gpu.read(limit).await;
                 let work = move || {
                     attribute(&mut gpus, &snapshot, |pid| procs.find(pid));
                     (gpus, procs)
@@ -59,6 +62,12 @@ pub async fn follow(deck: Arc<Deck>) {
 
 async fn first_look(deck: &Deck, interest: &mut tokio::sync::watch::Receiver<u64>) {
     let looks = async { while !deck.consoles.interest().gpus && interest.changed().await.is_ok() {} };
+    let looks = async {
+        tokio::select! {
+            () = looks => {}
+            () = deck.gpus_wanted.cancelled() => {}
+        }
+    };
     if deck.options.momentary {
         // One command line: only who asks for GPUs pays for the library.
         return looks.await;

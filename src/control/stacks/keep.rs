@@ -9,6 +9,7 @@ use super::ready::{Progress, probe, published};
 use crate::backend::engine::{Engine, Found, Inventory, LogRange, RawLine};
 use crate::control::actor::Msg;
 use crate::control::deck::Deck;
+use crate::control::gpus;
 use crate::control::launch::container;
 use crate::model::Stamp;
 use crate::model::container::{ContainerHealth, ContainerKey, ContainerState, EngineState};
@@ -109,7 +110,7 @@ impl Keeper {
         there: There,
     ) -> Result<(), String> {
         let key = ContainerKey { engine: engine.id().clone(), id: there.id.as_str().into() };
-        self.tell(Report::Container(key)).await;
+        self.tell(Report::Container { key, fresh: there.started.is_some() }).await;
         let mut vigil = Vigil::new(self, engine, inventory, there);
         match vigil.until_ready().await {
             Ok(true) => {
@@ -151,6 +152,10 @@ impl Keeper {
         let seen = engine.watch().borrow().clone();
         let before = seen.containers.iter().find(|f| is_part(f, &config.platform.name, &self.stack, part));
         let ran = before.filter(|found| found.state.is_live());
+        if engine.is_here() && ran.is_none() && part.run.gpu.is_some() {
+            self.say("asks the driver for its GPUs".to_owned(), None).await;
+            gpus::known(deck).await;
+        }
         if engine.is_here()
             && ran.is_none()
             && let Some(why) = capacity::refusal(part, &deck.picture.get(), 0)
@@ -467,7 +472,10 @@ fn sickness(found: &Found) -> Option<String> {
 
 fn ended(found: &Found) -> Look {
     let why = match (found.oom, found.exit_code) {
-        (true, _) => "killed for memory (its limit)".to_owned(),
+        (true, _) => match found.memory_limit {
+            Some(bytes) => format!("killed for memory at its limit of {} MiB", bytes >> 20),
+            None => "killed for memory; it has no limit of its own, so the machine ran out".to_owned(),
+        },
         (false, Some(137)) => "exited 137 (killed)".to_owned(),
         (false, Some(code)) => format!("exited {code}"),
         (false, None) => "ended".to_owned(),

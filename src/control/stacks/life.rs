@@ -8,6 +8,9 @@ use crate::model::{JobId, Stamp};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Of a part that ends well.
+const DONE: &str = "has done its work";
+
 /// What one part is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -63,8 +66,8 @@ pub enum Event {
         job: JobId,
         why: String,
     },
-    /// These parts run since an earlier owner.
-    Found(Vec<usize>),
+    /// An earlier owner left these parts.
+    Found(Vec<(usize, There)>),
     Hold {
         part: usize,
         why: String,
@@ -77,6 +80,16 @@ pub enum Event {
     },
 }
 
+/// What an earlier owner left of a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum There {
+    Runs,
+    /// It ended while nobody looked.
+    Ended,
+    /// It has ended well, as it should.
+    Done,
+}
+
 /// What became of the work on a part.
 #[derive(Debug)]
 pub enum Report {
@@ -84,7 +97,11 @@ pub enum Report {
         message: String,
         percent: Option<u8>,
     },
-    Container(ContainerKey),
+    Container {
+        key: ContainerKey,
+        /// It was started now, and did not run before.
+        fresh: bool,
+    },
     Ready,
     Done,
     Unwell(String),
@@ -168,10 +185,7 @@ impl Life {
             Event::Undeploy(job) => self.undeploy(job, &mut out),
             Event::Cancel { job, why } if self.job == Some(job) => self.cancel(&why, &mut out),
             Event::Cancel { .. } => {}
-            Event::Found(parts) => {
-                self.up = true;
-                parts.into_iter().for_each(|part| self.keep(part, now, false, &mut out));
-            }
+            Event::Found(parts) => self.found(parts, now, &mut out),
             Event::Hold { part, why } => {
                 self.begin(part, Phase::Held, why);
                 out.push(Effect::Drop(part));
@@ -199,6 +213,27 @@ impl Life {
                 out.push(Effect::Drop(part));
             }
             self.parts[part].failures = 0;
+        }
+    }
+
+    /// The stack was wanted: what runs is kept, what ended comes again, and with it what that needs.
+    fn found(&mut self, parts: Vec<(usize, There)>, now: Now, out: &mut Vec<Effect>) {
+        self.up = true;
+        for (part, how) in parts {
+            match how {
+                There::Runs => self.keep(part, now, false, out),
+                There::Ended => self.begin(part, Phase::Waiting, String::new()),
+                There::Done => self.begin(part, Phase::Done, DONE.to_owned()),
+            }
+        }
+        let is_needed = |life: &Self, at: usize| {
+            let name = &life.def.parts[at].name;
+            let parts = life.def.parts.iter().zip(&life.parts);
+            let mut waiting = parts.filter(|(_, part)| part.phase == Phase::Waiting);
+            life.parts[at].phase == Phase::Down && waiting.any(|(def, _)| def.needs.contains(name))
+        };
+        while let Some(at) = (0..self.parts.len()).find(|at| is_needed(self, *at)) {
+            self.begin(at, Phase::Waiting, String::new());
         }
     }
 
@@ -261,7 +296,7 @@ impl Life {
                 out.extend(self.job.map(|job| Effect::Say(job, format!("{name}: {message}"))));
                 (part.message, part.percent) = (message, percent.or(part.percent));
             }
-            Report::Container(key) => part.container = Some(key),
+            Report::Container { key, .. } => part.container = Some(key),
             Report::Ready | Report::Well => {
                 if part.phase == Phase::Starting {
                     part.ready_at = now.at;
@@ -271,7 +306,7 @@ impl Life {
             }
             Report::Done => {
                 (part.phase, part.started, part.percent) = (Phase::Done, None, None);
-                part.message = "has done its work".to_owned();
+                part.message = DONE.to_owned();
             }
             Report::Unwell(why) => (part.phase, part.message) = (Phase::Unwell, why),
             Report::Ended(why) => {

@@ -153,8 +153,18 @@ fn what_an_operator_stopped_stays_stopped() {
 #[test]
 fn what_runs_since_an_earlier_owner_is_taken_up_and_nothing_else_is_started() {
     let mut shop = shop();
-    assert_eq!(shop.apply(Event::Found(vec![2, 3])), "take db, take cache");
+    assert_eq!(shop.apply(Event::Found(vec![(2, There::Runs), (3, There::Runs)])), "take db, take cache");
     assert_eq!(shop.phases(), "web Down, api Down, db Starting, cache Starting");
     shop.part("db", Report::Ready);
     assert_eq!(shop.phases(), "web Down, api Down, db Ready, cache Starting");
+}
+
+#[test]
+fn what_ended_while_nobody_looked_comes_again_with_what_it_needs() {
+    let mut shop = shop();
+    let told = shop.apply(Event::Found(vec![(1, There::Ended), (3, There::Done)]));
+    assert_eq!(told, "make db", "api ended and needs it; web was never there");
+    assert_eq!(shop.phases(), "web Down, api Waiting, db Starting, cache Done");
+    assert_eq!(shop.part("db", Report::Ready), "make api");
+    assert_eq!(shop.apply(Event::Found(vec![])), "");
 }

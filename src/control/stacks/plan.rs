@@ -3,7 +3,8 @@
 use super::capacity;
 use crate::backend::engine::{Engine, Found, Inventory};
 use crate::control::deck::Deck;
-use crate::control::launch::container::fingerprint;
+use crate::control::gpus;
+use crate::control::launch::container::{self, fingerprint};
 use crate::control::yard::claim::adopts;
 use crate::control::yard::mark::Mark;
 use crate::model::container::{EngineState, labels};
@@ -15,6 +16,9 @@ use tokio::time::timeout;
 
 /// An engine that was opened a moment ago may need so long to show what it has.
 const FIRST_LOOK: Duration = Duration::from_secs(5);
+
+/// What is done to a part that is as it should be.
+const NOTHING: &str = "nothing: it runs";
 
 /// The stack of this name in the config.
 pub fn stack(deck: &Deck, id: &StackId) -> Result<Arc<StackDef>, Refusal> {
@@ -36,8 +40,33 @@ pub async fn looked(engine: &Arc<dyn Engine>) {
 /// The dry run of a deployment, or of its end.
 pub async fn dry_run(deck: &Deck, id: &StackId, undeploy: bool) -> Result<Vec<StackStep>, Refusal> {
     let def = stack(deck, id)?;
-    looked(deck.engines.named(def.engine.as_ref()).map_err(Refusal::Failed)?).await;
-    steps(deck, id, undeploy)
+    let engine = deck.engines.named(def.engine.as_ref()).map_err(Refusal::Failed)?;
+    looked(engine).await;
+    if engine.is_here() && !undeploy && def.parts.iter().any(|part| part.run.gpu.is_some()) {
+        gpus::known(deck).await;
+    }
+    let mut steps = steps(deck, id, undeploy)?;
+    if !undeploy && def.adopt.is_none() {
+        for step in steps.iter_mut().filter(|step| step.refused.is_none() && !step.does.starts_with(NOTHING)) {
+            look_ahead(deck, engine, def, step).await;
+        }
+    }
+    Ok(steps)
+}
+
+/// What only its values and its engine tell of a part: secrets that cannot be read, an image that is not there.
+async fn look_ahead(deck: &Deck, engine: &Arc<dyn Engine>, def: &StackDef, step: &mut StackStep) {
+    let Some(part) = def.parts.iter().find(|part| part.name == step.part) else { return };
+    match container::part(&deck.config, &deck.vault, deck.clock.booted, def, part).await {
+        Err(why) => step.refused = Some(why),
+        Ok(filled) => {
+            let outlook = engine.outlook(&filled.spec).await;
+            step.refused = outlook.refused;
+            if outlook.pulls {
+                step.does = format!("{}, after a pull of {}", step.does, filled.spec.image);
+            }
+        }
+    }
 }
 
 /// Every step, in the order in which it would be done.
@@ -147,7 +176,7 @@ fn does(part: &PartDef, found: Option<&Found>) -> String {
     let Some(found) = found else { return "create".to_owned() };
     if found.labels.get(labels::CONFIG) == Some(&fingerprint(part)) {
         return match (found.state.is_live(), &part.ready.by) {
-            (true, _) => "nothing: it runs",
+            (true, _) => NOTHING,
             (false, ReadyBy::Done) => "run again",
             (false, _) => "start",
         }

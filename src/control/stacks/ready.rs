@@ -131,6 +131,7 @@ mod tests {
             exit_code: None,
             oom: false,
             restarts: 0,
+            memory_limit: None,
             health: None,
             labels: BTreeMap::new(),
             ports: vec!["9/tcp".to_owned(), line.to_owned()],

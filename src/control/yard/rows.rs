@@ -77,14 +77,20 @@ impl Rows {
 }
 
 impl Look<'_> {
+    /// As measured. The limit of one that nobody measures (it has ended) is what it was made with.
+    fn usage(&self, key: &ContainerKey, found: &Found) -> InstanceUsage {
+        let measured = self.used.get(key).copied().unwrap_or_default();
+        InstanceUsage { memory_limit: measured.memory_limit.or(found.memory_limit), ..measured }
+    }
+
     /// What stands for `found` now, and whether it is what stood there before.
     fn keep(&self, before: Option<Kept>, engine: &EngineId, found: &Arc<Found>) -> (Kept, bool) {
         let Some(before) = before else {
             let key = ContainerKey { engine: engine.clone(), id: found.id.clone() };
-            let usage = self.used.get(&key).copied().unwrap_or_default();
+            let usage = self.usage(&key, found);
             return (kept(key, found, self.eyes.claim(engine, found), usage), false);
         };
-        let usage = self.used.get(&before.row.key).copied().unwrap_or_default();
+        let usage = self.usage(&before.row.key, found);
         let same_found = Arc::ptr_eq(&before.found, found);
         if same_found && self.settled && before.row.usage == usage {
             return (before, true);

@@ -98,6 +98,7 @@ impl Made {
             exit_code: fate.exit_code(),
             oom: matches!(fate, Fate::OutOfMemory),
             restarts: if matches!(fate, Fate::Restarts) { random.u32(3..40) } else { 0 },
+            memory_limit: allowed.map(|mib| mib << 20),
             health: fate.health(),
             labels,
             ports: vec![format!("127.0.0.1:{}->{port}/tcp", 20_000 + index % 40_000)],
