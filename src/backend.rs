@@ -5,6 +5,7 @@ pub mod engine;
 pub mod process;
 pub mod reaper;
 pub mod simulated;
+mod slots;
 
 use crate::model::container::{GpuNeed, HealthCheck, Port, Pull, Speaks};
 use crate::model::instance::BackendKind;

@@ -69,6 +69,11 @@ fn a_bad_configuration_is_three_with_a_picture_of_each_problem() {
         let run = deck.run(&[words, &["-o", "json"]].concat());
         assert_eq!((run.code, run.error().0), (3, 3), "{words:?}");
     }
+    // What is doubtful is told beside what is wrong.
+    let both = Deck::new("[platform]\nnmae = \"x\"\n[[tenant]]\nid = \"eaton\"\nenabled = [\"gitt\"]\n");
+    let run = both.run(&["check"]);
+    assert!(run.out.contains("no server `gitt`") && run.out.contains("unknown key `nmae`"), "{}", run.out);
+    assert!(run.err.contains("1 problem and 1 warning"), "{}", run.err);
     let missing = deck.run(&["check", "nowhere.toml"]);
     assert_eq!(missing.code, 3, "{}", missing.err);
 }

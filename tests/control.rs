@@ -4,7 +4,8 @@ use crate::support::platform::{PATIENCE, ana, call, platform};
 use mcpdeck::control::{Handle, Platform};
 use mcpdeck::model::instance::InstanceRow;
 use mcpdeck::model::message::{EventKind, ExplainWhat, JobOutcome};
-use mcpdeck::model::{Act, Answer, CallRecord, Command, InstanceKey, Outcome, Query, Refusal, Snapshot, State};
+use mcpdeck::model::{Act, Answer, CallRecord, Chunk, Command, Feed, InstanceKey, Outcome, Query, Refusal};
+use mcpdeck::model::{Snapshot, Stamp, State};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -472,4 +473,31 @@ async fn without_its_store_a_platform_serves_nothing_and_says_why() {
     platform.shutdown(PATIENCE).await;
     let kept = std::fs::read_to_string(dir.path().join("state/mcpdeck.db")).unwrap();
     assert_eq!(kept, "this is no database, and it is precious");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_started_again_once_the_platform_ends() {
+    let restless = "autostart = true\nrestart = { backoff_min = \"20ms\", backoff_max = \"50ms\", max_failures = 1000 }";
+    let slow = "[[server]]\nid = \"slow\"\nrun = { backend = \"simulated\", latency = \"1500ms\", start = \"1ms\" }\n";
+    let text = simulated(restless, ", faults = [{ exit_after = { after = \"60ms\" } }]") + slow;
+    let mut deck = Deck::start(&text.replace("enabled = [\"etim\"]", "enabled = [\"etim\", \"slow\"]")).await;
+    let handle = deck.handle.clone();
+    let mut events = handle.follow(Feed::Events { backlog: 0 });
+    // It holds the end open for a second and a half.
+    let calling = tokio::spawn(async move { call(&handle, "eaton", "slow", "echo", None).await });
+    deck.until("a call in flight", |s| s.totals.in_flight > 0).await;
+    deck.state("etim", State::Backoff).await;
+    let asked = Stamp::now();
+    assert_eq!(deck.platform.take().unwrap().shutdown(PATIENCE).await, Vec::<String>::new());
+    assert!(Stamp::now().since(asked) > Duration::from_millis(300), "it had time to start again");
+    calling.await.unwrap().unwrap();
+    let mut started = Vec::new();
+    while let Some(Chunk::Events(some)) = events.recv().await {
+        started.extend(some.into_iter().filter(|event| {
+            let is_start =
+                matches!(&event.kind, EventKind::Transition { instance, to: State::Starting, .. } if instance.server.as_str() == "etim");
+            is_start && event.at.0 > asked.0 + 20
+        }));
+    }
+    assert!(started.is_empty(), "{started:?}");
 }

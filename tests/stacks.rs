@@ -231,6 +231,11 @@ async fn a_watched_line_asks_for_attention_and_what_does_not_fit_is_refused() {
     assert_eq!(finding.text, "part model said: RuntimeError: CUDA out of memory. Tried 20 GiB");
     assert_eq!((finding.object.as_str(), finding.tenants.as_slice()), ("stack shop/model", &["eaton".into()][..]));
     assert!(finding.since.0 > 0);
+    deck.act(deploy()).await.unwrap();
+    assert!(deck.handle().state().findings.iter().any(|f| f.word == "LOG"), "it goes on, and has still said it");
+    let undeployed = deck.handle().ask(Query::Impact(Command::Shutdown)).await.unwrap();
+    let Answer::Impact(impact) = undeployed else { panic!() };
+    assert!(impact.follows.iter().any(|line| line.starts_with("stacks go on: shop (`mcpdeck undeploy")), "{impact:?}");
     deck.act(undeploy()).await.unwrap();
     deck.end().await;
 
@@ -244,6 +249,31 @@ async fn a_watched_line_asks_for_attention_and_what_does_not_fit_is_refused() {
     assert!(impact.refused.unwrap().contains("part huge needs 921600 GiB"));
     let why = deck.act(deploy()).await.unwrap_err().to_string();
     assert!(why.contains("free on this machine"), "{why}");
+    assert_eq!(deck.on_engine(), []);
+    deck.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_sees_what_is_missing() {
+    let Some(lab) = docker("a_dry_run_sees_what_is_missing") else { return };
+    let one = |name: &str, image: &str, more: &str| {
+        format!("[[stack.part]]\nname = \"{name}\"\nimage = \"{image}\"\n{more}\n")
+    };
+    let parts = [
+        one("a", "t-nowhere/none:1", "pull = \"never\""),
+        one("b", "t-nowhere/none:1", ""),
+        one("c", IMAGE, "gpu = { device = 0 }"),
+        one("d", IMAGE, ""),
+    ];
+    let gpu = "[gpu]\nlibrary = \"/nonexistent/libnvidia-ml.so.1\"\n";
+    let mut deck = Deck::start(&lab, &(gpu.to_owned() + &head(&lab, &[]) + &stack(&parts))).await;
+    engine_is_up(&deck).await;
+    let told = plan(&deck, false).await;
+    let lines: Vec<&str> = told.lines().collect();
+    assert!(lines[0].starts_with("a: create REFUSED it has no image `t-nowhere/none:1`"), "{told}");
+    assert_eq!(lines[1], "b: create, after a pull of t-nowhere/none:1");
+    assert!(lines[2].starts_with("c: create REFUSED needs a GPU: no driver library"), "{told}");
+    assert_eq!(lines[3], "d: create");
     assert_eq!(deck.on_engine(), []);
     deck.end().await;
 }
@@ -286,10 +316,16 @@ async fn a_killed_owner_finds_its_stack_again() {
     deck.act(deploy()).await.unwrap();
     let before = state(&deck, StackState::Ready).await;
     deck.kill_owner();
+    // It ends while nobody looks.
+    let db = container(&before, "db");
+    lab.ask("POST", &format!("/containers/{}/kill", db.id), None).unwrap();
+    let ended = started(&lab, &db);
     deck.serve(&text).await;
     let found = |s: &Snapshot| s.stack("shop").is_some_and(|row| part_row(row, "web").state == StackState::Ready);
     let after = deck.until("it is found again", found).await;
     assert_eq!(container(&row(&after), "web"), container(&before, "web"));
+    let whole = state(&deck, StackState::Ready).await;
+    assert_ne!(started(&lab, &container(&whole, "db")), ended, "what ended meanwhile is started again");
     assert!(after.orphans.is_empty(), "{:?}", after.orphans);
     deck.act(undeploy()).await.unwrap();
     assert_eq!(deck.on_engine(), []);

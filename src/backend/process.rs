@@ -12,6 +12,7 @@ mod orphans;
 mod procstat;
 mod program;
 
+use super::slots::{Discard, Newborn, Reserved, Slots};
 use super::{Attached, Backend, BackendError, Exit, Fut, Orphan, StartSpec, Started, What};
 use crate::model::InstanceKey;
 use crate::model::instance::BackendKind;
@@ -22,18 +23,16 @@ use holdings::Line;
 use launch::Order;
 use ledger::Ledger;
 use rustix::process::{PidfdFlags, Signal, pidfd_open};
-use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 use tokio::sync::oneshot;
-use tokio_util::sync::CancellationToken;
 
 /// A group that is still there this long after SIGKILL hangs in the kernel.
 const KILL_WAIT: Duration = Duration::from_secs(10);
@@ -64,15 +63,9 @@ struct Shared {
     // Declared before `ledger`: our folders are removed before the helper is told to end.
     cgroups: OnceLock<Cgroups>,
     ledger: Ledger,
-    slots: Mutex<HashMap<InstanceKey, Slot>>,
+    slots: Arc<Slots<Group>>,
     /// Makes names of cgroups unique within this process.
     starts: AtomicU64,
-}
-
-enum Slot {
-    /// Cancelled when it is decided whether it runs.
-    Starting(CancellationToken),
-    Running(Arc<Group>),
 }
 
 impl ProcessBackend {
@@ -80,23 +73,12 @@ impl ProcessBackend {
     pub fn new(options: ProcessOptions) -> Self {
         let ledger = Ledger::new(&options.state_dir, options.helper.clone());
         let shared =
-            Shared { options, cgroups: OnceLock::new(), ledger, slots: Mutex::default(), starts: AtomicU64::new(0) };
+            Shared { options, cgroups: OnceLock::new(), ledger, slots: Arc::default(), starts: AtomicU64::new(0) };
         Self { shared: Arc::new(shared) }
     }
 
-    /// The group of an instance, after a start under way has come to its end.
-    async fn running(&self, key: &InstanceKey) -> Option<Arc<Group>> {
-        loop {
-            let decided = match self.shared.slots().get(key)? {
-                Slot::Running(group) => return Some(Arc::clone(group)),
-                Slot::Starting(decided) => decided.clone(),
-            };
-            decided.cancelled().await;
-        }
-    }
-
     async fn signal(&self, key: InstanceKey, signal: Signal) -> Result<(), BackendError> {
-        let group = self.running(&key).await;
+        let group = self.shared.slots.running(&key).await;
         let missing = || BackendError::Io { what: key.to_string(), source: std::io::ErrorKind::NotFound.into() };
         group.ok_or_else(missing)?.signal(signal);
         Ok(())
@@ -115,9 +97,9 @@ impl Backend for ProcessBackend {
                 return Err(BackendError::Unsupported { backend: "process", what: "run a simulated server" });
             };
             let order = Order { key: spec.key, command, env, cwd, data: spec.data, limits: spec.limits };
-            let reserved = Reserved::new(&shared, &order.key)?;
+            let reserved = shared.slots.reserve(&order.key)?;
             // Folders, cgroups and the spawn itself block for about a millisecond.
-            let newborn = tokio::task::spawn_blocking(move || reserved.start(&order)).await;
+            let newborn = tokio::task::spawn_blocking(move || shared.start(&reserved, &order)).await;
             let joined = newborn.map_err(|e| BackendError::Io { what: "start".into(), source: e.into() })?;
             joined?.keep()
         })
@@ -126,7 +108,7 @@ impl Backend for ProcessBackend {
     fn stop(&self, key: &InstanceKey, close: Duration, term: Duration) -> Fut<'_, Result<(), BackendError>> {
         let key = key.clone();
         Box::pin(async move {
-            let Some(group) = self.running(&key).await else { return Ok(()) };
+            let Some(group) = self.shared.slots.running(&key).await else { return Ok(()) };
             group.stop(close, term).await;
             group.kill(KILL_WAIT).await
         })
@@ -135,7 +117,7 @@ impl Backend for ProcessBackend {
     fn kill(&self, key: &InstanceKey) -> Fut<'_, Result<(), BackendError>> {
         let key = key.clone();
         Box::pin(async move {
-            match self.running(&key).await {
+            match self.shared.slots.running(&key).await {
                 Some(group) => group.kill(KILL_WAIT).await,
                 None => Ok(()),
             }
@@ -153,12 +135,7 @@ impl Backend for ProcessBackend {
 
     /// Only what this backend alone knows: the memory limit in force. The rest is measured by `metrics::Groups`.
     fn usage(&self, keys: &[InstanceKey]) -> Fut<'_, Vec<(InstanceKey, InstanceUsage)>> {
-        let slots = self.shared.slots();
-        let running = keys.iter().filter_map(|key| match slots.get(key)? {
-            Slot::Running(group) => Some((key.clone(), group.usage())),
-            Slot::Starting(_) => None,
-        });
-        let usage = running.collect();
+        let usage = self.shared.slots.each(keys, Group::usage);
         Box::pin(std::future::ready(usage))
     }
 
@@ -179,16 +156,41 @@ impl Backend for ProcessBackend {
 }
 
 impl Shared {
-    fn slots(&self) -> MutexGuard<'_, HashMap<InstanceKey, Slot>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn cgroups(&self) -> &Cgroups {
         self.cgroups.get_or_init(|| {
             let cgroups = if self.options.cgroups { Cgroups::detect() } else { Cgroups::default() };
             cgroups.bases().for_each(|base| self.note(Line::Cgroup(base.to_owned())));
             cgroups
         })
+    }
+
+    /// Blocks for about a millisecond.
+    fn start(self: &Arc<Self>, reserved: &Reserved<Group>, order: &Order) -> Result<Newborn<Group>, BackendError> {
+        let shared = self;
+        let no_helper = shared.ledger.watch().err();
+        let name = format!("{}-{}", order.key, shared.starts.fetch_add(1, Ordering::Relaxed)).replace('/', "_");
+        let (cell, mut notes) = order.cell(shared.cgroups(), &name)?;
+        notes.extend(no_helper);
+        // Written down before anything can run in it.
+        cell.iter().flat_map(Cell::dirs).for_each(|dir| shared.note(Line::Cgroup(dir.to_owned())));
+        let limit = order.limits.memory.filter(|_| cell.as_ref().is_some_and(Cell::limits_memory));
+        let spawned = order.spawn(cell.as_ref()).and_then(|child| attach(child, order, notes, limit));
+        if spawned.is_err() {
+            cell.iter().filter(|c| c.kill_and_remove()).flat_map(Cell::dirs).for_each(|dir| shared.forget(dir));
+        }
+        let Spawned { group, started, child, pidfd, exit } = spawned?;
+        shared.note(Line::Group(group.id().clone()));
+        reserved.fill(&group);
+        let newborn = Newborn::new(Arc::clone(&group), started);
+        let (shared, key) = (Arc::clone(shared), reserved.key().clone());
+        tokio::spawn(async move {
+            let exited = group.outlive(child, pidfd, cell, &shared).await;
+            shared.slots.free(&key);
+            // Nobody may be interested in how it ended.
+            let _ = exit.send(exited);
+            group.set_gone();
+        });
+        Ok(newborn)
     }
 
     fn forget(&self, dir: &Path) {
@@ -202,101 +204,36 @@ impl Shared {
     }
 }
 
-/// The right to start an instance; gives it back unless the instance runs.
-struct Reserved {
-    shared: Arc<Shared>,
-    key: InstanceKey,
-    decided: CancellationToken,
-}
-
-impl Reserved {
-    fn new(shared: &Arc<Shared>, key: &InstanceKey) -> Result<Self, BackendError> {
-        let decided = CancellationToken::new();
-        let mut slots = shared.slots();
-        if slots.contains_key(key) {
-            return Err(BackendError::Running(key.clone()));
-        }
-        slots.insert(key.clone(), Slot::Starting(decided.clone()));
-        drop(slots);
-        Ok(Self { shared: Arc::clone(shared), key: key.clone(), decided })
-    }
-
-    /// Blocks for about a millisecond.
-    fn start(self, order: &Order) -> Result<Newborn, BackendError> {
-        let shared = &self.shared;
-        let no_helper = shared.ledger.watch().err();
-        let name = format!("{}-{}", order.key, shared.starts.fetch_add(1, Ordering::Relaxed)).replace('/', "_");
-        let (cell, mut notes) = order.cell(shared.cgroups(), &name)?;
-        notes.extend(no_helper);
-        // Written down before anything can run in it.
-        cell.iter().flat_map(Cell::dirs).for_each(|dir| shared.note(Line::Cgroup(dir.to_owned())));
-        let limit = order.limits.memory.filter(|_| cell.as_ref().is_some_and(Cell::limits_memory));
-        let spawned = order.spawn(cell.as_ref()).and_then(|child| Newborn::attach(child, order, notes, limit));
-        if spawned.is_err() {
-            cell.iter().filter(|c| c.kill_and_remove()).flat_map(Cell::dirs).for_each(|dir| shared.forget(dir));
-        }
-        let (newborn, child, pidfd, exit) = spawned?;
-        let group = Arc::clone(&newborn.group);
-        shared.note(Line::Group(group.id().clone()));
-        shared.slots().insert(self.key.clone(), Slot::Running(Arc::clone(&group)));
-        let (shared, key) = (Arc::clone(shared), self.key.clone());
-        tokio::spawn(async move {
-            let exited = group.outlive(child, pidfd, cell, &shared).await;
-            shared.slots().remove(&key);
-            // Nobody may be interested in how it ended.
-            let _ = exit.send(exited);
-            group.set_gone();
-        });
-        Ok(newborn)
+impl Discard for Group {
+    fn discard(self: Arc<Self>) {
+        self.signal(Signal::KILL);
     }
 }
 
-impl Drop for Reserved {
-    fn drop(&mut self) {
-        let mut slots = self.shared.slots();
-        if matches!(slots.get(&self.key), Some(Slot::Starting(_))) {
-            slots.remove(&self.key);
-        }
-        self.decided.cancel();
-    }
-}
-
-/// A started instance that nobody has taken over yet: dropped, it is killed.
-struct Newborn {
+/// A program that was just started, with its pipes.
+struct Spawned {
     group: Arc<Group>,
-    started: Option<Started>,
+    started: Started,
+    child: Child,
+    pidfd: AsyncFd<OwnedFd>,
+    exit: oneshot::Sender<Exit>,
 }
 
-impl Newborn {
-    fn attach(
-        mut child: Child,
-        order: &Order,
-        notes: Vec<String>,
-        memory_limit: Option<u64>,
-    ) -> Result<(Self, Child, AsyncFd<OwnedFd>, oneshot::Sender<Exit>), BackendError> {
-        let parts = open_pipes(&mut child);
-        let (attached, pidfd) = parts.map_err(|source| {
-            group::kill_and_reap(&mut child);
-            BackendError::Io { what: format!("start of {}", order.key), source }
-        })?;
-        let (exit_sender, exit) = oneshot::channel();
-        let group = Arc::new(Group::new(&child, order, memory_limit));
-        let started = Started { attached, pid: Some(child.id()), container: None, notes, exit };
-        Ok((Self { group, started: Some(started) }, child, pidfd, exit_sender))
-    }
-
-    fn keep(mut self) -> Result<Started, BackendError> {
-        let gone = || BackendError::Io { what: "start".into(), source: std::io::ErrorKind::NotFound.into() };
-        self.started.take().ok_or_else(gone)
-    }
-}
-
-impl Drop for Newborn {
-    fn drop(&mut self) {
-        if self.started.is_some() {
-            self.group.signal(Signal::KILL);
-        }
-    }
+fn attach(
+    mut child: Child,
+    order: &Order,
+    notes: Vec<String>,
+    memory_limit: Option<u64>,
+) -> Result<Spawned, BackendError> {
+    let parts = open_pipes(&mut child);
+    let (attached, pidfd) = parts.map_err(|source| {
+        group::kill_and_reap(&mut child);
+        BackendError::Io { what: format!("start of {}", order.key), source }
+    })?;
+    let (ended, exit) = oneshot::channel();
+    let group = Arc::new(Group::new(&child, order, memory_limit));
+    let started = Started { attached, pid: Some(child.id()), container: None, notes, exit };
+    Ok(Spawned { group, started, child, pidfd, exit: ended })
 }
 
 fn open_pipes(child: &mut Child) -> std::io::Result<(Attached, AsyncFd<OwnedFd>)> {

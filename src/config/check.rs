@@ -28,7 +28,7 @@ pub(super) fn definitions(servers: &[Draft<'_, ServerDef>], tenants: &[Draft<'_,
             }
         }
         for server in enabled.filter_map(|name| by_id.get(name.as_str())) {
-            pair(tenant, &server.def, tenants);
+            pair(tenant, &server.def);
         }
         for (name, change) in &tenant.def.servers {
             match by_id.get(name.as_str()) {
@@ -159,7 +159,7 @@ pub(super) fn circle<'n>(
 }
 
 /// A tenant and a server that it has enabled.
-fn pair(tenant: &Draft<'_, TenantDef>, server: &ServerDef, tenants: &[Draft<'_, TenantDef>]) {
+fn pair(tenant: &Draft<'_, TenantDef>, server: &ServerDef) {
     let name = server.id.as_str();
     let change = tenant.def.servers.get(&server.id);
     if matches!(server.run, Run::PerTenant { .. }) && change.is_none_or(|change| change.url.is_none()) {
@@ -181,9 +181,11 @@ fn pair(tenant: &Draft<'_, TenantDef>, server: &ServerDef, tenants: &[Draft<'_, 
         };
         tenant.warning(&["enabled", name], message, help);
     }
-    for secret in named_secrets(&server.run, change).into_iter().filter(|name| exists_for(name, server, tenants)) {
+    for secret in named_secrets(&server.run, change) {
         let change_has = change.is_some_and(|change| change.secrets.contains_key(secret));
-        if !change_has && !tenant.def.secrets.contains_key(secret) && !server.secrets.contains_key(secret) {
+        // One instance for all has no tenant's secrets.
+        let by_tenant = server.scope != Scope::Shared && (change_has || tenant.def.secrets.contains_key(secret));
+        if !by_tenant && !server.secrets.contains_key(secret) {
             let message = format!("the secret `{secret}`, which `{name}` needs, is given nowhere for this tenant");
             tenant.warning(
                 &["enabled", name],
@@ -194,25 +196,21 @@ fn pair(tenant: &Draft<'_, TenantDef>, server: &ServerDef, tenants: &[Draft<'_, 
     }
 }
 
-/// `{ secret = "NAME" }` of a server is given by somebody: the server itself, or a tenant.
+/// `{ secret = "NAME" }` of a server that no tenant has enabled is given by somebody all the same; for those that have,
+/// [`pair`] looks.
 fn secrets_exist(server: &Draft<'_, ServerDef>, tenants: &[Draft<'_, TenantDef>]) {
-    for name in named_secrets(&server.def.run, None).into_iter().filter(|name| !exists_for(name, &server.def, tenants)) {
-        let help = match server.def.scope {
-            Scope::Shared => format!("add {name} to the server's secrets: {name} = {{ file = \"/run/secrets/{name}\" }}"),
-            Scope::Tenant | Scope::Session => format!("add {name} to the tenants' secrets or to the server's"),
-        };
-        server.problem(&["secrets"], format!("the secret `{name}` is given nowhere"), help);
+    let def = &server.def;
+    if tenants.iter().any(|tenant| tenant.def.enabled.get(&def.id) == Some(&true)) {
+        return;
     }
-}
-
-fn exists_for(name: &str, server: &ServerDef, tenants: &[Draft<'_, TenantDef>]) -> bool {
-    let of_tenant = |tenant: &TenantDef| {
-        let own = tenant.servers.get(&server.id).is_some_and(|change| change.secrets.contains_key(name));
-        own || tenant.secrets.contains_key(name)
+    let is_given = |name: &str| {
+        let by_tenant = tenants.iter().any(|tenant| tenant.def.secrets.contains_key(name));
+        def.secrets.contains_key(name) || def.scope != Scope::Shared && by_tenant
     };
-    // One instance for all has no tenant's secrets.
-    let by_tenant = server.scope != Scope::Shared && tenants.iter().any(|tenant| of_tenant(&tenant.def));
-    server.secrets.contains_key(name) || by_tenant
+    for name in named_secrets(&def.run, None).into_iter().filter(|name| !is_given(name)) {
+        let help = format!("add it to the server's secrets: {name} = {{ file = \"/run/secrets/{name}\" }}");
+        server.warning(&["run"], format!("the secret `{name}` is given nowhere"), help);
+    }
 }
 
 /// Placeholders of the server that stay empty for the tenant.

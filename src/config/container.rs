@@ -119,8 +119,9 @@ fn mount(field: &Field<'_>) -> Option<Mount> {
         let source = from.opt("source", Field::template);
         let target = from.opt("target", values::target);
         let read_only = from.flag("read_only", false);
+        let whole = from.has("source") && from.has("target");
         from.finish();
-        if source.is_none() || target.is_none() {
+        if !whole {
             field.wrong(forms::MOUNT);
         }
         return forms::checked_mount(field, source?, target?, read_only);

@@ -4,7 +4,7 @@ use super::plan::{Placement, Plan};
 use super::snapshot::{Builder, Dirty, Inputs, Yard};
 use crate::backend::engine::Found;
 use crate::config::{ApiConfig, Config, GpuConfig, OnHangup, OwnerMode, Paths, Platform, StoreConfig, UiConfig};
-use crate::model::container::{ContainerRun, ContainerState, Speaks};
+use crate::model::container::{ContainerRun, ContainerState, Speaks, labels};
 use crate::model::server::{Inject, Limits, Settings, SimulatedRun};
 use crate::model::snapshot::PlatformInfo;
 use crate::model::stack::{PartDef, Readiness, ReadyBy, StackDef, StackOwner};
@@ -145,6 +145,25 @@ pub fn found(id: &str, labels: &[(&str, &str)]) -> Found {
         networks: Vec::new(),
         pid: None,
     }
+}
+
+/// A container with these labels, and with the others and the name that we would give it.
+pub fn marked(id: &str, labels: &[(&str, &str)]) -> Found {
+    let mut found = self::found(id, labels);
+    let label = |name: &str| found.labels.get(name).cloned();
+    let mut more = vec![(labels::DEFINITION, "ab".to_owned()), (labels::SPEAKS, "stdio".to_owned())];
+    if let Some(key) = label(labels::INSTANCE).and_then(|key| key.parse::<InstanceKey>().ok()) {
+        more.extend([(labels::SERVER, key.server.to_string()), (labels::BOOT, "1".to_owned())]);
+        more.extend(key.tenant.as_ref().map(|tenant| (labels::TENANT, tenant.to_string())));
+        found.name = crate::backend::docker::container_name("test", &key);
+    } else if let (Some(stack), Some(part)) = (label(labels::STACK), label(labels::PART)) {
+        more.extend([(labels::TENANT, "eaton".to_owned()), (labels::CONFIG, "cd".to_owned())]);
+        found.name = crate::control::launch::container::part_name("test", &stack, &part);
+    }
+    for (name, value) in more {
+        found.labels.entry(name.to_owned()).or_insert(value);
+    }
+    found
 }
 
 /// The newest picture of a platform of which only the plan, the instances and the yard are known.

@@ -211,6 +211,16 @@ impl Fleet {
     /// The one way a life changes.
     pub fn apply(&mut self, plan: &Plan, key: &InstanceKey, event: Event) {
         let Some(slot) = self.slots.get_mut(key) else { return };
+        if self.deck.closing.is_cancelled() {
+            // What ends while everything ends stays down. A call that was there before may still have its start.
+            if event.begins() {
+                return;
+            }
+            if event == Event::Stopped && slot.life.comes_again() {
+                self.apply(plan, key, Event::Sleep("shutting down".to_owned()));
+            }
+        }
+        let Some(slot) = self.slots.get_mut(key) else { return };
         let before = slot.life.state();
         let settings = slot.blueprint.def.settings.clone();
         let now = self.now(&settings.restart);

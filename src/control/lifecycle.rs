@@ -120,6 +120,13 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// It would start something, and no call waits for that.
+    pub fn begins(&self) -> bool {
+        matches!(self, Self::Start(_) | Self::TakeUp(_) | Self::Restart(_) | Self::RetryDue { waiting: false })
+    }
+}
+
 /// Work that follows a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
@@ -376,6 +383,11 @@ impl Life {
                 Some(Effect::Stop)
             }
         }
+    }
+
+    /// It stops only to be started again.
+    pub fn comes_again(&self) -> bool {
+        matches!(self.phase, Phase::Stopping(Then::Start))
     }
 
     fn restart(&mut self, why: String) -> Option<Effect> {

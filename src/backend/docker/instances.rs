@@ -4,14 +4,15 @@ use super::connect::Client;
 use super::provide::{Launched, Order, Ready, Volumes};
 use super::running::{self, Instance};
 use super::{DockerEngine, leftovers, names, provide};
+use crate::backend::slots::{Discard, Newborn, Reserved, Slots};
 use crate::backend::{Attached, Backend, BackendError, ContainerSpec, Exit, Fut, Orphan, StartSpec, Started, What};
 use crate::model::InstanceKey;
 use crate::model::container::{ContainerKey, EngineId, labels};
 use crate::model::instance::BackendKind;
 use crate::model::server::Limits;
 use crate::model::usage::InstanceUsage;
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -29,14 +30,8 @@ pub(super) struct Shared {
     pub boot: String,
     /// The first is meant where none is named.
     pub engines: Vec<Arc<DockerEngine>>,
-    slots: Mutex<HashMap<InstanceKey, Slot>>,
+    slots: Arc<Slots<Instance>>,
     closed: CancellationToken,
-}
-
-enum Slot {
-    /// Cancelled when it is decided whether it runs.
-    Starting(CancellationToken),
-    Running(Arc<Instance>),
 }
 
 impl DockerBackend {
@@ -44,23 +39,12 @@ impl DockerBackend {
     pub fn new(platform: &str, boot: &str, engines: Vec<Arc<DockerEngine>>) -> Self {
         let closed = CancellationToken::new();
         let (platform, boot) = (platform.to_owned(), boot.to_owned());
-        let shared = Shared { platform, boot, engines, slots: Mutex::default(), closed: closed.clone() };
+        let shared = Shared { platform, boot, engines, slots: Arc::default(), closed: closed.clone() };
         Self { shared: Arc::new(shared), _open: closed.drop_guard() }
     }
 
-    /// After a start under way has come to its end.
-    async fn running(&self, key: &InstanceKey) -> Option<Arc<Instance>> {
-        loop {
-            let decided = match self.shared.slots().get(key)? {
-                Slot::Running(instance) => return Some(Arc::clone(instance)),
-                Slot::Starting(decided) => decided.clone(),
-            };
-            decided.cancelled().await;
-        }
-    }
-
     async fn set_paused(&self, key: InstanceKey, pause: bool) -> Result<(), BackendError> {
-        match self.running(&key).await {
+        match self.shared.slots.running(&key).await {
             Some(instance) => instance.set_paused(pause).await,
             None => Err(BackendError::Unsupported { backend: "docker", what: "pause or wake what does not run" }),
         }
@@ -80,13 +64,13 @@ impl Backend for DockerBackend {
                 return Err(BackendError::Unsupported { backend: "docker", what: "run what is no container" });
             };
             let engine = shared.engine(container.engine.as_ref())?;
-            let reserved = Reserved::new(&shared, &key)?;
+            let reserved = shared.slots.reserve(&key)?;
             let order = shared.order(&key, *container, limits);
             let client = engine.client().await?;
             let ready = engine.yard.workshop.prepare(&client, &order, &progress).await?;
             // In a task of its own: what the engine has begun comes to its end though nobody waits any more. One that
             // nobody takes is killed as it is dropped.
-            let newborn = tokio::spawn(async move { reserved.start(engine, client, order, ready).await });
+            let newborn = tokio::spawn(async move { shared.start(reserved, engine, client, order, ready).await });
             let lost = |e: tokio::task::JoinError| BackendError::Io { what: "start".to_owned(), source: e.into() };
             newborn.await.map_err(lost)??.keep()
         })
@@ -95,7 +79,7 @@ impl Backend for DockerBackend {
     fn stop(&self, key: &InstanceKey, close: Duration, term: Duration) -> Fut<'_, Result<(), BackendError>> {
         let key = key.clone();
         Box::pin(async move {
-            match self.running(&key).await {
+            match self.shared.slots.running(&key).await {
                 Some(instance) => instance.stop(close, term).await,
                 None => Ok(()),
             }
@@ -105,7 +89,7 @@ impl Backend for DockerBackend {
     fn kill(&self, key: &InstanceKey) -> Fut<'_, Result<(), BackendError>> {
         let key = key.clone();
         Box::pin(async move {
-            match self.running(&key).await {
+            match self.shared.slots.running(&key).await {
                 Some(instance) => instance.kill().await,
                 None => Ok(()),
             }
@@ -122,15 +106,8 @@ impl Backend for DockerBackend {
 
     /// Only what this backend alone knows: the memory limit in force. The rest is measured by container.
     fn usage(&self, keys: &[InstanceKey]) -> Fut<'_, Vec<(InstanceKey, InstanceUsage)>> {
-        let slots = self.shared.slots();
-        let running = keys.iter().filter_map(|key| match slots.get(key)? {
-            Slot::Running(instance) => {
-                let usage = InstanceUsage { memory_limit: instance.memory, ..InstanceUsage::default() };
-                Some((key.clone(), usage))
-            }
-            Slot::Starting(_) => None,
-        });
-        let usage = running.collect();
+        let tell = |instance: &Instance| InstanceUsage { memory_limit: instance.memory, ..InstanceUsage::default() };
+        let usage = self.shared.slots.each(keys, tell);
         Box::pin(std::future::ready(usage))
     }
 
@@ -148,13 +125,71 @@ impl Backend for DockerBackend {
 }
 
 impl Shared {
-    fn slots(&self) -> MutexGuard<'_, HashMap<InstanceKey, Slot>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Those that run or are being started.
     pub fn taken(&self) -> BTreeSet<InstanceKey> {
-        self.slots().keys().cloned().collect()
+        self.slots.taken()
+    }
+
+    async fn start(
+        self: Arc<Self>,
+        reserved: Reserved<Instance>,
+        engine: Arc<DockerEngine>,
+        client: Client,
+        order: Order,
+        ready: Ready,
+    ) -> Result<Newborn<Instance>, BackendError> {
+        let launched = engine.yard.workshop.launch(&client, &order, ready).await;
+        let reached = match &launched {
+            Ok(launched) => running::url(&client, &launched.id, &order.spec).await,
+            Err(_) => Ok(None),
+        };
+        match (launched, reached) {
+            (Ok(launched), Ok(url)) => self.adopt(&reserved, engine, launched, url),
+            (Ok(launched), Err(error)) => {
+                provide::kill(&client, &launched.id).await?;
+                Err(error)
+            }
+            (Err(error), _) => {
+                if reserved.key().session.is_some() {
+                    provide::retire(&client, &order.name, Duration::ZERO, Some(Volumes::Remove)).await?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn adopt(
+        self: Arc<Self>,
+        reserved: &Reserved<Instance>,
+        engine: Arc<DockerEngine>,
+        launched: Launched,
+        url: Option<String>,
+    ) -> Result<Newborn<Instance>, BackendError> {
+        let (attached, line) = match (launched.pipes, url) {
+            (Some(pipes), _) => (Some(pipes.attached), Some(pipes.line)),
+            (None, url) => (url.map(|url| Attached::Http { url }), None),
+        };
+        let container = ContainerKey { engine: engine.yard.id.clone(), id: launched.id.as_str().into() };
+        let instance = Arc::new(Instance {
+            key: reserved.key().clone(),
+            id: launched.id,
+            engine,
+            memory: launched.memory,
+            line,
+            gone: CancellationToken::new(),
+        });
+        reserved.fill(&instance);
+        let (ended, exit) = oneshot::channel();
+        tokio::spawn(watch_over(self, Arc::clone(&instance), ended));
+        let Some(attached) = attached else {
+            instance.discard();
+            return Err(BackendError::Unsupported {
+                backend: "docker",
+                what: "run an instance that speaks neither stdio nor http",
+            });
+        };
+        let started = Started { attached, pid: None, container: Some(container), notes: launched.notes, exit };
+        Ok(Newborn::new(instance, started))
     }
 
     fn engine(&self, id: Option<&EngineId>) -> Result<Arc<DockerEngine>, BackendError> {
@@ -187,126 +222,23 @@ impl Shared {
     }
 }
 
-/// The right to start an instance; gives it back unless the instance runs.
-struct Reserved {
-    shared: Arc<Shared>,
-    key: InstanceKey,
-    decided: CancellationToken,
-}
-
-impl Reserved {
-    fn new(shared: &Arc<Shared>, key: &InstanceKey) -> Result<Self, BackendError> {
-        let decided = CancellationToken::new();
-        let mut slots = shared.slots();
-        if slots.contains_key(key) {
-            return Err(BackendError::Running(key.clone()));
-        }
-        slots.insert(key.clone(), Slot::Starting(decided.clone()));
-        drop(slots);
-        Ok(Self { shared: Arc::clone(shared), key: key.clone(), decided })
-    }
-
-    async fn start(
-        self,
-        engine: Arc<DockerEngine>,
-        client: Client,
-        order: Order,
-        ready: Ready,
-    ) -> Result<Newborn, BackendError> {
-        let launched = engine.yard.workshop.launch(&client, &order, ready).await;
-        let reached = match &launched {
-            Ok(launched) => running::url(&client, &launched.id, &order.spec).await,
-            Err(_) => Ok(None),
-        };
-        match (launched, reached) {
-            (Ok(launched), Ok(url)) => Ok(self.adopt(engine, launched, url)),
-            (Ok(launched), Err(error)) => {
-                provide::kill(&client, &launched.id).await?;
-                Err(error)
-            }
-            (Err(error), _) => {
-                if self.key.session.is_some() {
-                    provide::retire(&client, &order.name, Duration::ZERO, Some(Volumes::Remove)).await?;
-                }
-                Err(error)
-            }
-        }
-    }
-
-    fn adopt(self, engine: Arc<DockerEngine>, launched: Launched, url: Option<String>) -> Newborn {
-        let (attached, line) = match (launched.pipes, url) {
-            (Some(pipes), _) => (Some(pipes.attached), Some(pipes.line)),
-            (None, url) => (url.map(|url| Attached::Http { url }), None),
-        };
-        let container = ContainerKey { engine: engine.yard.id.clone(), id: launched.id.as_str().into() };
-        let instance = Arc::new(Instance {
-            key: self.key.clone(),
-            id: launched.id,
-            engine,
-            memory: launched.memory,
-            line,
-            gone: CancellationToken::new(),
-        });
-        self.shared.slots().insert(self.key.clone(), Slot::Running(Arc::clone(&instance)));
-        let (ended, exit) = oneshot::channel();
-        tokio::spawn(watch_over(Arc::clone(&self.shared), Arc::clone(&instance), ended));
-        let started = attached.map(|attached| Started {
-            attached,
-            pid: None,
-            container: Some(container),
-            notes: launched.notes,
-            exit,
-        });
-        Newborn { instance, started }
-    }
-}
-
 async fn watch_over(shared: Arc<Shared>, instance: Arc<Instance>, ended: oneshot::Sender<Exit>) {
     let exit = tokio::select! {
         exit = instance.outlive() => exit,
         () = shared.closed.cancelled() => return,
     };
     instance.forget().await;
-    shared.slots().remove(&instance.key);
+    shared.slots.free(&instance.key);
     // Nobody may be interested in how it ended.
     let _ = ended.send(exit);
     instance.gone.cancel();
 }
 
-impl Drop for Reserved {
-    fn drop(&mut self) {
-        let mut slots = self.shared.slots();
-        if matches!(slots.get(&self.key), Some(Slot::Starting(_))) {
-            slots.remove(&self.key);
-        }
-        self.decided.cancel();
-    }
-}
-
-/// A started instance that nobody has taken over yet: dropped, it is killed.
-struct Newborn {
-    instance: Arc<Instance>,
-    started: Option<Started>,
-}
-
-impl Newborn {
-    fn keep(mut self) -> Result<Started, BackendError> {
-        self.started.take().ok_or(BackendError::Unsupported {
-            backend: "docker",
-            what: "run an instance that speaks neither stdio nor http",
-        })
-    }
-}
-
-impl Drop for Newborn {
-    fn drop(&mut self) {
-        if self.started.is_none() {
-            return;
-        }
-        let instance = Arc::clone(&self.instance);
+impl Discard for Instance {
+    fn discard(self: Arc<Self>) {
         tokio::spawn(async move {
-            if let Err(error) = instance.kill().await {
-                tracing::warn!("{} was started for nobody and still runs: {error}", instance.key);
+            if let Err(error) = self.kill().await {
+                tracing::warn!("{} was started for nobody and still runs: {error}", self.key);
             }
         });
     }

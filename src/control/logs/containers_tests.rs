@@ -160,6 +160,7 @@ async fn it_goes_on_where_it_was_when_the_container_runs_again() {
         since: Stamp(1),
         exit_code: None,
         oom: false,
+        memory_limit: None,
         restarts: 0,
         health: None,
         labels: Default::default(),

@@ -56,25 +56,6 @@ fn stack() -> StackDef {
     }
 }
 
-/// A container with these labels, and with the others and the name that we would give it.
-fn marked(id: &str, labels: &[(&str, &str)]) -> Found {
-    let mut found = fixture::found(id, labels);
-    let label = |name: &str| found.labels.get(name).cloned();
-    let mut more = vec![(labels::DEFINITION, "ab".to_owned()), (labels::SPEAKS, "stdio".to_owned())];
-    if let Some(key) = label(labels::INSTANCE).and_then(|key| key.parse::<InstanceKey>().ok()) {
-        more.extend([(labels::SERVER, key.server.to_string()), (labels::BOOT, "1".to_owned())]);
-        more.extend(key.tenant.as_ref().map(|tenant| (labels::TENANT, tenant.to_string())));
-        found.name = crate::backend::docker::container_name("test", &key);
-    } else if let (Some(stack), Some(part)) = (label(labels::STACK), label(labels::PART)) {
-        more.extend([(labels::TENANT, "eaton".to_owned()), (labels::CONFIG, "cd".to_owned())]);
-        found.name = crate::control::launch::container::part_name("test", &stack, &part);
-    }
-    for (name, value) in more {
-        found.labels.entry(name.to_owned()).or_insert(value);
-    }
-    found
-}
-
 /// `claim why` of one container with these labels.
 fn told(labels: &[(&str, &str)], reconciled: bool, state: ContainerState) -> String {
     let config = config();
@@ -88,7 +69,7 @@ fn told(labels: &[(&str, &str)], reconciled: bool, state: ContainerState) -> Str
     let known = if reconciled { [EngineId::from("local")].into() } else { BTreeSet::new() };
     let eyes = Eyes { platform: "test", boot: "9", snapshot: &snapshot, rules: &rules, reconciled: &known };
     let id = labels.iter().find(|(name, _)| *name == "id").map_or("c", |(_, id)| id);
-    let found = Found { state, ..marked(id, labels) };
+    let found = Found { state, ..fixture::marked(id, labels) };
     let claimed = eyes.claim(&"local".into(), &found);
     format!("{} {}", claimed.owner.claim.name(), claimed.why.unwrap_or_default()).trim_end().to_owned()
 }
@@ -146,12 +127,12 @@ fn an_owner_says_who_is_behind_it() {
     let snapshot = fixture::snapshot(&config, &Yard::default(), |_| {});
     let (rules, none) = (Rules::new(&config), BTreeSet::new());
     let eyes = Eyes { platform: "test", boot: "9", snapshot: &snapshot, rules: &rules, reconciled: &none };
-    let owner = |labels: &[(&str, &str)]| eyes.claim(&"local".into(), &marked("c", labels)).owner;
+    let owner = |labels: &[(&str, &str)]| eyes.claim(&"local".into(), &fixture::marked("c", labels)).owner;
     let part = owner(&[(labels::PLATFORM, "test"), (labels::STACK, "models"), (labels::PART, "vllm")]);
     assert_eq!((part.tenant, part.part.as_deref()), (Some("eaton".into()), Some("vllm")));
     let shop = owner(&[(COMPOSE_PROJECT, "shop"), (COMPOSE_SERVICE, "db")]);
     assert_eq!((shop.instance.unwrap().to_string(), shop.server), ("shop".to_owned(), Some("shop".into())));
     let elsewhere =
-        eyes.claim(&"far".into(), &marked("c", &[(labels::PLATFORM, "test"), (labels::INSTANCE, "git")]));
+        eyes.claim(&"far".into(), &fixture::marked("c", &[(labels::PLATFORM, "test"), (labels::INSTANCE, "git")]));
     assert_eq!(elsewhere.why.as_deref(), Some("git is on another engine now"));
 }

@@ -86,14 +86,14 @@ fn only_what_changed_is_a_new_row() {
 fn orphans_are_containers_and_processes() {
     let mut world = World::new(1);
     let labels = [("io.mcpdeck.platform", "test"), ("io.mcpdeck.instance", "law@eaton")];
-    world.containers.push(Arc::new(fixture::found("a", &labels)));
+    world.containers.push(Arc::new(fixture::marked("a", &labels)));
     world.left_behind.push(Orphan { key: "git".parse().unwrap(), pid: Some(7), what: "process group 7".into() });
     let mut rows = Rows::default();
     world.look(&mut rows);
     let told: Vec<_> = rows.orphans.iter().map(|row| format!("{}: {}", row.what, row.why)).collect();
     assert_eq!(
         told,
-        ["container c-a: the server law is gone from the config", "process group 7: git of an earlier owner"]
+        ["container mcpdeck-test-law-eaton: the server law is gone from the config", "process group 7: git of an earlier owner"]
     );
     world.containers.pop();
     assert!(world.look(&mut rows));
