@@ -48,7 +48,7 @@ pub async fn dry_run(deck: &Deck, id: &StackId, undeploy: bool) -> Result<Vec<St
     let mut steps = steps(deck, id, undeploy)?;
     if !undeploy && def.adopt.is_none() {
         for step in steps.iter_mut().filter(|step| step.refused.is_none() && !step.does.starts_with(NOTHING)) {
-            look_ahead(deck, engine, def, step).await;
+            look_ahead(deck, engine, &def, step).await;
         }
     }
     Ok(steps)
@@ -57,7 +57,7 @@ pub async fn dry_run(deck: &Deck, id: &StackId, undeploy: bool) -> Result<Vec<St
 /// What only its values and its engine tell of a part: secrets that cannot be read, an image that is not there.
 async fn look_ahead(deck: &Deck, engine: &Arc<dyn Engine>, def: &StackDef, step: &mut StackStep) {
     let Some(part) = def.parts.iter().find(|part| part.name == step.part) else { return };
-    match container::part(&deck.config, &deck.vault, deck.clock.booted, def, part).await {
+    match container::part(&deck.config(), &deck.vault, deck.clock.booted, def, part).await {
         Err(why) => step.refused = Some(why),
         Ok(filled) => {
             let outlook = engine.outlook(&filled.spec).await;
