@@ -17,6 +17,7 @@ mod history;
 mod inspect;
 mod names;
 mod output;
+mod route;
 mod rows;
 mod screen;
 mod serve;
@@ -85,6 +86,7 @@ fn dispatch(args: Args) -> Result<Code, Error> {
         Command::Get(get) => get::run(global, &get),
         Command::Call(call) => call::run(global, &call),
         Command::Tools { tenant, server } => tools::run(global, &tenant.tenant, server.as_deref()),
+        Command::Route { tenant, request } => route::run(global, &tenant.tenant, &request),
         Command::Start(act) => act::on_target(global, &act, Some(Do::Start), ContainerAct::Start),
         Command::Stop(act) => act::on_target(global, &act, Some(Do::Stop), ContainerAct::Stop),
         Command::Sleep(act) => act::on_instances(global, &act, Do::Sleep),

@@ -1,9 +1,13 @@
 //! The data plane: carries MCP messages from a caller, under a tenant, to an upstream and back.
 //! Imports `model` and `config` only; knows no backend, store, control or face.
 
+mod aggregate;
+mod breaker;
 mod call;
 mod context;
 mod era;
+mod failover;
+mod fanout;
 mod flight;
 mod gate;
 mod inspect;
@@ -19,6 +23,7 @@ mod outcome;
 mod payload;
 mod probe;
 mod redact;
+mod route;
 mod slot;
 mod table;
 mod upstream;
@@ -41,7 +46,10 @@ use lifetime::Lifetimes;
 pub use lifetime::{BOUNDS_US, Lifetime};
 use meter::Meter;
 use payload::Payloads;
+pub use aggregate::{AllReply, SERVERS_KEY};
+pub use failover::{ROUTE_KEY, RoutedReply, RoutedRequest, RoutedWhat, asked_in, with_meta};
 pub use redact::is_secret_name;
+pub use route::{Nowhere, read_ask};
 use slot::Slots;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -206,6 +214,8 @@ pub struct CallReply {
     pub record: Arc<CallRecord>,
     /// JSON-RPC answer: the upstream's, or an error of ours.
     pub body: Bytes,
+    /// Something of it may have reached the upstream; if not, it may be tried elsewhere.
+    pub sent: bool,
 }
 
 /// Where an instance stands, for idle stop, hang detection and the screen.
@@ -332,6 +342,12 @@ impl Router {
     /// Where a call would go and what would be added, without sending it.
     pub fn preview(&self, call: &ConsoleCall) -> Preview {
         inspect::preview(self, call)
+    }
+
+    /// Where the circuit breaker of an instance stands, unless it is closed.
+    pub fn open_breaker(&self, key: &InstanceKey) -> Option<String> {
+        let circuit = self.slots.get(key)?.breaker.circuit(Stamp::now().0);
+        (circuit != breaker::Circuit::Closed).then(|| circuit.text())
     }
 
     /// The instance that serves a tenant's calls to a server ([`ServerDef::instance_for`]); `None` if it is not enabled.

@@ -1,8 +1,12 @@
 //! The data plane, as callers and upstreams meet it.
 
+mod aggregate;
 mod context;
 mod fixture;
 mod gate;
 mod http;
+mod query;
+mod routing;
+mod sse;
 mod stdio;
 mod web;

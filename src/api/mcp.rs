@@ -1,16 +1,20 @@
-//! `POST /mcp/{server}`: MCP messages of agents, carried by the router under the caller's tenant.
+//! `POST /mcp/{server}` and `POST /mcp`: MCP messages of agents, carried by the router under the caller's tenant, to one
+//! server or to all that it has.
 
 use super::error::whole;
 use super::{Body, Error, Gateway, auth};
 use crate::model::ServerId;
 use crate::model::call::Origin;
-use crate::router::{CallBody, CallRequest};
+use crate::router::{AllReply, CallBody, CallRequest};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::time::timeout;
+
+/// Says where routing led and why: the same as the answer's `_meta`, for whoever reads no bodies.
+const ROUTE: HeaderName = HeaderName::from_static("x-mcpdeck-route");
 
 /// Answers a request on an MCP path.
 pub async fn answer(gateway: &Gateway, request: Request<Incoming>) -> Result<Response<Body>, Error> {
@@ -20,15 +24,21 @@ pub async fn answer(gateway: &Gateway, request: Request<Incoming>) -> Result<Res
     if head.method != Method::POST {
         return Err(Error::Method(head.method.to_string()));
     }
-    let server = head.uri.path().strip_prefix("/mcp/").filter(|name| !name.is_empty() && !name.contains('/'));
-    let server = server.ok_or_else(|| Error::NotFound("name a server: POST /mcp/{server}".to_owned()))?;
-    let server = ServerId::from(server);
+    let server = match head.uri.path().strip_prefix("/mcp") {
+        Some("") => None,
+        Some(path) => {
+            path.strip_prefix('/').filter(|name| !name.is_empty() && !name.contains('/')).map(Some).ok_or_else(
+                || Error::NotFound("name a server: POST /mcp/{server}, or all of them: POST /mcp".to_owned()),
+            )?
+        }
+        None => None,
+    };
     let config = gateway.inside.config.get();
     let api = &config.api;
     let body = timeout(api.read_timeout, read(body, api.max_body)).await.map_err(|_| Error::TooSlow)??;
-    let reply = gateway.inside.router.call(CallRequest {
+    let request = CallRequest {
         tenant,
-        server,
+        server: ServerId::from(server.unwrap_or_default()),
         body: CallBody::Raw(body),
         era: None,
         timeout: None,
@@ -37,10 +47,20 @@ pub async fn answer(gateway: &Gateway, request: Request<Incoming>) -> Result<Res
         role: Some(principal.role),
         session: None,
         events: None,
-    });
-    let reply = reply.await;
-    let empty = reply.body.is_empty();
-    let mut response = Response::new(whole(reply.body));
+    };
+    let router = &gateway.inside.router;
+    let (body, route) = match server {
+        Some(_) => (router.call(request).await.body, None),
+        None => {
+            let AllReply { body, route } = router.call_all(request).await;
+            (body, route)
+        }
+    };
+    let empty = body.is_empty();
+    let mut response = Response::new(whole(body));
+    if let Some(route) = route.and_then(|route| HeaderValue::from_str(&route).ok()) {
+        response.headers_mut().insert(ROUTE, route);
+    }
     if empty {
         *response.status_mut() = StatusCode::ACCEPTED;
     } else {

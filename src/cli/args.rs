@@ -80,6 +80,14 @@ pub enum Command {
         tenant: Tenant,
         server: Option<String>,
     },
+    /// Where a request would go that names no server, and why; nothing is called
+    Route {
+        #[command(flatten)]
+        tenant: Tenant,
+        /// The request: {"query": "...", "context": {...}, "target": "..."}
+        #[arg(value_name = "JSON")]
+        request: String,
+    },
     /// Start instances, a container, or every part of a stack, now
     Start(Act),
     /// Stop instances and hold them (calls are refused until a start), a container, or a stack

@@ -156,7 +156,8 @@ fn server(field: &Field<'_>, servers: &[Draft<'_, ServerDef>]) -> Option<ServerI
     if known().any(|id| id == name) {
         return Some(name.into());
     }
-    let report = Report::new(field.at(), &field.key, format!("no server `{name}`")).suggest(near::nearest(name, known()));
+    let report =
+        Report::new(field.at(), &field.key, format!("no server `{name}`")).suggest(near::nearest(name, known()));
     field.pass.problem(report.help(format!("servers: {}", known().take(20).collect::<Vec<_>>().join(", "))));
     None
 }
@@ -168,10 +169,12 @@ fn prefixes(servers: &[Draft<'_, ServerDef>]) {
     for pair in all.windows(2) {
         let [(short, first), (long, second)] = pair else { continue };
         // A server that is defined twice is told as such.
-        if first.def.id == second.def.id || !long.starts_with(short.as_str()) || (short.is_empty() && !long.is_empty()) {
+        if first.def.id == second.def.id || !long.starts_with(short.as_str()) || (short.is_empty() && !long.is_empty())
+        {
             continue;
         }
-        let message = format!("tools of `{}` ({long}...) could be those of `{}` ({short}...)", second.def.id, first.def.id);
+        let message =
+            format!("tools of `{}` ({long}...) could be those of `{}` ({short}...)", second.def.id, first.def.id);
         second.problem(&["prefix"], message, "give one of them another prefix: prefix = \"x_\"");
     }
 }

@@ -57,7 +57,14 @@ pub fn explain_on(deck: &Deck, what: &ExplainWhat) -> Result<Vec<Explained>, Ref
         call: &call,
         now: Stamp::now(),
     };
-    explain(&sources, what)
+    let mut checks = explain(&sources, what)?;
+    if let ExplainWhat::Instance(key) = what
+        && let Some(breaker) = deck.router.open_breaker(key)
+    {
+        let evidence = format!("{breaker}: calls that name no server pass over it");
+        checks.push(found("circuit breaker", Some(false), evidence));
+    }
+    Ok(checks)
 }
 
 /// One finding.

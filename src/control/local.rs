@@ -16,6 +16,7 @@ use crate::model::filter::Filter;
 use crate::model::gpu::GpuHeld;
 use crate::model::message::{Exec, Face, Operator};
 use crate::model::{Act, Answer, CallId, CallRecord, Chunk, Command, Feed, JobId, Query, Refusal, Snapshot, Stamp};
+use crate::router::Nowhere;
 use crate::store::{Store, StoreError};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -84,6 +85,10 @@ impl Local {
             Query::GpuHeld { since } => Answer::GpuHeld(self.gpu_held(since).await?),
             Query::Usage(subject) => {
                 Answer::Usage(deck.usage_history.lock().unwrap_or_else(PoisonError::into_inner).of(&subject))
+            }
+            Query::Route { tenant, ask } => {
+                let nowhere = |n: Nowhere| Refusal::NotFound(n.to_string());
+                Answer::Route(Box::new(deck.router.preview_route(&tenant, &ask).map_err(nowhere)?))
             }
             Query::StackPlan { stack, undeploy } => Answer::StackPlan(plan::dry_run(deck, &stack, undeploy).await?),
         })

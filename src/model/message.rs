@@ -9,6 +9,7 @@ use super::container::{ContainerAct, ContainerKey};
 use super::gpu::GpuHeld;
 use super::instance::State;
 use super::principal::{Grant, Principal};
+use super::route::{RouteAsk, RoutePreview};
 use super::server::Environment;
 use super::stack::StackStep;
 use super::usage::{Subject, UsageHistory};
@@ -389,6 +390,11 @@ pub enum Query {
     GpuHeld {
         since: Stamp,
     },
+    /// Where a request would go that names no server, and why.
+    Route {
+        tenant: TenantId,
+        ask: RouteAsk,
+    },
     /// What a deployment (or its end) would do.
     StackPlan {
         stack: StackId,
@@ -424,6 +430,7 @@ pub enum Answer {
     Inspect(String),
     Usage(UsageHistory),
     GpuHeld(Vec<GpuHeld>),
+    Route(Box<RoutePreview>),
     StackPlan(Vec<StackStep>),
 }
 

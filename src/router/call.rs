@@ -11,7 +11,7 @@ use super::outcome::{self, Stop};
 use super::redact;
 use super::slot::{Link, Slot};
 use super::table::{NoRoute, Route};
-use super::upstream::{Answer, Ask, Expects};
+use super::upstream::{Answer, Ask, Expects, Fault};
 use super::{CallReply, CallRequest, Demand, Router};
 use crate::model::call::Origin;
 use crate::model::message::CallEvent;
@@ -105,6 +105,8 @@ impl Trip<'_> {
             () = flight.expired() => Err(self.too_late(&slot, ledger.era.is_some())),
         };
         slot.touch();
+        let outcome = done.as_ref().map_or_else(|stop| stop.outcome, |end| end.outcome);
+        slot.breaker.note(outcome, || Stamp::now().0);
         masked(done, &slot)
     }
 
@@ -136,6 +138,9 @@ impl Trip<'_> {
         self.tell_wire(true, &ask.body, slot, tool);
         let answer = link.upstream.ask(ask).await;
         ledger.answered();
+        if let Err(Fault::Unreachable(_)) = &answer {
+            ledger.unsent();
+        }
         let answer = answer?;
         slot.touch_finished();
         self.tell_wire(false, &answer.line, slot, tool);
@@ -161,7 +166,7 @@ impl Trip<'_> {
                 },
                 Entry::Wait => {}
                 Entry::Refused(state) => return Err(Stop::refused(refusal(slot, state))),
-                Entry::Full(n) => return Err(Stop::refused(format!("too busy: {n} calls in flight at {}", slot.key))),
+                Entry::Full(n) => return Err(Stop::refused(format!("{BUSY}: {n} calls in flight at {}", slot.key))),
             }
             woke = true;
             self.wake(slot, cap).await?;
@@ -171,7 +176,7 @@ impl Trip<'_> {
 
     /// Asks control for the instance and waits until it serves.
     async fn wake(&self, slot: &Slot, cap: u32) -> Result<(), Stop> {
-        let busy = |why: &str| Stop::refused(format!("too busy: {why} for {}", slot.key));
+        let busy = |why: &str| Stop::refused(format!("{BUSY}: {why} for {}", slot.key));
         let _waiting = Waiting::new(slot, cap, &self.flight).ok_or_else(|| busy("too many calls wait"))?;
         let (reply, mut answer) = oneshot::channel();
         let mut changed = std::pin::pin!(slot.changed.notified());
@@ -312,6 +317,9 @@ impl Trip<'_> {
         });
     }
 }
+
+/// What a call is refused with for want of room.
+pub const BUSY: &str = "too busy";
 
 /// Errors are kept and shown: a server that says its own secret in one must not put it there.
 fn masked(done: Result<End, Stop>, slot: &Slot) -> Result<End, Stop> {

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 /// The stateless revision that we speak.
 pub const MODERN: &str = "2026-07-28";
 /// The handshake revision that we offer, and those that we accept in return.
-const LEGACY: &str = "2025-11-25";
+pub const LEGACY: &str = "2025-11-25";
 const KNOWN_LEGACY: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", LEGACY];
 
 /// JSON-RPC codes that only a modern server gives: header mismatch, missing capability, unsupported version.
@@ -202,7 +202,12 @@ pub async fn initialize(upstream: &Upstream, limit: Duration) -> Result<Greeting
     Ok(greeting)
 }
 
-/// The revision in the result of `initialize`.
+/// True for a handshake revision that we know.
+pub fn is_known_legacy(version: &str) -> bool {
+    KNOWN_LEGACY.contains(&version)
+}
+
+/// The revision in the result (or the params) of `initialize`.
 pub fn agreed_version(result: &str) -> Option<String> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]

@@ -23,6 +23,8 @@ pub struct Ledger<'a> {
     pub audit: AuditPolicy,
     pub wake_us: u64,
     asked: Option<Instant>,
+    /// Something of it may have reached the upstream.
+    reached: bool,
     upstream: Option<Duration>,
     pub era: Option<Era>,
     request: Bytes,
@@ -46,6 +48,7 @@ impl<'a> Ledger<'a> {
             audit: AuditPolicy::default(),
             wake_us: 0,
             asked: None,
+            reached: false,
             upstream: None,
             era: None,
             request,
@@ -57,7 +60,13 @@ impl<'a> Ledger<'a> {
     /// The message goes upstream now.
     pub fn asked(&mut self, message: &[u8]) {
         self.asked = Some(Instant::now());
+        self.reached = true;
         self.sent = Bytes::copy_from_slice(&message[..message.len().min(CUT_BYTES + 1)]);
+    }
+
+    /// It turned out that there was nobody to send it to.
+    pub fn unsent(&mut self) {
+        self.reached = false;
     }
 
     /// Upstream answered, or failed.
@@ -77,7 +86,7 @@ impl<'a> Ledger<'a> {
                 self.router.dropped_records.fetch_sub(1, Relaxed);
             }
         }
-        CallReply { record, body: end.body }
+        CallReply { record, body: end.body, sent: self.reached }
     }
 
     fn settle(&mut self, record: &Arc<CallRecord>, body: &Bytes) {

@@ -52,6 +52,8 @@ pub struct View {
 pub struct ToolFacts {
     /// `annotations.readOnlyHint` is true.
     pub read_only: bool,
+    /// `annotations.idempotentHint` is true.
+    pub idempotent: bool,
     /// Arguments that modern HTTP repeats in headers.
     pub mirrors: Vec<Mirror>,
     /// JSON text of `inputSchema`.
@@ -109,6 +111,7 @@ struct Tool<'a> {
 #[serde(rename_all = "camelCase")]
 struct Annotations {
     read_only_hint: Option<bool>,
+    idempotent_hint: Option<bool>,
 }
 
 #[derive(Deserialize, Default)]
@@ -140,6 +143,7 @@ pub fn facts(tools: &str) -> HashMap<String, ToolFacts> {
         let schema = tool.input_schema.map_or("{}", RawValue::get);
         let facts = ToolFacts {
             read_only: annotations.read_only_hint == Some(true),
+            idempotent: annotations.idempotent_hint == Some(true),
             mirrors: mirror::mirrors(schema).unwrap_or_default(),
             schema: schema.into(),
         };

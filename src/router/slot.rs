@@ -1,6 +1,7 @@
 //! One slot per instance: its gate, its connection, its lists. Slots outlive connections. The map is sharded and
 //! swapped, so that a call finds its slot without a lock.
 
+use super::breaker::Breaker;
 use super::era;
 use super::flight::lock;
 use super::gate::{self, Gate};
@@ -14,7 +15,7 @@ use crate::router::Activity;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{Notify, OnceCell};
@@ -27,6 +28,8 @@ const HANDSHAKE: Duration = Duration::from_secs(30);
 pub struct Slot {
     pub key: InstanceKey,
     pub gate: Arc<Gate>,
+    /// Whether routed calls pass over it.
+    pub breaker: Breaker,
     /// Why it is in its state, for a refused call.
     pub reason: ArcSwap<String>,
     pub link: ArcSwapOption<Link>,
@@ -36,6 +39,8 @@ pub struct Slot {
     /// Secrets of the newest connection: masked in what is shown, and still when the connection is gone.
     pub hidden: ArcSwap<Hidden>,
     pub waiting: AtomicU32,
+    /// Its lists are being asked for, for a caller who may not wait.
+    pub learning: AtomicBool,
     /// Told at each change of the state or the connection, so that whoever waits looks again.
     pub changed: Notify,
     /// Milliseconds since the epoch; 0: never.
@@ -85,12 +90,14 @@ impl Slot {
         Self {
             key,
             gate: Arc::new(Gate::new(State::Dormant)),
+            breaker: Breaker::default(),
             reason: ArcSwap::default(),
             link: ArcSwapOption::empty(),
             opened: ArcSwapOption::empty(),
             lists: Arc::default(),
             hidden: ArcSwap::default(),
             waiting: AtomicU32::new(0),
+            learning: AtomicBool::new(false),
             changed: Notify::new(),
             last: AtomicU64::new(0),
             finished: AtomicU64::new(0),

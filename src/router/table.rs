@@ -3,6 +3,7 @@
 
 use super::Table;
 use super::context::Injection;
+use crate::model::route::Routing;
 use crate::model::{InstanceKey, ServerDef, ServerId, TenantDef, TenantId};
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -12,12 +13,15 @@ use std::sync::{Arc, OnceLock};
 pub struct Index {
     servers: HashMap<ServerId, Arc<ServerDef>>,
     tenants: HashMap<TenantId, HashMap<ServerId, Arc<Route>>>,
+    routing: Arc<Routing>,
 }
 
 /// One tenant's way to one server.
 pub struct Route {
     pub tenant: Arc<TenantDef>,
     pub server: Arc<ServerDef>,
+    /// Before the names of its tools and prompts where all servers of the tenant are one.
+    pub prefix: Box<str>,
     /// Calls of tools not marked read-only are refused.
     pub read_only: bool,
     injection: OnceLock<Result<Injection, String>>,
@@ -38,13 +42,23 @@ impl Index {
             let read_only = table.read_only || def.read_only;
             let routes = enabled.into_iter().filter_map(|id| {
                 let server = servers.get(&id)?.clone();
-                let route = Route { tenant: def.clone(), server, read_only, injection: OnceLock::new() };
+                let prefix = server.prefix().into();
+                let route = Route { tenant: def.clone(), server, prefix, read_only, injection: OnceLock::new() };
                 Some((id, Arc::new(route)))
             });
             (def.id.clone(), routes.collect())
         });
         let tenants = tenants.collect();
-        Self { servers, tenants }
+        Self { servers, tenants, routing: table.routing }
+    }
+
+    pub fn routing(&self) -> &Routing {
+        &self.routing
+    }
+
+    /// Every way of a tenant, in no order.
+    pub fn routes(&self, tenant: &TenantId) -> impl Iterator<Item = &Arc<Route>> {
+        self.tenants.get(tenant).into_iter().flat_map(HashMap::values)
     }
 
     pub fn route(&self, tenant: &TenantId, server: &ServerId) -> Result<&Arc<Route>, NoRoute> {

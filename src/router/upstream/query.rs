@@ -258,7 +258,11 @@ mod tests {
     #[test]
     fn answers_become_results() {
         for (body, failed, want) in [
-            (r#"{"hits":2}"#, false, json!({"content": [{"type": "text", "text": "{\"hits\":2}"}], "structuredContent": {"hits": 2}})),
+            (
+                r#"{"hits":2}"#,
+                false,
+                json!({"content": [{"type": "text", "text": "{\"hits\":2}"}], "structuredContent": {"hits": 2}}),
+            ),
             (r#""two hits""#, false, json!({"content": [{"type": "text", "text": "two hits"}]})),
             ("two hits", false, json!({"content": [{"type": "text", "text": "two hits"}]})),
             ("bad query", true, json!({"content": [{"type": "text", "text": "bad query"}], "isError": true})),

@@ -412,7 +412,9 @@ mod tests {
         ] {
             assert_eq!(resolve(&base, endpoint.as_bytes()).unwrap().to_string(), want, "{endpoint}");
         }
-        for endpoint in ["http://evil:8080/m", "//evil/m", "https://host:8080/m", "http://host/m", "ftp://host/", "", "a b"] {
+        for endpoint in
+            ["http://evil:8080/m", "//evil/m", "https://host:8080/m", "http://host/m", "ftp://host/", "", "a b"]
+        {
             assert!(resolve(&base, endpoint.as_bytes()).is_err(), "{endpoint}");
         }
         let secure: Uri = "https://host/sse".parse().unwrap();

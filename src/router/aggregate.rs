@@ -1,0 +1,345 @@
+//! All servers of a tenant behind one endpoint: a message is answered here, split to its server, or led by routing. Lists
+//! never wait for the slowest server: what is known is told, and what is not is learnt meanwhile.
+
+pub mod merge;
+pub mod names;
+#[cfg(test)]
+mod tests;
+
+use super::era;
+use super::failover::{RoutedRequest, RoutedWhat, asked_in, with_meta};
+use super::fanout;
+use super::message::{Kind as Sort, Message};
+use super::slot::Slot;
+use super::table::{Index, Route};
+use super::wire;
+use super::{CallBody, CallRequest, Router, gate, inspect, listing};
+use crate::model::server::Scope;
+use crate::model::{CallId, Stamp, State, TenantId};
+use bytes::Bytes;
+use futures_util::future::join_all;
+use merge::{Kind, Merged};
+use names::{split, wrap_answer};
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::AcqRel;
+use std::time::Duration;
+
+/// So long a list waits for servers that are asked just now.
+const PATIENCE: Duration = Duration::from_millis(250);
+/// The `_meta` key of a list that says which servers are missing or stale in it.
+pub const SERVERS_KEY: &str = "io.mcpdeck/servers";
+const INVALID_PARAMS: i64 = -32602;
+const UNKNOWN_METHOD: i64 = -32601;
+const INVALID_REQUEST: i64 = -32600;
+
+/// The end of a message to all servers.
+pub struct AllReply {
+    /// Empty for what needs no answer.
+    pub body: Bytes,
+    /// Where routing led, for the header of an answer that stays as it is.
+    pub route: Option<String>,
+}
+
+impl From<String> for AllReply {
+    fn from(body: String) -> Self {
+        Self { body: body.into(), route: None }
+    }
+}
+
+impl Router {
+    /// Carries one message to all servers of the request's tenant; its `server` is not looked at. Never panics, always
+    /// answers. Dropping the future cancels what it asked upstream.
+    pub async fn call_all(self: &Arc<Self>, request: CallRequest) -> AllReply {
+        let bytes = match &request.body {
+            CallBody::Raw(bytes) => bytes.clone(),
+            CallBody::Method { .. } => Bytes::new(),
+        };
+        let message = match Message::read(CallBody::Raw(bytes), CallId(0), false) {
+            Ok(message) => message,
+            Err(stop) => return wire::error_body("null", INVALID_REQUEST, &stop.error).into(),
+        };
+        if message.kind != Sort::Request {
+            return String::new().into();
+        }
+        let table = self.table.load_full();
+        let routes = sorted(&table, &request.tenant);
+        let text = String::from_utf8_lossy(&message.text).into_owned();
+        let params = params_of(&text);
+        let answer = |result: Value| AllReply::from(answered(&message.id, &result));
+        match message.method.as_str() {
+            "initialize" => answer(self.greeting(&routes, &params)),
+            "server/discover" => answer(self.discovery(&routes)),
+            // A level is per session, and kept where sessions are.
+            "ping" | "logging/setLevel" => answer(json!({})),
+            method => match Kind::of_method(method) {
+                Some(kind) => self.list(kind, &routes, &message.id, &params, request.session).await.into(),
+                None => self.split(request, &message, &routes, text, &params).await,
+            },
+        }
+    }
+
+    /// To the server that the message names; else where routing leads; else to the only server with such a tool.
+    async fn split(
+        &self,
+        request: CallRequest,
+        message: &Message,
+        routes: &[&Arc<Route>],
+        text: String,
+        params: &str,
+    ) -> AllReply {
+        let refuse = |code, why: &str| AllReply::from(wire::error_body(&message.id, code, why));
+        let why = match split(routes, &message.method, params) {
+            Ok((route, named)) => {
+                let body = match named.put_into(&text) {
+                    Ok(body) => body,
+                    Err(why) => return refuse(INVALID_PARAMS, &why),
+                };
+                let server = route.server.id.clone();
+                let reply = self.call(CallRequest { server: server.clone(), body: raw(body), ..request }).await;
+                let body = match std::str::from_utf8(&reply.body) {
+                    Ok(text) => Bytes::from(wrap_answer(&server, &message.method, text).into_owned()),
+                    Err(_) => reply.body,
+                };
+                return AllReply { body, route: None };
+            }
+            Err(why) => why,
+        };
+        if message.method != "tools/call" {
+            let code = if why.starts_with('`') { UNKNOWN_METHOD } else { INVALID_PARAMS };
+            return refuse(code, &why);
+        }
+        match asked_in(&message.text) {
+            Some(Ok(ask)) => return self.routed(request, message, ask).await,
+            Some(Err(why)) => return refuse(INVALID_PARAMS, &why),
+            None => {}
+        }
+        match self.only_with_tool(routes, message.name.as_deref().unwrap_or_default()) {
+            Some(route) => {
+                let server = route.server.id.clone();
+                let reply = self.call(CallRequest { server: server.clone(), ..request }).await;
+                let text = String::from_utf8_lossy(&reply.body).into_owned();
+                wrap_answer(&server, &message.method, &text).into_owned().into()
+            }
+            None => refuse(INVALID_PARAMS, &why),
+        }
+    }
+
+    async fn routed(&self, request: CallRequest, message: &Message, ask: fanout::Asked) -> AllReply {
+        let refuse = |why: &str| AllReply::from(wire::error_body(&message.id, INVALID_PARAMS, why));
+        if !ask.targets.is_empty() {
+            let parts = self.fan_out(&request, &ask.targets, &message.text).await;
+            return answered(&message.id, &fanout::merged(&parts)).into();
+        }
+        let routed = RoutedRequest {
+            tenant: request.tenant,
+            ask: ask.route,
+            what: RoutedWhat::Message(message.text.clone()),
+            timeout: request.timeout,
+            origin: request.origin,
+            principal: request.principal,
+            role: request.role,
+            events: request.events,
+        };
+        match self.call_routed(routed).await {
+            Ok(reply) => AllReply { body: reply.body_with_meta(), route: Some(reply.header()) },
+            Err(nowhere) => refuse(&nowhere.error),
+        }
+    }
+
+    fn only_with_tool<'r>(&self, routes: &[&'r Arc<Route>], tool: &str) -> Option<&'r Arc<Route>> {
+        let has = |route: &&&Arc<Route>| self.known(route).is_some_and(|view| view.facts.contains_key(tool));
+        let mut found = routes.iter().filter(has);
+        let first = found.next()?;
+        found.next().is_none().then_some(*first)
+    }
+
+    /// What a server was last heard to have.
+    fn known(&self, route: &Route) -> Option<Arc<super::lists::View>> {
+        let injection = route.injection().ok()?;
+        self.slots.get(&route.instance(None))?.lists.newest(&listing::view_key(route, injection))
+    }
+
+    fn greeting(&self, routes: &[&Arc<Route>], params: &str) -> Value {
+        let asked = era::agreed_version(params).filter(|version| era::is_known_legacy(version));
+        json!({
+            "protocolVersion": asked.as_deref().unwrap_or(era::LEGACY),
+            "capabilities": self.capabilities(routes),
+            "serverInfo": { "name": "mcpdeck", "version": env!("CARGO_PKG_VERSION") },
+            "instructions": instructions(routes),
+        })
+    }
+
+    fn discovery(&self, routes: &[&Arc<Route>]) -> Value {
+        json!({
+            "resultType": "complete",
+            "supportedVersions": [era::MODERN],
+            "capabilities": self.capabilities(routes),
+            "instructions": instructions(routes),
+            "ttlMs": 0,
+            "cacheScope": "private",
+            "_meta": { "io.modelcontextprotocol/serverInfo": { "name": "mcpdeck", "version": env!("CARGO_PKG_VERSION") } },
+        })
+    }
+
+    /// What any of the servers offers; one that was never asked may offer all.
+    fn capabilities(&self, routes: &[&Arc<Route>]) -> Value {
+        let mut all = Map::new();
+        all.insert("tools".to_owned(), json!({ "listChanged": true }));
+        for route in routes {
+            let opened = self.slots.get(&route.instance(None)).and_then(|slot| slot.opened.load_full());
+            let offers: Value = match opened {
+                Some(opened) => serde_json::from_str(&opened.capabilities).unwrap_or_default(),
+                None => json!({ "prompts": {}, "resources": {} }),
+            };
+            for (name, value) in [
+                ("prompts", json!({ "listChanged": true })),
+                ("resources", json!({ "listChanged": true })),
+                ("completions", json!({})),
+                ("logging", json!({})),
+            ] {
+                if offers.get(name).is_some() {
+                    all.insert(name.to_owned(), value);
+                }
+            }
+        }
+        all.into()
+    }
+
+    async fn list(
+        self: &Arc<Self>,
+        kind: Kind,
+        routes: &[&Arc<Route>],
+        id: &str,
+        params: &str,
+        session: Option<u32>,
+    ) -> String {
+        let cursor = serde_json::from_str::<Value>(params).ok();
+        let cursor = cursor.as_ref().and_then(|params| params.get("cursor")?.as_str());
+        let began = Stamp::now();
+        // A further page is cut from what is known: asking again would shift it.
+        if cursor.is_none() {
+            let learning = routes.iter().filter_map(|route| self.learn(route, session));
+            let _ = tokio::time::timeout(PATIENCE, join_all(learning)).await;
+        }
+        let (mut merged, mut missing, mut stale) = (Merged::default(), Map::new(), Vec::new());
+        for route in routes {
+            let Ok(injection) = route.injection() else { continue };
+            let slot = self.slots.get_or_add(&route.instance(session));
+            let whose = listing::view_key(route, injection);
+            let Some(view) = slot.lists.newest(&whose) else {
+                missing.insert(route.server.id.to_string(), why_missing(&slot).into());
+                continue;
+            };
+            // What was listed for this very question is as fresh as it gets, however short it may be kept.
+            if slot.lists.fresh(&whose).is_none() && view.listed_at < began {
+                stale.push(route.server.id.to_string());
+            }
+            let tools;
+            let items = match kind {
+                Kind::Tools => {
+                    tools = super::lists::hide_arguments(&view.tools, &injection.arguments);
+                    &tools
+                }
+                Kind::Prompts => &view.prompts,
+                Kind::Resources => &view.resources,
+                Kind::Templates => &view.templates,
+            };
+            merged.add(kind, routes, route, items);
+        }
+        let (items, next) = match merged.page(cursor) {
+            Ok(page) => page,
+            Err(why) => return wire::error_body(id, INVALID_PARAMS, &why),
+        };
+        let next = next.map(|next| format!(",\"nextCursor\":{}", wire::quote(&next))).unwrap_or_default();
+        let body =
+            format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"{}":[{}]{next}}}}}"#, kind.key(), items.join(","));
+        let notes = notes(missing, stale, &merged.left_out);
+        match notes {
+            Some(notes) => {
+                let body = with_meta(&body.into(), SERVERS_KEY, &notes.to_string());
+                String::from_utf8_lossy(&body).into_owned()
+            }
+            None => body,
+        }
+    }
+
+    /// Begins to list a server whose lists are not fresh; who waits for it may leave. A server that sleeps is woken once,
+    /// as by a first call: only a server that was never listed would else never be seen.
+    fn learn(self: &Arc<Self>, route: &Arc<Route>, session: Option<u32>) -> Option<tokio::task::JoinHandle<()>> {
+        let whose = listing::view_key(route, route.injection().ok()?);
+        let slot = self.slots.get_or_add(&route.instance(session));
+        if slot.lists.fresh(&whose).is_some() {
+            return None;
+        }
+        let state = slot.gate.state();
+        let known = slot.lists.newest(&whose).is_some();
+        let asleep = !gate::serves(state) && (known || route.server.scope == Scope::Session);
+        if asleep || matches!(state, State::Stopped | State::Fenced | State::Failed) {
+            return None;
+        }
+        if slot.learning.swap(true, AcqRel) {
+            return None;
+        }
+        let (router, route, done) = (self.clone(), route.clone(), Learning(slot));
+        Some(tokio::spawn(async move {
+            let _done = done;
+            let _ = inspect::catalog(&router, &route.tenant.id, &route.server.id, true).await;
+        }))
+    }
+}
+
+/// A listing under way; one at a time per instance.
+struct Learning(Arc<Slot>);
+
+impl Drop for Learning {
+    fn drop(&mut self) {
+        self.0.learning.store(false, std::sync::atomic::Ordering::Release);
+    }
+}
+
+/// The ways of a tenant, in the order of the servers' ids.
+fn sorted<'t>(table: &'t Index, tenant: &TenantId) -> Vec<&'t Arc<Route>> {
+    let mut routes: Vec<_> = table.routes(tenant).collect();
+    routes.sort_unstable_by(|a, b| a.server.id.cmp(&b.server.id));
+    routes
+}
+
+fn raw(text: String) -> CallBody {
+    CallBody::Raw(text.into())
+}
+
+fn params_of(text: &str) -> String {
+    let members = wire::members(text).unwrap_or_default();
+    members.iter().find(|member| member.key == "params").map_or("{}", |member| member.text(text)).to_owned()
+}
+
+fn answered(id: &str, result: &Value) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#)
+}
+
+fn instructions(routes: &[&Arc<Route>]) -> String {
+    let line = |route: &&Arc<Route>| format!("{}* {}", route.prefix, route.server.name);
+    let lines: Vec<_> = routes.iter().map(line).collect();
+    format!("Tools of several servers, each with the prefix of its server: {}", lines.join("; "))
+}
+
+fn why_missing(slot: &Slot) -> String {
+    let (state, reason) = (slot.gate.state(), slot.reason.load());
+    if reason.is_empty() { state.to_string() } else { format!("{state}: {reason}") }
+}
+
+/// `None`: everything is there and fresh.
+fn notes(missing: Map<String, Value>, stale: Vec<String>, left_out: &[String]) -> Option<Value> {
+    let mut notes = Map::new();
+    if !missing.is_empty() {
+        notes.insert("missing".to_owned(), missing.into());
+    }
+    if !stale.is_empty() {
+        notes.insert("stale".to_owned(), stale.into());
+    }
+    if !left_out.is_empty() {
+        notes.insert("leftOut".to_owned(), left_out.into());
+    }
+    (!notes.is_empty()).then(|| notes.into())
+}
