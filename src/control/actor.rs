@@ -548,20 +548,7 @@ impl Actor {
             outcome: row.outcome.unwrap_or(JobOutcome::Ok),
             message: row.message.clone(),
         });
-        let deck = self.deck.clone();
-        self.deck.spawn("journal", async move {
-            let written = match deck.store.get().await {
-                Ok(store) => store.add_journal(finished.journal).await,
-                Err(error) => Err(error),
-            };
-            match written {
-                Ok(()) => deck.store.worked(),
-                Err(error) => {
-                    deck.store.failed(&error);
-                    deck.events.notice(Level::Error, format!("the journal has a gap: {error}"));
-                }
-            }
-        });
+        super::journal::later(&self.deck, finished.journal);
         self.mark();
     }
 

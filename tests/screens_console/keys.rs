@@ -262,5 +262,5 @@ fn a_large_answer_shows_how_it_begins_while_it_is_read_elsewhere() {
     let (token, text) = read.expect("it is read beside the screen");
     deck.take(Msg::Read(token, Tree::new(text)));
     let picture = deck.picture();
-    assert!(picture.contains("result [3]") && !picture.contains("being read"), "{picture}");
+    assert!(picture.contains("result  {3}") && !picture.contains("being read"), "{picture}");
 }
