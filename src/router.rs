@@ -4,12 +4,16 @@
 mod aggregate;
 mod breaker;
 mod call;
+mod cells;
+mod client;
 mod context;
 mod era;
 mod failover;
 mod fanout;
+mod feed;
 mod flight;
 mod gate;
+mod hub;
 mod inspect;
 mod ledger;
 mod lifetime;
@@ -24,6 +28,8 @@ mod payload;
 mod probe;
 mod redact;
 mod route;
+mod serve;
+mod session;
 mod slot;
 mod table;
 mod upstream;
@@ -41,15 +47,22 @@ use crate::model::{
 };
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+pub use client::{Client, ClientRequest, Endpoint, Level, Modern, Outbox};
+pub use era::{CAPABILITIES_KEY, HEADER_MISMATCH, KNOWN_LEGACY, MODERN, UNSUPPORTED_VERSION, VERSION_KEY};
 use flight::Flights;
 use lifetime::Lifetimes;
 pub use lifetime::{BOUNDS_US, Lifetime};
+pub use message::{Kind, Message, Meta, Unreadable};
+pub use mirror::text_of as header_text;
 use meter::Meter;
 use payload::Payloads;
 pub use aggregate::{AllReply, SERVERS_KEY};
 pub use failover::{ROUTE_KEY, RoutedReply, RoutedRequest, RoutedWhat, asked_in, with_meta};
 pub use redact::is_secret_name;
 pub use route::{Nowhere, read_ask};
+pub use serve::Served;
+pub use session::{Hello, NoSession, OpenStream, Owner, Session, SessionLimits};
+use session::Sessions;
 use slot::Slots;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -71,6 +84,7 @@ pub struct Router {
     meter: Meter,
     lifetimes: Lifetimes,
     payloads: Payloads,
+    sessions: Sessions,
     next_call: AtomicU64,
     dropped_records: AtomicU64,
     demands: mpsc::Sender<Demand>,
@@ -106,6 +120,8 @@ pub enum Note {
     Closed { instance: InstanceKey, reason: String },
     /// `list_changed`, or a first listing.
     Listed { instance: InstanceKey, tools: u32 },
+    /// The client session that was the instance's only one ended.
+    SessionOver { instance: InstanceKey },
 }
 
 /// Who may use what; immutable, swapped whole.
@@ -207,11 +223,15 @@ pub enum CallBody {
     Method { method: String, params: String },
     /// A whole message that is sent on as it is (after injection where it parses), malformed or not.
     Raw(Bytes),
+    /// One that was read already.
+    Read(Message),
 }
 
 /// The end of a call.
 pub struct CallReply {
     pub record: Arc<CallRecord>,
+    /// Of the JSON-RPC error, if the answer is one.
+    pub code: Option<i64>,
     /// JSON-RPC answer: the upstream's, or an error of ours.
     pub body: Bytes,
     /// Something of it may have reached the upstream; if not, it may be tried elsewhere.
@@ -256,6 +276,7 @@ impl Router {
             meter: Meter::default(),
             lifetimes: Lifetimes::default(),
             payloads: Payloads::default(),
+            sessions: Sessions::default(),
             next_call: AtomicU64::new(1),
             dropped_records: AtomicU64::new(0),
             demands,
@@ -268,7 +289,9 @@ impl Router {
     /// Swaps the table; calls under way keep the one they began with. Slots of instances no longer named stay
     /// until [`Router::remove`].
     pub fn set_table(&self, table: Table) {
-        self.table.store(Arc::new(Index::new(table)));
+        let index = Arc::new(Index::new(table));
+        self.table.store(index.clone());
+        self.slots.each(|slot| slot.hub.retain(|tenant| index.route(tenant, &slot.key.server).is_ok()));
     }
 
     /// Puts an instance's gate into a state (creating its slot), with the reason that a refused call is told.
@@ -304,12 +327,12 @@ impl Router {
 
     /// Carries one call to its end; never panics, always answers. Dropping the future cancels the call upstream.
     pub async fn call(&self, request: CallRequest) -> CallReply {
-        call::carry(self, request).await
+        call::carry(self, request, Client::Bare, None).await
     }
 
     /// Cancels a call under way (its `call` answers with outcome `cancelled`). False if there is none.
     pub fn cancel(&self, id: CallId) -> bool {
-        self.flights.cancel(id)
+        self.flights.cancel(id, "an operator")
     }
 
     /// Asks the upstream on the traffic path without counting as activity and without re-initialising: `ping` (legacy)

@@ -1,6 +1,11 @@
 //! The HTTP gateway over real sockets, beside a whole platform.
 
 mod rest;
+mod modern;
+mod sessions;
+mod streams;
+mod upstream;
+mod web;
 
 use crate::support::platform::{PATIENCE, platform};
 use mcpdeck::api::Listening;
@@ -36,6 +41,11 @@ enabled = ["etim", "slow"]
 id = "vatt"
 enabled = ["law"]
 "#;
+
+/// The config with one more server, `up`, which is this one.
+fn with(upstream: &upstream::Upstream) -> String {
+    CONFIG.replace(r#"enabled = ["etim", "slow"]"#, r#"enabled = ["etim", "slow", "up"]"#) + &upstream.config("up")
+}
 
 struct Deck {
     platform: Platform,
@@ -122,7 +132,7 @@ async fn what_cannot_be_answered_says_why() {
         ("POST /mcp/etim", "", &large, 413, "larger than 4096 bytes"),
         ("POST /mcp/etim", key, &search, 401, "not known"),
         ("POST /mcp/etim", basic, &search, 401, "not known"),
-        ("GET /mcp/etim", "", "", 405, "GET is not offered"),
+        ("GET /mcp/etim", "", "", 405, "not offered here"),
         ("POST /mcp", "", &search, 404, "name a server"),
         ("GET /nothing", "", "", 404, "nothing at /nothing"),
         ("GET /health", "", "", 200, "healthy"),

@@ -1,6 +1,7 @@
 //! The data plane, as callers and upstreams meet it.
 
 mod aggregate;
+mod clients;
 mod context;
 mod fixture;
 mod gate;

@@ -17,6 +17,9 @@ use tokio_util::task::TaskTracker;
 
 /// After an accept that failed (no descriptors left), before the next.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How often idle sessions are looked for.
+const REAP_LEAST: Duration = Duration::from_millis(250);
+const REAP_MOST: Duration = Duration::from_secs(30);
 /// Part of the descriptors we may have that connections may take: the rest is for servers, consoles and files.
 const DESCRIPTOR_PART: u64 = 2;
 
@@ -64,6 +67,7 @@ impl Listening {
             };
             tasks.spawn(door.accept(listener));
         }
+        tasks.spawn(reap(gateway, stop.clone()));
         Ok(Some(Self { addresses, stop, hang_up, tasks, drain: config.drain }))
     }
 
@@ -76,6 +80,18 @@ impl Listening {
             // A connection that is dropped cancels its call.
             self.hang_up.cancel();
             self.tasks.wait().await;
+        }
+    }
+}
+
+/// Ends the sessions that nobody uses.
+async fn reap(gateway: Arc<Gateway>, stop: CancellationToken) {
+    let idle = || gateway.inside.config.get().api.session_idle;
+    while tokio::time::timeout((idle() / 4).clamp(REAP_LEAST, REAP_MOST), stop.cancelled()).await.is_err() {
+        let idle = idle();
+        let ended = gateway.inside.router.reap_sessions(idle);
+        if ended > 0 {
+            tracing::debug!("{ended} idle sessions ended");
         }
     }
 }

@@ -1,72 +1,138 @@
-//! `POST /mcp/{server}` and `POST /mcp`: MCP messages of agents, carried by the router under the caller's tenant, to one
-//! server or to all that it has.
+//! `/mcp` and `/mcp/{server}`: MCP's transport for clients of both eras. Reads a request once, decides the era, and hands
+//! the message to the router; everything about the connection (sessions, headers, streams) stays here.
 
-use super::error::whole;
+mod head;
+mod legacy;
+mod modern;
+mod reply;
+mod stream;
+
 use super::{Body, Error, Gateway, auth};
-use crate::model::ServerId;
 use crate::model::call::Origin;
-use crate::router::{AllReply, CallBody, CallRequest};
+use crate::model::principal::Role;
+use crate::model::{ServerId, TenantId};
+use crate::router::{
+    CallBody, CallRequest, Client, ClientRequest, Endpoint, Kind, Message, Outbox, Owner, Router, Unreadable,
+};
 use bytes::Bytes;
+use head::{Accepts, Face};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
+use reply::{Refused, json};
+use std::sync::Arc;
 use tokio::time::timeout;
 
-/// Says where routing led and why: the same as the answer's `_meta`, for whoever reads no bodies.
-const ROUTE: HeaderName = HeaderName::from_static("x-mcpdeck-route");
+/// Who calls, and what.
+struct Caller {
+    tenant: TenantId,
+    principal: String,
+    role: Role,
+    endpoint: Endpoint,
+}
+
+impl Caller {
+    fn owner(&self) -> Owner {
+        Owner {
+            tenant: self.tenant.clone(),
+            principal: self.principal.as_str().into(),
+            endpoint: self.endpoint.clone(),
+        }
+    }
+
+    fn request(self, client: Client, message: Message, outbox: Option<Arc<Outbox>>) -> ClientRequest {
+        let Self { tenant, principal, role, endpoint } = self;
+        ClientRequest { tenant, principal, role, endpoint, client, message, outbox }
+    }
+}
 
 /// Answers a request on an MCP path.
 pub async fn answer(gateway: &Gateway, request: Request<Incoming>) -> Result<Response<Body>, Error> {
     let (head, body) = request.into_parts();
     let principal = auth::principal(&head.extensions)?;
     let tenant = auth::tenant(gateway, principal, &head.headers)?;
-    if head.method != Method::POST {
-        return Err(Error::Method(head.method.to_string()));
+    let endpoint = endpoint(head.uri.path())?;
+    let caller = Caller { tenant, principal: principal.name.clone(), role: principal.role, endpoint };
+    let router = &gateway.inside.router;
+    match head.method {
+        Method::POST => post(gateway, caller, &head.headers, body).await,
+        Method::GET | Method::DELETE if head::face(&head.headers, None) != Face::Legacy => Ok(reply::not_allowed()),
+        Method::GET => Ok(legacy::get(router, caller, &head.headers)),
+        Method::DELETE => Ok(legacy::delete(router, &caller, &head.headers)),
+        _ => Ok(reply::not_allowed()),
     }
-    let server = match head.uri.path().strip_prefix("/mcp") {
-        Some("") => None,
-        Some(path) => {
-            path.strip_prefix('/').filter(|name| !name.is_empty() && !name.contains('/')).map(Some).ok_or_else(
-                || Error::NotFound("name a server: POST /mcp/{server}, or all of them: POST /mcp".to_owned()),
-            )?
-        }
-        None => None,
-    };
+}
+
+fn endpoint(path: &str) -> Result<Endpoint, Error> {
+    let server = path.strip_prefix("/mcp/").filter(|name| !name.is_empty() && !name.contains('/'));
+    let server = server.ok_or_else(|| Error::NotFound("name a server: POST /mcp/{server}".to_owned()))?;
+    Ok(Endpoint::Server(ServerId::from(server)))
+}
+
+async fn post(
+    gateway: &Gateway,
+    caller: Caller,
+    headers: &HeaderMap,
+    body: Incoming,
+) -> Result<Response<Body>, Error> {
     let config = gateway.inside.config.get();
     let api = &config.api;
     let body = timeout(api.read_timeout, read(body, api.max_body)).await.map_err(|_| Error::TooSlow)??;
-    let request = CallRequest {
-        tenant,
-        server: ServerId::from(server.unwrap_or_default()),
-        body: CallBody::Raw(body),
-        era: None,
-        timeout: None,
-        origin: Origin::Http,
-        principal: principal.name.clone(),
-        role: Some(principal.role),
-        session: None,
-        events: None,
-    };
+    let message = Message::of_client(&body);
+    let face = head::face(headers, message.as_ref().ok());
     let router = &gateway.inside.router;
-    let (body, route) = match server {
-        Some(_) => (router.call(request).await.body, None),
-        None => {
-            let AllReply { body, route } = router.call_all(request).await;
-            (body, route)
+    match (face, message) {
+        (Face::Bare, message) => Ok(bare(router, caller, message, body).await),
+        (_, Err(unreadable)) => Ok(malformed(face, &unreadable)),
+        (Face::Legacy, Ok(message)) => legacy::post(gateway, caller, headers, message).await,
+        (Face::Modern, Ok(message)) => Ok(modern::post(router, caller, headers, message).await),
+    }
+}
+
+/// A message without a handshake: made on a pooled session, answered as plain JSON.
+async fn bare(router: &Router, caller: Caller, message: Result<Message, Unreadable>, body: Bytes) -> Response<Body> {
+    let reply = match message {
+        Ok(message) if message.kind != Kind::Response => {
+            router.serve(caller.request(Client::Bare, message, None)).await
+        }
+        // The router says what is wrong with it, and records it.
+        _ => {
+            let Caller { tenant, principal, role, endpoint } = caller;
+            let Endpoint::Server(server) = endpoint else {
+                return json(StatusCode::BAD_REQUEST, Bytes::new());
+            };
+            let request = CallRequest {
+                tenant,
+                server,
+                body: CallBody::Raw(body),
+                era: None,
+                timeout: None,
+                origin: Origin::Http,
+                principal,
+                role: Some(role),
+                session: None,
+                events: None,
+            };
+            router.call(request).await
         }
     };
-    let empty = body.is_empty();
-    let mut response = Response::new(whole(body));
-    if let Some(route) = route.and_then(|route| HeaderValue::from_str(&route).ok()) {
-        response.headers_mut().insert(ROUTE, route);
+    json(StatusCode::OK, reply.body)
+}
+
+/// The id of what cannot be read is unknown. Legacy messages say so by null, modern ones by leaving it out.
+fn malformed(face: Face, unreadable: &Unreadable) -> Response<Body> {
+    let refused = Refused::new(StatusCode::BAD_REQUEST, unreadable.code, unreadable.text.clone());
+    refused.respond((face != Face::Modern).then_some("null"))
+}
+
+/// The two kinds of answer that a client takes; neither is an error.
+fn accepts(headers: &HeaderMap, id: &str) -> Result<Accepts, Box<Response<Body>>> {
+    let accepts = Accepts::read(headers);
+    if accepts.json || accepts.events {
+        return Ok(accepts);
     }
-    if empty {
-        *response.status_mut() = StatusCode::ACCEPTED;
-    } else {
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    }
-    Ok(response)
+    let text = "answers are application/json or text/event-stream: accept one, or better both".to_owned();
+    Err(Box::new(Refused::new(StatusCode::NOT_ACCEPTABLE, reply::INVALID_REQUEST, text).respond(Some(id))))
 }
 
 /// The whole body, if it is not too large.

@@ -22,6 +22,10 @@ pub struct ApiConfig {
     pub max_connections: u32,
     /// A request's head and body must have come within this.
     pub read_timeout: Duration,
+    /// Sessions of legacy MCP clients; one tenant may have half of them.
+    pub max_sessions: usize,
+    /// A session that nobody uses for so long ends.
+    pub session_idle: Duration,
     /// How long calls under way may take to end when the platform does.
     pub drain: Duration,
 }
@@ -36,6 +40,8 @@ impl Default for ApiConfig {
             max_body: 8 << 20,
             max_connections: 20_000,
             read_timeout: Duration::from_secs(30),
+            max_sessions: 20_000,
+            session_idle: Duration::from_secs(30 * 60),
             drain: Duration::from_secs(10),
         }
     }
@@ -53,6 +59,8 @@ pub(super) fn api<'t>(from: Option<&Field<'_>>, tenants: impl Iterator<Item = &'
     out.max_connections = from.or("max_connections", out.max_connections, |f| f.count(1..=1_000_000));
     let seconds = |from, to| Duration::from_secs(from)..=Duration::from_secs(to);
     out.read_timeout = from.or("read_timeout", out.read_timeout, |f| f.duration(seconds(1, 600)));
+    out.max_sessions = from.or("max_sessions", out.max_sessions, |f| f.count(1..=1_000_000).map(|n| n as usize));
+    out.session_idle = from.or("session_idle", out.session_idle, |f| f.duration(seconds(1, 7 * 24 * 3600)));
     out.drain = from.or("drain", out.drain, |f| f.duration(seconds(0, 600)));
     from.finish();
     out

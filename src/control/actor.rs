@@ -489,6 +489,12 @@ impl Actor {
                 );
             }
             Note::Closed { instance, reason } => self.closed(instance, reason),
+            Note::SessionOver { instance } => {
+                self.fleet.apply(&self.plan, &instance, Event::Sleep("its client's session ended".to_owned()));
+                if self.fleet.slot(&instance).is_none() {
+                    self.deck.router.remove(&instance);
+                }
+            }
             Note::Listed { instance, tools } => drop(self.tools.insert(instance.server, tools)),
         }
         self.mark();

@@ -1,9 +1,13 @@
 //! The path of one call: read, route, gate, dress, ask, judge. Every await on it may be dropped.
 
+use super::cells::{self, Cell, Rewriting};
+use super::client::{Client, Outbox, Relay};
 use super::context::ArgumentType;
+use super::era;
 use super::flight::{Flight, Plan};
 use super::gate::{Entry, Pass};
 use super::ledger::{End, Ledger};
+use super::listing::view_key;
 use super::lists::{ToolFacts, View};
 use super::message::{Dressing, Kind, Message};
 use super::mirror;
@@ -11,13 +15,15 @@ use super::outcome::{self, Stop};
 use super::redact;
 use super::slot::{Link, Slot};
 use super::table::{NoRoute, Route};
-use super::upstream::{Answer, Ask, Expects, Fault};
+use super::upstream::{Answer, Ask, Expects, Fault, SessionKey};
+use super::wire::ErrorObject;
 use super::{CallReply, CallRequest, Demand, Router};
 use crate::model::call::Origin;
 use crate::model::message::CallEvent;
 use crate::model::server::Settings;
 use crate::model::{CallId, Era, Outcome, Stamp, State};
 use bytes::Bytes;
+use hyper::header::HeaderName;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -27,12 +33,18 @@ use tokio::time::Instant;
 /// So often a call asks for an instance that was said to serve and then did not.
 const ROUNDS: u32 = 4;
 
-/// Carries one call to its end.
-pub async fn carry(router: &Router, request: CallRequest) -> CallReply {
+/// Carries one call to its end. `relay`: where its client hears of it meanwhile.
+pub async fn carry(
+    router: &Router,
+    request: CallRequest,
+    client: Client,
+    outbox: Option<Arc<Outbox>>,
+) -> CallReply {
     let CallRequest { tenant, server, body, era, timeout, origin, principal, role, session, events } = request;
     let id = CallId(router.next_call.fetch_add(1, Relaxed));
     let message = Message::read(body, id, matches!(origin, Origin::Console | Origin::Cli));
     let (method, tool) = message.as_ref().map(|m| (m.method.clone(), m.name.clone())).unwrap_or_default();
+    let relay = message.as_ref().ok().zip(outbox).map(|(m, outbox)| Arc::new(Relay::new(outbox, &client, m)));
     let table = router.table.load_full();
     let route = table.route(&tenant, &server);
     let defaults = Settings::default();
@@ -49,6 +61,7 @@ pub async fn carry(router: &Router, request: CallRequest) -> CallReply {
         principal,
         role,
         events,
+        relay,
         timeout: timeout.unwrap_or(settings.timeout),
         cap: settings.timeout_cap,
     }));
@@ -56,17 +69,25 @@ pub async fn carry(router: &Router, request: CallRequest) -> CallReply {
     let mut ledger = Ledger::open(router, flight.clone(), kept);
     flight.tell(|| CallEvent::Accepted { id });
     let caller_id = message.as_ref().map_or_else(|_| "null".to_owned(), |m| m.id.clone());
+    let session_calls = client.session().filter(|_| caller_id != "null").map(|s| s.begin(&caller_id, id));
     let carried = match (message, route) {
         (Err(stop), _) => Err(stop),
         (Ok(_), Err(reason)) => Err(unroutable(&flight, reason)),
         (Ok(message), Ok(route)) => {
             ledger.audit = route.tenant.audit;
-            Trip { router, flight: flight.clone(), message, route, era, session }.go(&mut ledger).await
+            let session = client.session().map(|s| s.number).or(session);
+            Trip { router, flight: flight.clone(), message, route, era, client, session }.go(&mut ledger).await
         }
     };
+    drop(session_calls);
     let end = match carried {
         Ok(end) => end,
-        Err(stop) => End { outcome: stop.outcome, body: Bytes::from(stop.body(&caller_id)), error: Some(stop.error) },
+        Err(stop) => End {
+            outcome: stop.outcome,
+            body: Bytes::from(stop.body(&caller_id)),
+            code: Some(stop.code()),
+            error: Some(stop.error),
+        },
     };
     ledger.close(end).await
 }
@@ -88,6 +109,7 @@ struct Trip<'a> {
     route: &'a Arc<Route>,
     /// Pinned by the caller.
     era: Option<Era>,
+    client: Client,
     session: Option<u32>,
 }
 
@@ -101,7 +123,7 @@ impl Trip<'_> {
         let done = tokio::select! {
             biased;
             done = self.pass(&slot, ledger) => done,
-            () = flight.cancelled.cancelled() => Err(Stop::new(Outcome::Cancelled, "cancelled by an operator")),
+            () = flight.cancelled.cancelled() => Err(Stop::new(Outcome::Cancelled, format!("cancelled by {}", flight.cancelled_by()))),
             () = flight.expired() => Err(self.too_late(&slot, ledger.era.is_some())),
         };
         slot.touch();
@@ -125,12 +147,13 @@ impl Trip<'_> {
         }
         let era = self.era.unwrap_or(link.opened.era);
         ledger.era = Some(era);
-        if let Some(end) = self.answer_here(&link) {
+        if let Some(end) = self.answer_here(slot, &link) {
             return end;
         }
         link.prepare(era).await?;
         let view = self.view_if_needed(slot, &link).await?;
         self.check_read_only(view.as_deref())?;
+        self.check_mirrors(view.as_deref())?;
         let tool = self.message.name.as_deref().and_then(|name| view.as_deref()?.facts.get(name));
         let ask = self.ask(&link, era, tool)?;
         let expects = ask.expects;
@@ -144,7 +167,7 @@ impl Trip<'_> {
         let answer = answer?;
         slot.touch_finished();
         self.tell_wire(false, &answer.line, slot, tool);
-        Ok(self.end(answer, expects))
+        self.end(answer, expects, era)
     }
 
     /// Through the gate, waking the instance if it sleeps. The last of the three says whether it had to be.
@@ -211,17 +234,40 @@ impl Trip<'_> {
         }
     }
 
-    /// What must not reach a session that is shared: its handshake, and notices that name requests of others.
-    fn answer_here(&self, link: &Link) -> Option<Result<End, Stop>> {
-        let nothing = || Ok(End { outcome: Outcome::Ok, error: None, body: Bytes::new() });
-        match (self.message.method.as_str(), self.message.kind, &link.greeting) {
-            ("initialize", Kind::Request, Some(greeting)) => {
-                let body = format!(r#"{{"jsonrpc":"2.0","id":{},"result":{greeting}}}"#, self.message.id);
-                Some(Ok(End { outcome: Outcome::Ok, error: None, body: body.into() }))
+    /// What must not reach a session that is shared: its handshake, what would change it for others, and notices that
+    /// name requests of others.
+    fn answer_here(&self, slot: &Slot, link: &Link) -> Option<Result<End, Stop>> {
+        let nothing = || Some(Ok(End { outcome: Outcome::Ok, error: None, code: None, body: Bytes::new() }));
+        let result = |result: &str| {
+            let body = format!(r#"{{"jsonrpc":"2.0","id":{},"result":{result}}}"#, self.message.id);
+            Some(Ok(End { outcome: Outcome::Ok, error: None, code: None, body: body.into() }))
+        };
+        let greeting = link.greeting.as_deref();
+        // A connection that is this client's alone hears everything but its handshake, which it had.
+        let own = link.opened.era == Era::Legacy && (link.upstream.is_http() || slot.key.session.is_some());
+        match (self.message.method.as_str(), self.message.kind, &self.client) {
+            ("initialize", Kind::Request, Client::Legacy(session)) => {
+                result(&cells::initialize_result(greeting, &link.opened, session.hello.version))
             }
-            ("notifications/initialized", ..) => Some(nothing()),
+            ("server/discover", Kind::Request, Client::Modern(_)) => {
+                result(&cells::discover_result(greeting, &link.opened))
+            }
+            ("initialize", Kind::Request, _) if link.opened.era == Era::Legacy => greeting.and_then(result),
+            ("notifications/initialized", ..) => nothing(),
             ("notifications/cancelled" | "notifications/progress", ..) => {
                 Some(Err(Stop::refused(format!("`{}` is the router's to send", self.message.method))))
+            }
+            ("notifications/roots/list_changed", _, Client::Legacy(_)) if !own => nothing(),
+            ("logging/setLevel", Kind::Request, Client::Legacy(_)) if !own => result("{}"),
+            ("resources/subscribe" | "resources/unsubscribe", Kind::Request, Client::Legacy(_))
+                if link.opened.era == Era::Modern =>
+            {
+                result("{}")
+            }
+            ("resources/unsubscribe", Kind::Request, Client::Legacy(_))
+                if !own && slot.hub.wants(self.message.name.as_deref().unwrap_or_default()) =>
+            {
+                result("{}")
             }
             _ => None,
         }
@@ -234,8 +280,11 @@ impl Trip<'_> {
         }
         let injection = self.route.injection().map_err(Stop::refused)?;
         let mirrors = link.upstream.is_http() && link.opened.era == Era::Modern;
-        if !self.route.read_only && injection.arguments.is_empty() && !mirrors {
-            return Ok(None);
+        let repeats = matches!(&self.client, Client::Modern(modern) if !modern.params.is_empty());
+        if !self.route.read_only && injection.arguments.is_empty() && !mirrors && !repeats {
+            // To hold headers against, what was listed last will do.
+            let modern = matches!(self.client, Client::Modern(_));
+            return Ok(modern.then(|| slot.lists.newest(&view_key(self.route, injection))).flatten());
         }
         match self.router.view(slot, link, self.route).await {
             Ok(view) => Ok(Some(view)),
@@ -262,16 +311,31 @@ impl Trip<'_> {
         }
     }
 
+    /// What a modern client repeats in headers must be what its message says (SEP-2243).
+    fn check_mirrors(&self, view: Option<&View>) -> Result<(), Stop> {
+        let Client::Modern(modern) = &self.client else { return Ok(()) };
+        let tool = self.message.name.as_deref().and_then(|name| view?.facts.get(name));
+        let Some(tool) = tool.filter(|_| self.message.is_tool_call()) else { return Ok(()) };
+        let checked = mirror::check(&tool.mirrors, &modern.params, self.message.params().unwrap_or("{}"));
+        checked.map_err(|why| Stop { told: Some((era::HEADER_MISMATCH, why.clone())), ..Stop::refused(why) })
+    }
+
     fn ask(&self, link: &Link, era: Era, tool: Option<&ToolFacts>) -> Result<Ask<'_>, Stop> {
         let injection = self.route.injection().map_err(Stop::refused)?;
         let id = link.upstream.next_id();
-        let dressing = Dressing { id, era, injection, progress: self.flight.events.is_some() };
+        let dressing = Dressing { id, era, injection, client: &self.client, progress: self.flight.events.is_some() };
         let type_of = |name: &str| tool.map_or(ArgumentType::Text, |t| t.argument_type(name));
         let body = self.message.dress(&dressing, type_of)?;
         let mut headers = injection.headers.clone();
         if era == Era::Modern {
+            if let Client::Modern(modern) = &self.client {
+                // What the schema does not name is passed on; what it names is computed anew.
+                let unknown = |name: &HeaderName| tool.is_none_or(|t| t.mirrors.iter().all(|m| m.header != *name));
+                headers.extend(modern.params.iter().filter(|(name, _)| unknown(name)).cloned());
+            }
             headers.extend(tool.map(|t| mirror::headers(&t.mirrors, &body)).unwrap_or_default());
         }
+        let session = self.client.session();
         Ok(Ask {
             id,
             body,
@@ -282,31 +346,53 @@ impl Trip<'_> {
             },
             method: &self.message.method,
             name: self.message.name.as_deref(),
-            version: self.message.version.as_deref(),
+            version: self.message.meta.version.as_deref(),
             era,
             headers,
-            session: Some((self.flight.tenant.as_str().into(), self.flight.principal.as_str().into())),
+            session: match session {
+                Some(session) => SessionKey::Client(session.number),
+                None => SessionKey::Pooled(self.flight.tenant.as_str().into(), self.flight.principal.as_str().into()),
+            },
+            client: session,
             flight: Some(&self.flight),
             quiet: false,
         })
     }
 
-    fn end(&self, answer: Answer, expects: Expects) -> End {
-        let (outcome, error) = match expects {
-            Expects::Nothing => (Outcome::Ok, None),
-            _ => outcome::of_answer(&self.message.method, &answer),
+    /// The answer as the client gets it: its own id, the words of its era, nothing that is hidden from it.
+    fn end(&self, answer: Answer, expects: Expects, era: Era) -> Result<End, Stop> {
+        if expects == Expects::Nothing {
+            return Ok(End { outcome: Outcome::Ok, error: None, code: None, body: answer.line });
+        }
+        let (outcome, error) = outcome::of_answer(&self.message.method, &answer);
+        let code = answer.error().map(|error| ErrorObject::read(error).code);
+        let (Expects::Answer, Some(id)) = (expects, &answer.id) else {
+            return Ok(End { outcome, error, code, body: answer.line });
         };
-        let body = match (expects, &answer.id) {
-            (Expects::Answer, Some(place)) => {
-                let mut body = Vec::with_capacity(answer.line.len() + self.message.id.len());
-                body.extend_from_slice(&answer.line[..place.start]);
-                body.extend_from_slice(self.message.id.as_bytes());
-                body.extend_from_slice(&answer.line[place.end..]);
-                body.into()
-            }
-            _ => answer.line,
+        let injection = self.route.injection().map_err(Stop::refused)?;
+        let rewriting = Rewriting {
+            method: &self.message.method,
+            hidden: &injection.arguments,
+            varies: injection.varies(),
         };
-        End { outcome, error, body }
+        let cell = Cell { client: &self.client, era };
+        let part = match (answer.result(), answer.error()) {
+            (Some(result), _) => cell.result(result, &rewriting)?.zip(answer.result.clone()),
+            (None, Some(error)) => cell.error(error).zip(answer.error.clone()),
+            (None, None) => None,
+        };
+        let mut parts = [Some((self.message.id.as_str(), id.clone())), part.as_ref().map(|(t, p)| (t.as_str(), p.clone()))];
+        parts.sort_unstable_by_key(|part| part.as_ref().map(|(_, place)| place.start));
+        let more: usize = parts.iter().flatten().map(|(text, _)| text.len()).sum();
+        let mut body = Vec::with_capacity(answer.line.len() + more);
+        let mut at = 0;
+        for (text, place) in parts.into_iter().flatten() {
+            body.extend_from_slice(&answer.line[at..place.start]);
+            body.extend_from_slice(text.as_bytes());
+            at = place.end;
+        }
+        body.extend_from_slice(&answer.line[at..]);
+        Ok(End { outcome, error, code, body: body.into() })
     }
 
     fn tell_wire(&self, sent: bool, bytes: &[u8], slot: &Slot, tool: Option<&ToolFacts>) {

@@ -1,7 +1,8 @@
 //! Which revision family an upstream speaks, and the handshake that goes with it.
 
+use super::session::Hello;
 use super::slot::Offers;
-use super::upstream::{Answer, Ask, Expects, Fault, Upstream};
+use super::upstream::{Answer, Ask, Expects, Fault, SessionKey, Upstream};
 use super::wire::{self, Change, Edit, ErrorObject};
 use super::{OpenError, OpenOptions, outcome};
 use crate::model::Era;
@@ -15,14 +16,17 @@ use tokio::time::Instant;
 pub const MODERN: &str = "2026-07-28";
 /// The handshake revision that we offer, and those that we accept in return.
 pub const LEGACY: &str = "2025-11-25";
-const KNOWN_LEGACY: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", LEGACY];
+pub const KNOWN_LEGACY: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", LEGACY];
 
 /// JSON-RPC codes that only a modern server gives: header mismatch, missing capability, unsupported version.
-const MODERN_CODES: [i64; 3] = [-32020, -32021, -32022];
+const MODERN_CODES: [i64; 3] = [HEADER_MISMATCH, -32021, UNSUPPORTED_VERSION];
+pub const HEADER_MISMATCH: i64 = -32020;
+pub const UNSUPPORTED_VERSION: i64 = -32022;
 
 pub const VERSION_KEY: &str = "io.modelcontextprotocol/protocolVersion";
-const CLIENT_KEY: &str = "io.modelcontextprotocol/clientInfo";
-const CAPABILITIES_KEY: &str = "io.modelcontextprotocol/clientCapabilities";
+pub const CLIENT_KEY: &str = "io.modelcontextprotocol/clientInfo";
+pub const CAPABILITIES_KEY: &str = "io.modelcontextprotocol/clientCapabilities";
+pub const LEVEL_KEY: &str = "io.modelcontextprotocol/logLevel";
 const CLIENT_INFO: &str = concat!(r#"{"name":"mcpdeck","version":""#, env!("CARGO_PKG_VERSION"), r#""}"#);
 
 /// What a handshake found.
@@ -33,8 +37,8 @@ pub struct Greeting {
     pub instructions: Option<String>,
     pub capabilities: String,
     pub offers: Offers,
-    /// JSON text of the result of `initialize`.
-    pub initialized: Option<String>,
+    /// JSON text of the result of `initialize` or `server/discover`.
+    pub result: Option<String>,
 }
 
 /// The keys that each modern request must carry, where the caller gave none.
@@ -70,26 +74,27 @@ pub fn own_ask<'a>(upstream: &Upstream, era: Era, method: &'a str, more: &str) -
         version: None,
         era,
         headers: Vec::new(),
-        session: None,
+        session: SessionKey::Own,
+        client: None,
         flight: None,
         quiet: false,
     }
 }
 
-/// Finds out the era and shakes hands.
-pub async fn greet(upstream: &Upstream, options: &OpenOptions) -> Result<Greeting, OpenError> {
+/// Finds out the era and shakes hands. `hello`: for the one client whose own this upstream is.
+pub async fn greet(upstream: &Upstream, options: &OpenOptions, hello: Option<&Hello>) -> Result<Greeting, OpenError> {
     let began = Instant::now();
     match (options.era, options.hint) {
-        (EraChoice::Legacy, _) => initialize(upstream, options.timeout).await,
+        (EraChoice::Legacy, _) => initialize(upstream, options.timeout, hello).await,
         (EraChoice::Modern, _) => insist_modern(upstream, options).await,
-        (EraChoice::Auto, Some(Era::Legacy)) => match initialize(upstream, options.timeout).await {
+        (EraChoice::Auto, Some(Era::Legacy)) => match initialize(upstream, options.timeout, hello).await {
             // The server was exchanged for a newer one.
             Err(OpenError::Protocol(error)) => discover(upstream, options).await?.ok_or(OpenError::Protocol(error)),
             done => done,
         },
         (EraChoice::Auto, _) => match discover(upstream, options).await? {
             Some(greeting) => Ok(greeting),
-            None => initialize(upstream, options.timeout.saturating_sub(began.elapsed())).await,
+            None => initialize(upstream, options.timeout.saturating_sub(began.elapsed()), hello).await,
         },
     }
 }
@@ -100,7 +105,7 @@ async fn insist_modern(upstream: &Upstream, options: &OpenOptions) -> Result<Gre
     ask.quiet = true;
     let answer = within(options.timeout, "server/discover", upstream.ask(ask)).await?;
     let answer = answer.map_err(open_error)?;
-    Ok(read_discover(&answer).unwrap_or_else(|| modern_greeting(None)))
+    Ok(read_discover(&answer).unwrap_or_else(|| modern_greeting(None, None)))
 }
 
 /// `None`: not modern, as far as can be told.
@@ -152,10 +157,11 @@ impl ServerInfo {
 
 fn read_discover(answer: &Answer) -> Option<Greeting> {
     if let Some(error) = answer.error() {
-        return modern_error(error).then(|| modern_greeting(None));
+        return modern_error(error).then(|| modern_greeting(None, None));
     }
-    let found: Discovered<'_> = serde_json::from_str(answer.result()?).ok()?;
-    found.supported_versions.iter().any(|v| v == MODERN).then(|| modern_greeting(Some(found)))
+    let result = answer.result()?;
+    let found: Discovered<'_> = serde_json::from_str(result).ok()?;
+    found.supported_versions.iter().any(|v| v == MODERN).then(|| modern_greeting(Some(found), Some(result.to_owned())))
 }
 
 /// True if the error is one that only a modern server gives, and one that leaves us a version in common.
@@ -169,7 +175,7 @@ fn modern_error(error: &str) -> bool {
     MODERN_CODES.contains(&error.code) && supported.is_none_or(|s| s.iter().any(|v| v == MODERN))
 }
 
-fn modern_greeting(found: Option<Discovered<'_>>) -> Greeting {
+fn modern_greeting(found: Option<Discovered<'_>>, result: Option<String>) -> Greeting {
     let capabilities = found.as_ref().and_then(|f| f.capabilities).map_or("{}", RawValue::get).to_owned();
     Greeting {
         era: Era::Modern,
@@ -178,7 +184,7 @@ fn modern_greeting(found: Option<Discovered<'_>>) -> Greeting {
         capabilities,
         instructions: found.as_ref().and_then(|f| f.instructions.clone()),
         server_info: found.and_then(|f| f.meta.server_info.or(f.server_info)).map(ServerInfo::text),
-        initialized: None,
+        result,
     }
 }
 
@@ -193,8 +199,8 @@ struct Initialized<'a> {
 }
 
 /// The legacy handshake.
-pub async fn initialize(upstream: &Upstream, limit: Duration) -> Result<Greeting, OpenError> {
-    let greeting = within(limit, "initialize", ask_initialize(upstream)).await??;
+pub async fn initialize(upstream: &Upstream, limit: Duration, hello: Option<&Hello>) -> Result<Greeting, OpenError> {
+    let greeting = within(limit, "initialize", ask_initialize(upstream, hello)).await??;
     let mut done = own_ask(upstream, Era::Legacy, "notifications/initialized", "");
     done.body = wire::notification("notifications/initialized", "{}").into_bytes();
     done.expects = Expects::Nothing;
@@ -217,13 +223,15 @@ pub fn agreed_version(result: &str) -> Option<String> {
     serde_json::from_str::<Agreed>(result).ok().map(|agreed| agreed.protocol_version)
 }
 
-/// Params of our `initialize`: no capability, because callers share the session.
-pub fn initialize_params() -> String {
-    format!(r#""protocolVersion":"{LEGACY}","capabilities":{{}},"clientInfo":{CLIENT_INFO}"#)
+/// Params of our `initialize`: no capability where callers share the session, else those of its one client.
+pub fn initialize_params(hello: Option<&Hello>) -> String {
+    let capabilities = hello.map_or("{}", |hello| &hello.capabilities);
+    let info = hello.map_or(CLIENT_INFO, |hello| &hello.info);
+    format!(r#""protocolVersion":"{LEGACY}","capabilities":{capabilities},"clientInfo":{info}"#)
 }
 
-async fn ask_initialize(upstream: &Upstream) -> Result<Greeting, OpenError> {
-    let mut ask = own_ask(upstream, Era::Legacy, "initialize", &initialize_params());
+async fn ask_initialize(upstream: &Upstream, hello: Option<&Hello>) -> Result<Greeting, OpenError> {
+    let mut ask = own_ask(upstream, Era::Legacy, "initialize", &initialize_params(hello));
     ask.quiet = true;
     let answer = upstream.ask(ask).await.map_err(open_error)?;
     if let Some(error) = answer.error() {
@@ -248,7 +256,7 @@ async fn ask_initialize(upstream: &Upstream) -> Result<Greeting, OpenError> {
         capabilities,
         instructions: found.instructions,
         server_info: found.server_info.map(ServerInfo::text),
-        initialized: Some(result.to_owned()),
+        result: Some(result.to_owned()),
     })
 }
 

@@ -1,5 +1,6 @@
 //! Calls under way: their deadlines, progress and cancellation. Sharded by call id; no lock is held over an await.
 
+use super::client::Relay;
 use crate::model::call::Origin;
 use crate::model::message::CallEvent;
 use crate::model::principal::Role;
@@ -34,6 +35,10 @@ pub struct Flight {
     pub instance: OnceLock<InstanceKey>,
     pub cancelled: CancellationToken,
     pub events: Option<mpsc::Sender<CallEvent>>,
+    /// What its client hears of it.
+    pub relay: Option<Arc<Relay>>,
+    /// Who cancelled it.
+    by: OnceLock<&'static str>,
     /// An answer or progress must come within this.
     pub timeout: Duration,
     /// Progress cannot extend the call past this, counted from `began`.
@@ -58,13 +63,14 @@ pub struct Plan {
     pub principal: String,
     pub role: Option<Role>,
     pub events: Option<mpsc::Sender<CallEvent>>,
+    pub relay: Option<Arc<Relay>>,
     pub timeout: Duration,
     pub cap: Duration,
 }
 
 impl Flight {
     pub fn new(plan: Plan) -> Self {
-        let Plan { id, at, began, tenant, server, method, tool, origin, principal, role, events, timeout, cap } = plan;
+        let Plan { id, at, began, tenant, server, method, tool, origin, principal, role, events, relay, timeout, cap } = plan;
         Self {
             id,
             at,
@@ -77,6 +83,8 @@ impl Flight {
             principal,
             role,
             events,
+            relay,
+            by: OnceLock::new(),
             timeout,
             cap: cap.max(timeout),
             instance: OnceLock::new(),
@@ -95,6 +103,21 @@ impl Flight {
     pub fn extend(&self) {
         let until = (self.began.elapsed() + self.timeout).min(self.cap);
         self.deadline.fetch_max(micros(until), Relaxed);
+    }
+
+    /// A person is asked: that takes as long as it may.
+    pub fn extend_to_cap(&self) {
+        self.deadline.fetch_max(micros(self.cap), Relaxed);
+    }
+
+    /// Ends it; `by` is told to its caller.
+    pub fn cancel(&self, by: &'static str) {
+        let _ = self.by.set(by);
+        self.cancelled.cancel();
+    }
+
+    pub fn cancelled_by(&self) -> &'static str {
+        self.by.get().copied().unwrap_or("an operator")
     }
 
     /// Ready once the deadline, wherever progress has moved it meanwhile, is past.
@@ -165,9 +188,9 @@ impl Flights {
     }
 
     /// False if there is no such call.
-    pub fn cancel(&self, id: CallId) -> bool {
+    pub fn cancel(&self, id: CallId, by: &'static str) -> bool {
         let flight = self.shard(id).get(&id).cloned();
-        flight.inspect(|f| f.cancelled.cancel()).is_some()
+        flight.inspect(|f| f.cancel(by)).is_some()
     }
 
     /// Oldest first.

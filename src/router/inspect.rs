@@ -1,6 +1,7 @@
 //! Questions about calls and servers that are not calls: the catalog, a preview, what is kept of a call.
 
 use super::Router;
+use super::client::Client;
 use super::context::{ArgumentType, Injection, TENANT_KEY};
 use super::gate;
 use super::listing::{catalog_of, view_key};
@@ -48,7 +49,8 @@ pub async fn catalog(router: &Router, tenant: &TenantId, server: &ServerId, wake
     Ok(catalog_of(view.as_deref(), opened.as_deref(), injection, error))
 }
 
-async fn wake_up(router: &Router, slot: &Slot, route: &Route) -> Result<(), String> {
+/// Starts the instance as a call would.
+pub async fn wake_up(router: &Router, slot: &Slot, route: &Route) -> Result<(), String> {
     let (reply, answer) = oneshot::channel();
     let patience = route.server.settings.start_timeout;
     let demand = Demand { key: slot.key.clone(), deadline: Instant::now() + patience, reply };
@@ -107,7 +109,7 @@ fn preview_route(router: &Router, call: &ConsoleCall, route: &Route) -> Preview 
     let opened = slot.as_ref().and_then(|s| s.opened.load_full());
     let era = call.era.or(opened.map(|o| o.era)).unwrap_or(Era::Legacy);
     let tool = message.name.as_deref().and_then(|name| view.as_deref()?.facts.get(name));
-    let dressing = Dressing { id: 1, era, injection, progress: true };
+    let dressing = Dressing { id: 1, era, injection, client: &Client::Bare, progress: true };
     match message.dress(&dressing, |name| tool.map_or(ArgumentType::Text, |t| t.argument_type(name))) {
         Ok(after) => preview.after = String::from_utf8_lossy(&after).into_owned(),
         Err(stop) => preview.refused = Some(stop.error),

@@ -36,6 +36,8 @@ pub struct Ledger<'a> {
 pub struct End {
     pub outcome: Outcome,
     pub error: Option<String>,
+    /// The code of the JSON-RPC error that the body is.
+    pub code: Option<i64>,
     pub body: Bytes,
 }
 
@@ -86,7 +88,7 @@ impl<'a> Ledger<'a> {
                 self.router.dropped_records.fetch_sub(1, Relaxed);
             }
         }
-        CallReply { record, body: end.body, sent: self.reached }
+        CallReply { record, code: end.code, body: end.body, sent: self.reached }
     }
 
     fn settle(&mut self, record: &Arc<CallRecord>, body: &Bytes) {
@@ -130,7 +132,7 @@ impl Drop for Ledger<'_> {
             return;
         }
         let error = Some("the caller went away".to_owned());
-        let end = End { outcome: Outcome::Cancelled, error, body: Bytes::new() };
+        let end = End { outcome: Outcome::Cancelled, error, code: None, body: Bytes::new() };
         let record = self.record(&end);
         self.settle(&record, &end.body);
         let _ = self.router.offer(record);

@@ -82,16 +82,22 @@ impl Asker<'_> {
         let era = self.link.opened.era;
         let mut ask = era::own_ask(&self.link.upstream, era, method, more);
         if let Some(injection) = self.injection {
-            let body = String::from_utf8_lossy(&ask.body).into_owned();
-            let meta = wire::Change::Within(vec![injection.meta_edit()]);
-            let params = wire::Change::Within(vec![Edit::new("_meta", meta)]);
-            let mut out = String::new();
-            wire::splice(&body, &[Edit::new("params", params)], &mut out).map_err(|e| e.to_string())?;
-            ask.body = out.into_bytes();
-            ask.headers.clone_from(&injection.headers);
+            for_tenant(&mut ask, injection)?;
         }
         Ok(ask)
     }
+}
+
+/// Puts a tenant's context into a request of our own.
+pub fn for_tenant(ask: &mut Ask<'_>, injection: &Injection) -> Result<(), String> {
+    let body = String::from_utf8_lossy(&ask.body).into_owned();
+    let meta = wire::Change::Within(vec![injection.meta_edit()]);
+    let params = wire::Change::Within(vec![Edit::new("_meta", meta)]);
+    let mut out = String::new();
+    wire::splice(&body, &[Edit::new("params", params)], &mut out).map_err(|e| e.to_string())?;
+    ask.body = out.into_bytes();
+    ask.headers.clone_from(&injection.headers);
+    Ok(())
 }
 
 struct Page {

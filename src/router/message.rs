@@ -1,6 +1,8 @@
 //! A caller's message: what it is, and what goes upstream in its place. Pure.
 
 use super::CallBody;
+use super::cells::Cell;
+use super::client::{Client, Level};
 use super::context::{ArgumentType, Injection};
 use super::era;
 use super::outcome::Stop;
@@ -9,9 +11,14 @@ use crate::model::{CallId, Era, Outcome};
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// Lists and objects in each other. Servers read them recursively, and some never answer to what is deeper.
 const MAX_DEPTH: u32 = 128;
+
+/// JSON-RPC 2.0, section 5.1.
+const PARSE_ERROR: i64 = -32700;
+const INVALID_REQUEST: i64 = -32600;
 
 /// A message that was read.
 #[derive(Debug)]
@@ -24,10 +31,10 @@ pub struct Message {
     pub name: Option<String>,
     /// The caller's id, as JSON text; `null` if there is none.
     pub id: String,
-    /// The caller asked for progress.
-    pub has_token: bool,
-    /// The revision that the caller names in `_meta`.
-    pub version: Option<String>,
+    /// What the caller says in `_meta`.
+    pub meta: Meta,
+    /// Where `params` stands in the text.
+    params: Option<Range<usize>>,
     /// `params` is a list (or a scalar), so that nothing can be put into it.
     positional: bool,
 }
@@ -44,11 +51,34 @@ pub enum Kind {
     Malformed,
 }
 
+/// What the router reads of `_meta`.
+#[derive(Debug, Default)]
+pub struct Meta {
+    /// The revision that the caller names: it is a modern one.
+    pub version: Option<String>,
+    /// It says what it can, as modern callers must.
+    pub has_capabilities: bool,
+    /// The log messages that it wants of this call.
+    pub level: Option<Level>,
+    /// Its progress token, as JSON text.
+    pub token: Option<Box<str>>,
+}
+
+/// Why a client's bytes are no message.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct Unreadable {
+    /// JSON-RPC's.
+    pub code: i64,
+    pub text: String,
+}
+
 /// What goes upstream.
 pub struct Dressing<'a> {
     pub id: u64,
     pub era: Era,
     pub injection: &'a Injection,
+    pub client: &'a Client,
     /// Ask for progress, though the caller may not have.
     pub progress: bool,
 }
@@ -57,6 +87,7 @@ impl Message {
     /// Reads a caller's message. `operator`: it may be malformed.
     pub fn read(body: CallBody, id: CallId, operator: bool) -> Result<Self, Stop> {
         let bytes = match body {
+            CallBody::Read(message) => return message.judged(operator),
             CallBody::Raw(bytes) => bytes,
             CallBody::Method { method, params } => compose(&method, &params, id)?.into(),
         };
@@ -71,17 +102,7 @@ impl Message {
         match wire::members(text) {
             Ok(members) => {
                 let read = Self::of_members(text, &members)?;
-                match read.kind {
-                    Kind::Response if !operator => {
-                        return Err(Stop::new(Outcome::Protocol, "not a request: it has no method"));
-                    }
-                    // Nothing tells its answer from those of others.
-                    Kind::Nameless if !operator => {
-                        return Err(Stop::new(Outcome::Protocol, "the id of a request is a string or a number"));
-                    }
-                    _ => {}
-                }
-                Ok(Self { text: bytes, ..read })
+                Self { text: bytes, ..read }.judged(operator)
             }
             // A list of messages would carry what nobody looked at.
             Err(_) if text.trim_start().starts_with('[') => {
@@ -90,6 +111,46 @@ impl Message {
             Err(WireError::Json(error)) => Self::malformed(bytes, operator, &error),
             Err(error) => Err(Stop::refused(error.to_string())),
         }
+    }
+
+    /// What only operators may send.
+    fn judged(self, operator: bool) -> Result<Self, Stop> {
+        match self.kind {
+            Kind::Response if !operator => Err(Stop::new(Outcome::Protocol, "not a request: it has no method")),
+            // Nothing tells its answer from those of others.
+            Kind::Nameless if !operator => {
+                Err(Stop::new(Outcome::Protocol, "the id of a request is a string or a number"))
+            }
+            _ => Ok(self),
+        }
+    }
+
+    /// Reads what a client sent; it may be an answer as well.
+    pub fn of_client(bytes: &Bytes) -> Result<Self, Unreadable> {
+        let text = std::str::from_utf8(bytes);
+        let text = text.map_err(|e| Unreadable { code: PARSE_ERROR, text: format!("not UTF-8: {e}") })?;
+        let invalid = |text: String| Unreadable { code: INVALID_REQUEST, text };
+        if wire::is_deeper(text, MAX_DEPTH) {
+            return Err(invalid(format!("more than {MAX_DEPTH} lists and objects in each other")));
+        }
+        if text.trim_start().starts_with('[') {
+            return Err(invalid("batches are not carried: send one message at a time".to_owned()));
+        }
+        let members = wire::members(text).map_err(|error| match error {
+            WireError::Json(error) => Unreadable { code: PARSE_ERROR, text: format!("not a JSON-RPC message: {error}") },
+            other => invalid(other.to_string()),
+        })?;
+        let read = Self::of_members(text, &members).map_err(|stop| invalid(stop.error))?;
+        match read.kind {
+            Kind::Nameless => Err(invalid("the id of a request is a string or a number".to_owned())),
+            Kind::Response if read.id == "null" => Err(invalid("neither a request nor an answer".to_owned())),
+            _ => Ok(Self { text: bytes.clone(), ..read }),
+        }
+    }
+
+    /// JSON text of the params, if it has some.
+    pub fn params(&self) -> Option<&str> {
+        std::str::from_utf8(self.text.get(self.params.clone()?)?).ok()
     }
 
     fn malformed(text: Bytes, operator: bool, error: &str) -> Result<Self, Stop> {
@@ -107,8 +168,8 @@ impl Message {
             method: String::new(),
             name: None,
             id: "null".to_owned(),
-            has_token: false,
-            version: None,
+            meta: Meta::default(),
+            params: None,
             positional: false,
         })
     }
@@ -125,21 +186,24 @@ impl Message {
             }
             (Some(_), Some(_)) => Kind::Nameless,
         };
+        let place = members.iter().find(|m| m.key == "params").map(Member::place);
         let params = find("params").filter(|p| p.starts_with('{')).unwrap_or("{}");
         let inside = wire::members(params).map_err(|e| Stop::refused(format!("params: {e}")))?;
         let of_params = |key: &str| inside.iter().find(|m| m.key == key).map(|m| m.text(params));
-        let name = of_params("name").or_else(|| of_params("uri")).and_then(wire::unquote).map(Cow::into_owned);
-        let meta_text = of_params("_meta").unwrap_or("{}");
-        let meta = wire::members(meta_text).unwrap_or_default();
-        let version = meta.iter().find(|m| m.key == era::VERSION_KEY).and_then(|m| wire::unquote(m.text(meta_text)));
+        // Of two names, the one by which the method knows its object.
+        let name = match method.as_deref() {
+            Some(method) if method.starts_with("resources/") => of_params("uri"),
+            _ => of_params("name").or_else(|| of_params("uri")),
+        };
+        let name = name.and_then(wire::unquote).map(Cow::into_owned);
         Ok(Self {
             text: Bytes::new(),
             kind,
             method: method.unwrap_or_default(),
             name,
             id: id.unwrap_or("null").to_owned(),
-            version: version.map(Cow::into_owned),
-            has_token: meta.iter().any(|m| m.key == "progressToken"),
+            meta: of_params("_meta").map(Meta::read).unwrap_or_default(),
+            params: place,
             positional: find("params").is_some_and(|p| !p.starts_with(['{', 'n'])),
         })
     }
@@ -181,12 +245,10 @@ impl Message {
             return Change::Keep;
         }
         let mut meta = vec![with.injection.meta_edit()];
-        if self.kind == Kind::Request && (self.has_token || with.progress) {
+        if self.kind == Kind::Request && (self.meta.token.is_some() || with.progress) {
             meta.push(Edit::set("progressToken", with.id.to_string()));
         }
-        if with.era == Era::Modern {
-            meta.extend(era::modern_meta());
-        }
+        meta.extend(Cell { client: with.client, era: with.era }.meta_edits());
         let mut params = vec![
             Edit::new("name", Change::Keep),
             Edit::new("uri", Change::Keep),
@@ -196,6 +258,19 @@ impl Message {
             params.push(Edit::new("arguments", Change::Within(with.injection.argument_edits(type_of))));
         }
         Change::Within(params)
+    }
+}
+
+impl Meta {
+    fn read(text: &str) -> Self {
+        let members = wire::members(text).unwrap_or_default();
+        let find = |key: &str| members.iter().find(|m| m.key == key).map(|m| m.text(text));
+        Self {
+            version: find(era::VERSION_KEY).and_then(wire::unquote).map(Cow::into_owned),
+            has_capabilities: find(era::CAPABILITIES_KEY).is_some_and(|text| text.starts_with('{')),
+            level: find(era::LEVEL_KEY).and_then(wire::unquote).and_then(|level| Level::parse(&level)),
+            token: find("progressToken").map(Into::into),
+        }
     }
 }
 

@@ -98,6 +98,46 @@ pub fn headers(mirrors: &[Mirror], message: &[u8]) -> Vec<(HeaderName, HeaderVal
     mirrors.iter().filter_map(value).collect()
 }
 
+/// The text that a header stands for; `None` if it is encoded and cannot be decoded.
+pub fn text_of(value: &HeaderValue) -> Option<String> {
+    let text = value.to_str().ok()?;
+    match text.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?=")) {
+        Some(encoded) => String::from_utf8(STANDARD.decode(encoded).ok()?).ok(),
+        None => Some(text.to_owned()),
+    }
+}
+
+/// Holds what a client repeated in headers against its message (JSON text of the params). The error says what differs.
+pub fn check(mirrors: &[Mirror], sent: &[(HeaderName, HeaderValue)], params: &str) -> Result<(), String> {
+    if mirrors.is_empty() {
+        return Ok(());
+    }
+    let params: Value = serde_json::from_str(params).unwrap_or_default();
+    for mirror in mirrors {
+        let told: Vec<_> = sent.iter().filter(|(name, _)| *name == mirror.header).map(|(_, value)| value).collect();
+        let value = mirror.path.iter().try_fold(&params["arguments"], |at, name| at.get(name));
+        let (header, path) = (&mirror.header, mirror.path.join("."));
+        let good = match (value, told.as_slice()) {
+            (None | Some(Value::Null | Value::Array(_) | Value::Object(_)), []) => true,
+            (Some(value), [told]) => text_of(told).is_some_and(|told| same(value, &told)),
+            _ => false,
+        };
+        if !good {
+            return Err(format!("header `{header}` is missing or does not say what argument `{path}` says"));
+        }
+    }
+    Ok(())
+}
+
+fn same(value: &Value, told: &str) -> bool {
+    match value {
+        Value::String(text) => text == told,
+        Value::Bool(is) => told == if *is { "true" } else { "false" },
+        Value::Number(number) => told.parse::<f64>().is_ok_and(|told| number.as_f64() == Some(told)),
+        Value::Null | Value::Array(_) | Value::Object(_) => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,6 +154,32 @@ mod tests {
             ("=?base64?x", "=?base64?PT9iYXNlNjQ/eA==?="),
         ] {
             assert_eq!(header_value(text).to_str().unwrap(), header);
+        }
+    }
+
+    #[test]
+    fn what_a_client_repeats_must_be_what_it_says() {
+        let schema = r#"{"properties":{"region":{"type":"string","x-mcp-header":"Region"},
+            "n":{"type":"integer","x-mcp-header":"N"}}}"#;
+        let mirrors = mirrors(schema).unwrap();
+        let header = |name: &'static str, value: &'static str| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        let (eu, seven) = (header("mcp-param-region", "eu"), header("mcp-param-n", "7"));
+        for (sent, params, good) in [
+            (vec![eu.clone(), seven.clone()], r#"{"arguments":{"region":"eu","n":7}}"#, true),
+            (vec![eu.clone(), header("mcp-param-n", "7.0")], r#"{"arguments":{"region":"eu","n":7}}"#, true),
+            (vec![header("mcp-param-region", "=?base64?w6k=?=")], r#"{"arguments":{"region":"é"}}"#, true),
+            (vec![header("mcp-param-region", "=?base64?!?=")], r#"{"arguments":{"region":"é"}}"#, false),
+            (vec![], "{}", true),
+            (vec![], r#"{"arguments":{"region":null}}"#, true),
+            (vec![eu.clone()], "{}", false),
+            (vec![], r#"{"arguments":{"region":"eu"}}"#, false),
+            (vec![eu.clone(), eu.clone()], r#"{"arguments":{"region":"eu"}}"#, false),
+            (vec![header("mcp-param-region", "EU")], r#"{"arguments":{"region":"eu"}}"#, false),
+            (vec![eu, seven], r#"{"arguments":{"region":"eu","n":8}}"#, false),
+        ] {
+            assert_eq!(check(&mirrors, &sent, params).is_ok(), good, "{sent:?} {params}");
         }
     }
 

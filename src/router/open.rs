@@ -1,6 +1,7 @@
 //! Opens an instance's connection: pipes or URL, probe, handshake.
 
 use super::era::{self, Greeting};
+use super::session::Session;
 use super::slot::{Link, Slot};
 use super::upstream::http::Http;
 use super::upstream::query::Query;
@@ -26,18 +27,21 @@ pub async fn open(
     let slot = router.slots.get_or_add(key);
     let began = Instant::now();
     let older = older(&connect, &options);
-    let mut upstream = prepare(router, &slot, connect, &options)?;
-    let mut greeted = greet(&upstream, &options).await;
+    // The client whose own the instance is shakes hands through us.
+    let session = key.session.and_then(|number| router.sessions.get(number));
+    let session = session.as_ref();
+    let mut upstream = prepare(router, &slot, connect, &options, session)?;
+    let mut greeted = greet(&upstream, &options, session).await;
     if let (Err(error), Some(older)) = (&greeted, older)
         && matches!(&upstream.wire, Wire::Http(http) if http.may_be_sse())
     {
         let rest = OpenOptions { timeout: options.timeout.saturating_sub(began.elapsed()), ..options };
-        upstream = prepare(router, &slot, older, &rest)?;
+        upstream = prepare(router, &slot, older, &rest, session)?;
         let refused = |second: OpenError| match error {
             OpenError::Protocol(first) => OpenError::Protocol(format!("{first}; nor by HTTP+SSE: {second}")),
             first => first.clone(),
         };
-        greeted = greet(&upstream, &rest).await.map_err(refused);
+        greeted = greet(&upstream, &rest, session).await.map_err(refused);
     }
     Ok(keep(&slot, upstream, greeted?))
 }
@@ -52,9 +56,21 @@ fn older(connect: &Connect, options: &OpenOptions) -> Option<Connect> {
     }
 }
 
-fn prepare(router: &Router, slot: &Slot, connect: Connect, options: &OpenOptions) -> Result<Upstream, OpenError> {
+fn prepare(
+    router: &Router,
+    slot: &Slot,
+    connect: Connect,
+    options: &OpenOptions,
+    session: Option<&Arc<Session>>,
+) -> Result<Upstream, OpenError> {
     let most = options.max_message;
-    let observer = Observer { key: slot.key.clone(), notes: router.notes.clone(), lists: slot.lists.clone() };
+    let observer = Observer {
+        key: slot.key.clone(),
+        notes: router.notes.clone(),
+        lists: slot.lists.clone(),
+        hub: slot.hub.clone(),
+        session: session.map(Arc::downgrade),
+    };
     let hide = |headers: &[(String, Secret)]| Hidden::new(headers.iter().map(|(_, secret)| secret));
     let (wire, hidden) = match connect {
         Connect::Stdio { stdin, stdout, hidden } => {
@@ -73,11 +89,15 @@ fn prepare(router: &Router, slot: &Slot, connect: Connect, options: &OpenOptions
     Ok(Upstream::new(wire.map_err(OpenError::Transport)?))
 }
 
-async fn greet(upstream: &Upstream, options: &OpenOptions) -> Result<Greeting, OpenError> {
+async fn greet(
+    upstream: &Upstream,
+    options: &OpenOptions,
+    session: Option<&Arc<Session>>,
+) -> Result<Greeting, OpenError> {
     // Neither was ever spoken in the modern era.
     let old = matches!(upstream.wire, Wire::Sse(_) | Wire::Query(_));
     let options = OpenOptions { era: if old { EraChoice::Legacy } else { options.era }, ..options.clone() };
-    let greeted = era::greet(upstream, &options).await;
+    let greeted = era::greet(upstream, &options, session.map(|s| &s.hello)).await;
     if greeted.is_err() {
         upstream.close("it was not opened");
     }
@@ -95,7 +115,7 @@ fn keep(slot: &Slot, upstream: Upstream, greeting: Greeting) -> Opened {
     let link = Link {
         upstream,
         opened: opened.clone(),
-        greeting: greeting.initialized,
+        greeting: greeting.result,
         shaken: OnceCell::new(),
         offers: greeting.offers,
     };

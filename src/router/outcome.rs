@@ -134,6 +134,11 @@ impl Stop {
             None => wire::error_body(id, code(self.outcome), &self.error),
         }
     }
+
+    /// The JSON-RPC code that the caller is told.
+    pub fn code(&self) -> i64 {
+        self.told.as_ref().map_or_else(|| code(self.outcome), |(code, _)| *code)
+    }
 }
 
 impl From<Fault> for Stop {

@@ -5,6 +5,7 @@ use super::breaker::Breaker;
 use super::era;
 use super::flight::lock;
 use super::gate::{self, Gate};
+use super::hub::Hub;
 use super::lists::Lists;
 use super::outcome::Stop;
 use super::upstream::Upstream;
@@ -36,6 +37,8 @@ pub struct Slot {
     /// What the newest handshake found; stays when the instance sleeps.
     pub opened: ArcSwapOption<Opened>,
     pub lists: Arc<Lists>,
+    /// Who wants to hear of changes.
+    pub hub: Arc<Hub>,
     /// Secrets of the newest connection: masked in what is shown, and still when the connection is gone.
     pub hidden: ArcSwap<Hidden>,
     pub waiting: AtomicU32,
@@ -52,7 +55,7 @@ pub struct Slot {
 pub struct Link {
     pub upstream: Upstream,
     pub opened: Opened,
-    /// The whole answer to our `initialize`, if there was one.
+    /// The result of our `initialize` or `server/discover`, as it came.
     pub greeting: Option<String>,
     /// The handshake of a call that is pinned to the legacy era, on a connection that opened as modern.
     pub shaken: OnceCell<()>,
@@ -67,7 +70,7 @@ impl Link {
         if era == self.opened.era || era == Era::Modern || self.upstream.is_http() {
             return Ok(());
         }
-        let shake = async || era::initialize(&self.upstream, HANDSHAKE).await.map(|_| ());
+        let shake = async || era::initialize(&self.upstream, HANDSHAKE, None).await.map(|_| ());
         self.shaken
             .get_or_try_init(shake)
             .await
@@ -95,6 +98,7 @@ impl Slot {
             link: ArcSwapOption::empty(),
             opened: ArcSwapOption::empty(),
             lists: Arc::default(),
+            hub: Arc::default(),
             hidden: ArcSwap::default(),
             waiting: AtomicU32::new(0),
             learning: AtomicBool::new(false),
@@ -131,7 +135,8 @@ impl Slot {
             in_flight,
             waiting: self.waiting.load(Relaxed),
             oldest: if in_flight > 0 { flights.oldest(&self.key) } else { None },
-            last: stamp(&self.last),
+            // Who listens to changes of a server uses it.
+            last: if self.hub.holds() { Some(Stamp::now()) } else { stamp(&self.last) },
             finished: stamp(&self.finished),
         }
     }
@@ -178,11 +183,16 @@ impl Slots {
         slot
     }
 
+    pub fn each(&self, mut f: impl FnMut(&Arc<Slot>)) {
+        self.shards.iter().for_each(|shard| shard.load().values().for_each(&mut f));
+    }
+
     pub fn remove(&self, key: &InstanceKey) -> Option<Arc<Slot>> {
         let _changing = lock(&self.changing);
         let mut shard = Shard::clone(&self.shard(key).load());
         let slot = shard.remove(key);
         self.shard(key).store(Arc::new(shard));
-        slot
+        // Whoever waits for this slot looks for the one that comes after it.
+        slot.inspect(|slot| slot.changed.notify_waiters())
     }
 }

@@ -61,6 +61,11 @@ impl Index {
         self.tenants.get(tenant).into_iter().flat_map(HashMap::values)
     }
 
+    /// What a tenant has enabled.
+    pub fn servers_of(&self, tenant: &TenantId) -> Vec<ServerId> {
+        self.tenants.get(tenant).map(|routes| routes.keys().cloned().collect()).unwrap_or_default()
+    }
+
     pub fn route(&self, tenant: &TenantId, server: &ServerId) -> Result<&Arc<Route>, NoRoute> {
         let tenant = self.tenants.get(tenant).ok_or(NoRoute::UnknownTenant)?;
         match tenant.get(server) {

@@ -9,6 +9,7 @@ pub mod sse;
 pub mod stdio;
 
 use super::flight::Flight;
+use super::session::Session;
 use crate::model::Era;
 use crate::model::instance::Transport;
 use bytes::Bytes;
@@ -51,13 +52,23 @@ pub struct Ask<'a> {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// HTTP only, legacy: whose session it is sent on.
     pub session: SessionKey,
+    /// The legacy client whose message it is: a session that is its own is opened with what it said of itself.
+    pub client: Option<&'a Arc<Session>>,
     pub flight: Option<&'a Arc<Flight>>,
     /// Drop it without `notifications/cancelled` (the handshake must not be cancelled).
     pub quiet: bool,
 }
 
-/// Tenant and principal; `None` is our own, for probes and lists.
-pub type SessionKey = Option<(Arc<str>, Arc<str>)>;
+/// Whose a legacy session at an HTTP upstream is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum SessionKey {
+    /// Ours, for probes and lists.
+    Own,
+    /// Of the bare and modern calls of a principal of a tenant.
+    Pooled(Arc<str>, Arc<str>),
+    /// Of a legacy client's session, by its number.
+    Client(u32),
+}
 
 /// What comes back for a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +129,13 @@ impl Upstream {
             Wire::Http(http) => http.ask(ask).await,
             Wire::Sse(sse) => sse.ask(ask).await,
             Wire::Query(query) => query.ask(ask).await,
+        }
+    }
+
+    /// A legacy client has left.
+    pub fn end_session(&self, client: u32) {
+        if let Wire::Http(http) = &self.wire {
+            http.end_session(client);
         }
     }
 

@@ -39,22 +39,47 @@ impl Member<'_> {
     pub fn text<'s>(&self, source: &'s str) -> &'s str {
         &source[self.value.clone()]
     }
+
+    /// Where the value stands.
+    pub fn place(&self) -> Range<usize> {
+        self.value.clone()
+    }
 }
 
 /// The members of the JSON object `source`, in order; duplicate keys (after unescaping) are refused.
 pub fn members(source: &str) -> Result<Vec<Member<'_>>, WireError> {
     let Pairs(pairs) = serde_json::from_str(source).map_err(|e| WireError::Json(e.to_string()))?;
-    let mut seen = HashSet::with_capacity(pairs.len());
-    let mut out = Vec::with_capacity(pairs.len());
+    let mut seen = Seen::of(pairs.len());
+    let mut out: Vec<Member<'_>> = Vec::with_capacity(pairs.len());
     for (raw_key, value) in pairs {
         let key = unquote(raw_key.get()).ok_or_else(|| WireError::Json(format!("bad key {}", raw_key.get())))?;
-        if !seen.insert(key.clone()) {
+        if seen.has(&key, &out) {
             return Err(WireError::Duplicate(key.into_owned()));
         }
         let value = place(source, value.get());
         out.push(Member { key, start: place(source, raw_key.get()).start, value });
     }
     Ok(out)
+}
+
+/// Keys that came before: few are looked through, many are hashed.
+enum Seen<'a> {
+    Few,
+    Many(HashSet<Cow<'a, str>>),
+}
+
+impl<'a> Seen<'a> {
+    fn of(keys: usize) -> Self {
+        const FEW: usize = 12;
+        if keys <= FEW { Self::Few } else { Self::Many(HashSet::with_capacity(keys)) }
+    }
+
+    fn has(&mut self, key: &Cow<'a, str>, before: &[Member<'a>]) -> bool {
+        match self {
+            Self::Few => before.iter().any(|member| member.key == *key),
+            Self::Many(seen) => !seen.insert(key.clone()),
+        }
+    }
 }
 
 /// True if more than `most` lists and objects lie in each other. One pass, no recursion; the text need not be valid.

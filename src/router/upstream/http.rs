@@ -6,12 +6,13 @@ pub mod reply;
 mod sessions;
 
 use super::serverside::Observer;
-use super::{Answer, Ask, Expects, Fault};
+use super::{Answer, Ask, Expects, Fault, SessionKey};
 use crate::model::Era;
 use crate::model::secret::Secret;
 use crate::router::era;
-use crate::router::flight::lock;
 use crate::router::mirror;
+use crate::router::flight::{Flight, lock};
+use crate::router::session::{Reply, Session as ClientSession};
 use crate::router::wire::{self, ErrorObject};
 use bytes::Bytes;
 use client::Client;
@@ -111,6 +112,41 @@ impl Http {
         lock(&self.shared.closed).clone()
     }
 
+    /// Reads the stream on which a legacy server says what belongs to no call, until it ends. False: it has none.
+    pub async fn follow(
+        &self,
+        session: &SessionKey,
+        client: Option<&Arc<ClientSession>>,
+        headers: Vec<(HeaderName, HeaderValue)>,
+        flight: &Arc<Flight>,
+    ) -> Result<bool, Fault> {
+        let ask = Ask {
+            id: u64::MAX,
+            body: Vec::new(),
+            expects: Expects::Answer,
+            method: "",
+            name: None,
+            version: None,
+            era: Era::Legacy,
+            headers,
+            session: session.clone(),
+            client,
+            flight: Some(flight),
+            quiet: true,
+        };
+        tokio::select! {
+            followed = self.shared.follow(&ask) => followed,
+            () = self.shared.closing.cancelled() => Err(Fault::Closed(self.closed().unwrap_or_default())),
+        }
+    }
+
+    /// A legacy client has left: the session that was its own ends, in the background.
+    pub fn end_session(&self, client: u32) {
+        if let Some(session) = self.shared.sessions.take(&SessionKey::Client(client)) {
+            self.shared.clone().end_session(session);
+        }
+    }
+
     /// Fails what waits and ends the sessions, in the background.
     pub fn close(&self, reason: &str) {
         lock(&self.shared.closed).get_or_insert_with(|| reason.into());
@@ -132,7 +168,7 @@ impl Shared {
         let body = Bytes::from(std::mem::take(&mut ask.body));
         if ask.era == Era::Modern {
             let response = self.post(&ask, body, self.modern_headers(&ask)).await?;
-            return self.read(&ask, response).await;
+            return self.read(&ask, response, &HeaderMap::new()).await;
         }
         if ask.method == "initialize" {
             return self.first_handshake(&ask, body).await;
@@ -157,12 +193,30 @@ impl Shared {
     ) -> Result<(StatusCode, Result<Answer, Fault>), Fault> {
         let mut cancel = Cancel { shared: self, session, id: (ask.expects == Expects::Answer).then_some(ask.id) };
         let done = async {
-            let response = self.post(ask, body, session_headers(session)).await?;
-            Ok((response.status(), self.read(ask, response).await))
+            let headers = session_headers(session);
+            let response = self.post(ask, body, headers.clone()).await?;
+            Ok((response.status(), self.read(ask, response, &headers).await))
         }
         .await;
         cancel.id = None;
         done
+    }
+
+    async fn follow(self: &Arc<Self>, ask: &Ask<'_>) -> Result<bool, Fault> {
+        let (place, session) = self.session(ask).await?;
+        let mut headers: HeaderMap = ask.headers.iter().cloned().collect();
+        headers.extend(session_headers(&session));
+        let response = self.send(Method::GET, Bytes::new(), headers).await?;
+        match response.status() {
+            StatusCode::OK => {
+                let own = session_headers(&session);
+                let reply = self.replier(&own);
+                self.reader(ask, &reply).follow(response).await;
+            }
+            StatusCode::NOT_FOUND if session.id.is_some() => self.sessions.forget(&ask.session, &place),
+            _ => return Ok(false),
+        }
+        Ok(true)
     }
 
     fn modern_headers(&self, ask: &Ask<'_>) -> HeaderMap {
@@ -183,22 +237,36 @@ impl Shared {
         self.send(Method::POST, body, headers).await
     }
 
-    async fn read(self: &Arc<Self>, ask: &Ask<'_>, response: Response<Incoming>) -> Result<Answer, Fault> {
-        let session = response.headers().get(&SESSION).cloned();
-        let reply = |text: String| {
-            let headers = session.iter().map(|id| (SESSION, id.clone())).collect();
-            self.send_aside(Method::POST, text, headers);
-        };
-        let reader = Reader {
+    /// Reads the answer to a message that was sent with these headers of a session.
+    async fn read(
+        self: &Arc<Self>,
+        ask: &Ask<'_>,
+        response: Response<Incoming>,
+        session: &HeaderMap,
+    ) -> Result<Answer, Fault> {
+        let reply = self.replier(session);
+        self.reader(ask, &reply).read(response).await
+    }
+
+    /// Makes what takes the answer to a server's question back to it.
+    fn replier(self: &Arc<Self>, session: &HeaderMap) -> impl Fn() -> Reply + Send + Sync {
+        move || {
+            let (shared, headers) = (self.clone(), session.clone());
+            Box::new(move |text| shared.send_aside(Method::POST, text, headers))
+        }
+    }
+
+    fn reader<'a>(&'a self, ask: &'a Ask<'_>, reply: &'a (dyn Fn() -> Reply + Send + Sync)) -> Reader<'a> {
+        Reader {
             url: &self.shown,
             id: ask.id,
             expects: ask.expects,
             flight: ask.flight,
             observer: &self.observer,
             max_message: self.max_message,
-            reply: &reply,
-        };
-        reader.read(response).await
+            client: ask.client,
+            reply,
+        }
     }
 
     async fn send(&self, method: Method, body: Bytes, headers: HeaderMap) -> Result<Response<Incoming>, Fault> {
@@ -230,7 +298,7 @@ impl Shared {
         let response = self.post(ask, body, HeaderMap::new()).await?;
         self.may_be_sse.store(OLDER.contains(&response.status()), Relaxed);
         let id = response.headers().get(&SESSION).cloned();
-        let answer = self.read(ask, response).await?;
+        let answer = self.read(ask, response, &HeaderMap::new()).await?;
         let version = answer.result().and_then(era::agreed_version);
         let session = version.map(|version| Session { id, version: mirror::header_value(&version) });
         Ok((answer, session))
@@ -238,7 +306,7 @@ impl Shared {
 
     /// The session that this message belongs on. Upstreams that keep none serve everybody alike.
     async fn session(self: &Arc<Self>, ask: &Ask<'_>) -> Result<(Place, Session), Fault> {
-        let (ours, _) = self.sessions.place(&None);
+        let (ours, _) = self.sessions.place(&SessionKey::Own);
         let stateless = ours.get().is_some_and(|session| session.id.is_none());
         let (place, gone) = if stateless { (ours, Vec::new()) } else { self.sessions.place(&ask.session) };
         for session in gone {
@@ -260,10 +328,11 @@ impl Shared {
             era: Era::Legacy,
             headers: ask.headers.clone(),
             session: ask.session.clone(),
+            client: ask.client,
             flight: None,
             quiet: true,
         };
-        let body = wire::request(id, "initialize", &format!("{{{}}}", era::initialize_params()));
+        let body = wire::request(id, "initialize", &format!("{{{}}}", era::initialize_params(ask.client.map(|s| &s.hello))));
         let (answer, session) = self.shake(&hello, body.into()).await?;
         let session = session.ok_or_else(|| {
             let why =

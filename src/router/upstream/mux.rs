@@ -1,11 +1,16 @@
 //! Calls that share one session: each waits under an id of its own until its answer comes, whatever the wire.
 
-use super::serverside::{Heard, Observer, hear};
+use super::serverside::{Heard, Observer, hear, no_client};
 use super::{Answer, Expects, Fault};
+use crate::model::TenantId;
+use crate::model::message::CallEvent;
+use crate::router::client::{Level, Relay, in_one_line};
 use crate::router::flight::{Flight, lock};
+use crate::router::session::Reply;
 use crate::router::wire;
 use bytes::Bytes;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use tokio::sync::oneshot;
 
@@ -21,7 +26,27 @@ struct Waiting {
     calls: HashMap<u64, Waiter>,
     /// Calls that were given up and whose answers may still come.
     left: u32,
+    tenants: Tenants,
     closed: Option<Arc<str>>,
+}
+
+/// Whose calls the session has carried.
+#[derive(Default, PartialEq, Eq)]
+enum Tenants {
+    #[default]
+    None,
+    One(TenantId),
+    Many,
+}
+
+impl Tenants {
+    fn count(&mut self, tenant: &TenantId) {
+        match self {
+            Self::None => *self = Self::One(tenant.clone()),
+            Self::One(only) if only != tenant => *self = Self::Many,
+            Self::One(_) | Self::Many => {}
+        }
+    }
 }
 
 struct Waiter {
@@ -87,6 +112,9 @@ impl Mux {
         if let Some(reason) = &waiting.closed {
             return Err(Fault::Closed(reason.clone()));
         }
+        if let Some(flight) = &flight {
+            waiting.tenants.count(&flight.tenant);
+        }
         waiting.calls.insert(id, Waiter { answer: sender, flight, expects });
         Ok(Place { mux: self, id, answer, cancel: None })
     }
@@ -123,22 +151,71 @@ impl Mux {
         }
     }
 
-    /// Takes one message of the server; a request of it is answered by `reply`.
-    pub fn take(&self, message: &Bytes, reply: impl Fn(String)) {
+    /// Takes one message of the server; `reply` makes what takes an answer back to it.
+    pub fn take(&self, message: &Bytes, reply: impl Fn() -> Reply) {
         match hear(message) {
             Heard::Answer(id, answer) => self.deliver(id, Ok(answer)),
             Heard::Stray(answer) => self.deliver_stray(answer),
-            Heard::Reply(text) => reply(text),
-            Heard::Progress { token, percent, text } => {
-                let flight = lock(&self.waiting).calls.get(&token).and_then(|w| w.flight.clone());
-                if let Some(flight) = flight {
+            Heard::Reply(text) => reply()(text),
+            Heard::Question { place, method } => self.asked(message, place, &method, reply()),
+            Heard::Progress { token, place, percent, text } => {
+                if let Some(flight) = self.flight(token) {
                     flight.progress(percent, text);
+                    flight.relay.iter().for_each(|relay| relay.progress(message, place.clone()));
                 }
             }
-            Heard::Log { level, text } => self.observer.log(self.only_flight().as_ref(), level, text),
-            Heard::ListChanged => self.observer.lists.set_stale(),
+            Heard::Log { level, text } => self.log(message, level, text),
+            Heard::Changed { notice, subscription: Some(id) } => {
+                if notice.is_list() {
+                    self.observer.lists.set_stale();
+                }
+                self.tell_subscriber(id, |relay| relay.notice(message));
+            }
+            Heard::Changed { notice, subscription: None } => self.observer.changed(&notice, message),
+            Heard::Acknowledged { subscription } => {
+                subscription.into_iter().for_each(|id| self.tell_subscriber(id, |relay| relay.acknowledged(message)));
+            }
             Heard::Nothing => {}
             Heard::Garbage => self.observer.garbage(message),
+        }
+    }
+
+    fn flight(&self, id: u64) -> Option<Arc<Flight>> {
+        lock(&self.waiting).calls.get(&id).and_then(|w| w.flight.clone())
+    }
+
+    fn tell_subscriber(&self, id: u64, tell: impl Fn(&Relay)) {
+        if let Some(flight) = self.flight(id) {
+            flight.relay.iter().for_each(|relay| tell(relay));
+        }
+    }
+
+    /// A question is for the client whose own the instance is; where clients share it, nobody can be asked.
+    fn asked(&self, line: &Bytes, place: Range<usize>, method: &str, reply: Reply) {
+        let Some(session) = self.observer.session() else {
+            return reply(no_client(line, place, method));
+        };
+        let flight = self.only_flight();
+        let relay = flight.as_ref().and_then(|flight| flight.relay.as_ref());
+        if let Some(flight) = &flight {
+            flight.extend_to_cap();
+        }
+        session.ask(line, place, relay.map_or(&session.outbox, |relay| relay.outbox()), reply);
+    }
+
+    /// A log message names no call. It goes to the client of the one call that can be meant, unless it could be about a
+    /// call of another tenant; a client whose own the instance is hears the rest, too.
+    fn log(&self, line: &Bytes, level: String, text: String) {
+        let (flight, session) = (self.only_flight(), self.observer.session());
+        let mixed = lock(&self.waiting).tenants == Tenants::Many;
+        if let (None, Some(session)) = (&flight, session)
+            && Level::parse(&level).is_none_or(|level| level >= session.level())
+        {
+            session.outbox.push(in_one_line(line));
+        }
+        match flight {
+            Some(flight) if mixed => flight.tell(|| CallEvent::Log { level, text }),
+            flight => self.observer.log(flight.as_ref(), line, level, text),
         }
     }
 

@@ -7,11 +7,12 @@ use super::http::reply::refusal;
 use super::http::{own_headers, shown_url};
 use super::mux::Mux;
 use super::serverside::Observer;
-use super::{Answer, Ask, Expects, Fault};
+use super::{Answer, Ask, Expects, Fault, SessionKey};
 use crate::model::Era;
 use crate::model::secret::Secret;
 use crate::router::era;
 use crate::router::flight::lock;
+use crate::router::session::Reply;
 use crate::router::wire::{self, ErrorObject};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -226,6 +227,11 @@ impl Shared {
         }
     }
 
+    fn replier(self: &Arc<Self>, endpoint: &Uri) -> Reply {
+        let (shared, endpoint) = (self.clone(), endpoint.clone());
+        Box::new(move |text| shared.say(&endpoint, text))
+    }
+
     fn request(
         &self,
         method: Method,
@@ -288,7 +294,7 @@ impl Shared {
 
     async fn shake(self: &Arc<Self>, session: &Session, headers: &[(HeaderName, HeaderValue)]) -> Result<(), Fault> {
         let id = self.handshakes.fetch_add(1, Relaxed);
-        let body = wire::request(id, "initialize", &format!("{{{}}}", era::initialize_params()));
+        let body = wire::request(id, "initialize", &format!("{{{}}}", era::initialize_params(None)));
         let ask = |id, method, expects| Ask {
             id,
             body: Vec::new(),
@@ -298,7 +304,8 @@ impl Shared {
             version: None,
             era: Era::Legacy,
             headers: headers.to_vec(),
-            session: None,
+            session: SessionKey::Own,
+            client: None,
             flight: None,
             quiet: true,
         };
@@ -320,7 +327,7 @@ impl Shared {
     async fn read(self: Arc<Self>, mut stream: Stream, mux: Arc<Mux>, endpoint: Uri) {
         loop {
             match stream.next().await {
-                Ok(Event::Message(text)) => mux.take(&text, |reply| self.say(&endpoint, reply)),
+                Ok(Event::Message(text)) => mux.take(&text, || self.replier(&endpoint)),
                 Ok(Event::TooLong { bytes, head, tail }) => mux.too_long(bytes, &head, &tail),
                 // Said once, at the beginning.
                 Ok(Event::Endpoint(_)) => {}

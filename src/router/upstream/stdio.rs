@@ -6,6 +6,7 @@ use super::mux::Mux;
 use super::serverside::Observer;
 use super::{Answer, Ask, Expects, Fault};
 use crate::model::Era;
+use crate::router::session::Reply;
 use crate::router::wire;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -86,12 +87,17 @@ impl Shared {
         let _ = self.outbox.try_send(line);
     }
 
+    fn replier(self: &Arc<Self>) -> Reply {
+        let shared = self.clone();
+        Box::new(move |text| shared.say(text))
+    }
+
     async fn read<R: AsyncRead + Unpin>(self: Arc<Self>, mut lines: Lines<R>) {
         let mux = &self.mux;
         loop {
             match lines.next().await {
                 Ok(Line::Whole(line)) if line.iter().all(u8::is_ascii_whitespace) => {}
-                Ok(Line::Whole(line)) => mux.take(&Bytes::from(line), |text| self.say(text)),
+                Ok(Line::Whole(line)) => mux.take(&Bytes::from(line), || self.replier()),
                 Ok(Line::TooLong { bytes, head, tail }) => mux.too_long(bytes, &head, &tail),
                 Ok(Line::End) => return mux.broke("it closed its standard output"),
                 Err(error) => return mux.broke(&format!("reading its standard output: {error}")),

@@ -1,15 +1,18 @@
 //! Reads an answer over HTTP: one JSON body, or a stream of events until ours is among them.
 
-use super::super::serverside::{Heard, Observer, hear};
+use super::super::serverside::{Heard, Observer, hear, no_client};
 use super::super::{Answer, Expects, Fault};
 use super::events::{Event, Events};
+use crate::router::client::Relay;
 use crate::router::flight::Flight;
 use crate::router::outcome::first_line;
+use crate::router::session::{Reply, Session};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, LOCATION};
 use hyper::{Response, StatusCode};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A body that explains an error is read so far.
@@ -23,8 +26,10 @@ pub struct Reader<'a> {
     pub flight: Option<&'a Arc<Flight>>,
     pub observer: &'a Observer,
     pub max_message: u64,
-    /// Sends a reply to a request of the server.
-    pub reply: &'a (dyn Fn(String) + Send + Sync),
+    /// The client whose own the session is: it can be asked.
+    pub client: Option<&'a Arc<Session>>,
+    /// Makes what sends a reply to a request of the server.
+    pub reply: &'a (dyn Fn() -> Reply + Send + Sync),
 }
 
 impl Reader<'_> {
@@ -69,6 +74,11 @@ impl Reader<'_> {
         }
     }
 
+    /// Reads a stream of notices until it ends.
+    pub async fn follow(&self, response: Response<Incoming>) {
+        let _ = self.read_events(response.into_body()).await;
+    }
+
     async fn read_events(&self, mut body: Incoming) -> Result<Answer, Fault> {
         let mut events = Events::new(self.max_message);
         while let Some(frame) = body.frame().await {
@@ -96,17 +106,39 @@ impl Reader<'_> {
             // An error whose id could not be read can only be about the one request of this stream.
             Heard::Stray(answer) if answer.error.is_some() => return Some(answer),
             Heard::Answer(..) | Heard::Stray(_) | Heard::Nothing => {}
-            Heard::Reply(reply) => (self.reply)(reply),
-            Heard::Progress { token, percent, text } => {
+            Heard::Reply(reply) => (self.reply)()(reply),
+            Heard::Question { place, method } => self.asked(event, place, &method),
+            Heard::Progress { token, place, percent, text } => {
                 if let Some(flight) = self.flight.filter(|_| token == self.id) {
                     flight.progress(percent, text);
+                    flight.relay.iter().for_each(|relay| relay.progress(event, place.clone()));
                 }
             }
-            Heard::Log { level, text } => self.observer.log(self.flight, level, text),
-            Heard::ListChanged => self.observer.lists.set_stale(),
+            Heard::Log { level, text } => self.observer.log(self.flight, event, level, text),
+            Heard::Changed { notice, .. } => {
+                if notice.is_list() {
+                    self.observer.lists.set_stale();
+                }
+                self.relay().iter().for_each(|relay| relay.notice(event));
+            }
+            Heard::Acknowledged { .. } => self.relay().iter().for_each(|relay| relay.acknowledged(event)),
             Heard::Garbage => self.observer.garbage(event),
         }
         None
+    }
+
+    fn relay(&self) -> Option<&Arc<Relay>> {
+        self.flight.and_then(|flight| flight.relay.as_ref())
+    }
+
+    fn asked(&self, event: &Bytes, place: Range<usize>, method: &str) {
+        let Some(session) = self.client else {
+            return (self.reply)()(no_client(event, place, method));
+        };
+        if let Some(flight) = self.flight {
+            flight.extend_to_cap();
+        }
+        session.ask(event, place, self.relay().map_or(&session.outbox, |relay| relay.outbox()), (self.reply)());
     }
 
     /// An error status: with a JSON-RPC error in it, it is an answer. `{"error":"gone"}` is none: the status says more.

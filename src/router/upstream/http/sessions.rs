@@ -1,4 +1,5 @@
-//! Legacy sessions of an HTTP upstream: one per tenant and principal, so that none sees what another left in its own.
+//! Legacy sessions of an HTTP upstream: one per session of a legacy client, and one per tenant and principal for all
+//! other calls, so that none sees what another left in its own.
 
 use super::super::SessionKey;
 use crate::router::flight::lock;
@@ -10,7 +11,7 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 /// Sessions kept; beyond it the one unused longest is ended.
-const MAX: usize = 4096;
+const MAX: usize = 32_768;
 const IDLE: Duration = Duration::from_secs(600);
 
 /// What the handshake agreed on.
@@ -53,6 +54,11 @@ impl Sessions {
         }
     }
 
+    /// Takes out the session of a client that has left.
+    pub fn take(&self, key: &SessionKey) -> Option<Session> {
+        lock(&self.places).remove(key).and_then(|(place, _)| place.get().cloned())
+    }
+
     pub fn take_all(&self) -> Vec<Session> {
         std::mem::take(&mut *lock(&self.places)).into_values().filter_map(|(place, _)| place.get().cloned()).collect()
     }
@@ -63,7 +69,7 @@ fn make_room(places: &mut HashMap<SessionKey, (Place, Instant)>, now: Instant) -
         return Vec::new();
     }
     let mut idle: Vec<_> =
-        places.iter().filter(|(key, _)| key.is_some()).map(|(k, (_, used))| (*used, k.clone())).collect();
+        places.iter().filter(|(key, _)| **key != SessionKey::Own).map(|(k, (_, used))| (*used, k.clone())).collect();
     idle.sort_unstable_by_key(|(used, _)| *used);
     let over = (places.len() + 1).saturating_sub(MAX);
     let goes = |at: usize, used: Instant| at < over || now.duration_since(used) > IDLE;
@@ -79,7 +85,7 @@ mod tests {
     fn sessions_are_bounded() {
         let sessions = Sessions::default();
         for n in 0..MAX + 10 {
-            sessions.place(&Some((n.to_string().into(), "p".into())));
+            sessions.place(&SessionKey::Client(n as u32));
         }
         assert_eq!(lock(&sessions.places).len(), MAX);
     }
@@ -87,10 +93,10 @@ mod tests {
     #[test]
     fn only_the_session_that_failed_is_forgotten() {
         let sessions = Sessions::default();
-        let (old, _) = sessions.place(&None);
-        sessions.forget(&None, &old);
-        let (new, _) = sessions.place(&None);
-        sessions.forget(&None, &old);
-        assert!(Arc::ptr_eq(&new, &sessions.place(&None).0));
+        let (old, _) = sessions.place(&SessionKey::Own);
+        sessions.forget(&SessionKey::Own, &old);
+        let (new, _) = sessions.place(&SessionKey::Own);
+        sessions.forget(&SessionKey::Own, &old);
+        assert!(Arc::ptr_eq(&new, &sessions.place(&SessionKey::Own).0));
     }
 }

@@ -1,0 +1,293 @@
+//! Change notices: what a client hears on a stream that it holds open. One stream listens to one instance for as long as
+//! it is polled, in whatever way the instance's upstream tells of changes:
+//!
+//! - on pipes a legacy server tells everybody at once; the instance's [`super::hub`] passes it on;
+//! - over HTTP a legacy server tells each session on a stream of its own, which is held open for the client's;
+//! - a modern server is asked by `subscriptions/listen`, once for each stream, so that no tenant hears another's.
+
+use super::client::{ClientRequest, Endpoint, Relay, SUBSCRIPTION_KEY};
+use super::era;
+use super::flight::{Flight, Plan};
+use super::gate;
+use super::hub::{Filter, Wants};
+use super::inspect;
+use super::listing::for_tenant;
+use super::session::Session;
+use super::slot::{Link, Slot};
+use super::table::Route;
+use super::upstream::{Fault, SessionKey, Wire};
+use super::wire::{self, ErrorObject};
+use super::{Router, Served};
+use crate::model::call::Origin;
+use crate::model::{CallId, Era, ServerId, Stamp};
+use bytes::Bytes;
+use futures_util::future::join_all;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A stream that upstream ended is opened again after this, at first.
+const PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const INVALID_PARAMS: i64 = -32602;
+
+/// What came of listening.
+#[derive(Debug)]
+enum Listened {
+    /// It ended, and may be begun again.
+    Ended,
+    /// This upstream tells nobody of changes.
+    Never,
+    /// Upstream refuses it; JSON text of its error.
+    Refused(String),
+}
+
+/// One client listening to one instance.
+struct Ear<'a> {
+    route: &'a Route,
+    principal: &'a str,
+    wants: Wants,
+    relay: Arc<Relay>,
+    session: Option<&'a Arc<Session>>,
+    /// Whose session it is at an HTTP upstream.
+    key: SessionKey,
+}
+
+impl Router {
+    /// Tells a legacy session's stream of what changes at its endpoint, for as long as it is polled. Wakes nothing.
+    pub async fn feed(self: Arc<Self>, session: Arc<Session>) {
+        let servers = match &session.owner.endpoint {
+            Endpoint::Server(server) => vec![server.clone()],
+            Endpoint::All => self.table.load().servers_of(&session.owner.tenant),
+        };
+        join_all(servers.iter().map(|server| self.feed_from(&session, server))).await;
+    }
+
+    async fn feed_from(&self, session: &Arc<Session>, server: &ServerId) {
+        let mut pause = PAUSE;
+        let mut known: Option<Arc<Link>> = None;
+        loop {
+            let Ok(route) = self.table.load().route(&session.owner.tenant, server).cloned() else { return };
+            let slot = self.slots.get_or_add(&route.instance(Some(session.number)));
+            let Some(link) = serving(&slot).await else { continue };
+            let ear = Ear {
+                route: &route,
+                principal: &session.owner.principal,
+                wants: Wants::Session(session.clone()),
+                relay: Arc::new(Relay::of_session(session)),
+                session: Some(session),
+                key: SessionKey::Client(session.number),
+            };
+            let fresh = known.as_ref().is_none_or(|known| !Arc::ptr_eq(known, &link));
+            known = Some(link.clone());
+            // What a modern server is asked for changes with what the session has subscribed to.
+            let asks_anew = link.opened.era == Era::Modern || !link.upstream.is_http();
+            let listened = tokio::select! {
+                listened = ear.listen(&slot, &link, fresh) => listened,
+                () = left(&slot, &link) => continue,
+                () = session.changed.notified(), if asks_anew => continue,
+            };
+            match listened {
+                Listened::Never | Listened::Refused(_) => left(&slot, &link).await,
+                Listened::Ended => {
+                    known = None;
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+
+    /// `subscriptions/listen` of a modern client: notices go to its outbox, the acknowledgement first; the answer comes
+    /// when upstream ends it. Dropping the future ends it, too.
+    pub(super) async fn listen(&self, request: ClientRequest) -> Served {
+        let ClientRequest { tenant, principal, endpoint, message, outbox, .. } = request;
+        let refuse = |code, text: &str| Served { code: Some(code), body: wire::error_body(&message.id, code, text).into() };
+        let Some(filter) = message.params().and_then(Filter::read) else {
+            return refuse(INVALID_PARAMS, "`notifications` says what to listen to: toolsListChanged, promptsListChanged, resourcesListChanged, resourceSubscriptions");
+        };
+        let Some(outbox) = outbox else {
+            return refuse(INVALID_PARAMS, "a subscription is a stream: accept text/event-stream");
+        };
+        let Endpoint::Server(server) = endpoint else {
+            return refuse(INVALID_PARAMS, "listen to one server: POST /mcp/{server}");
+        };
+        let Ok(route) = self.table.load().route(&tenant, &server).cloned() else {
+            return refuse(INVALID_PARAMS, &format!("unknown server `{server}`"));
+        };
+        let slot = self.slots.get_or_add(&route.instance(None));
+        if !slot.can_enter()
+            && let Err(why) = inspect::wake_up(self, &slot, &route).await
+        {
+            return refuse(NOT_STARTED, &why);
+        }
+        let Some(link) = slot.live() else { return refuse(NOT_STARTED, &format!("{} is not connected", slot.key)) };
+        let number = self.sessions.number();
+        let ear = Ear {
+            route: &route,
+            principal: &principal,
+            wants: Wants::Filter(filter.clone()),
+            relay: Arc::new(Relay::of_subscription(outbox.clone(), &message.id)),
+            session: None,
+            key: SessionKey::Client(number),
+        };
+        if link.opened.era == Era::Legacy {
+            outbox.push(acknowledgement(&message.id, &filter.honoured(&link.opened.capabilities)));
+        }
+        let _hold = slot.hub.hold();
+        let own = OwnSession { link: &link, number };
+        let listened = tokio::select! {
+            listened = ear.listen(&slot, &link, true) => listened,
+            () = left(&slot, &link) => Listened::Ended,
+        };
+        if let Listened::Never = listened {
+            left(&slot, &link).await;
+        }
+        drop(own);
+        match listened {
+            Listened::Refused(error) => {
+                let code = ErrorObject::read(&error).code;
+                let body = format!(r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#, message.id);
+                Served { code: Some(code), body: body.into() }
+            }
+            Listened::Ended | Listened::Never => Served { code: None, body: ended(&message.id) },
+        }
+    }
+}
+
+/// JSON-RPC code of ours: the upstream cannot be reached.
+const NOT_STARTED: i64 = -31502;
+
+/// A session that a subscription has at a legacy upstream over HTTP.
+struct OwnSession<'a> {
+    link: &'a Link,
+    number: u32,
+}
+
+impl Drop for OwnSession<'_> {
+    fn drop(&mut self) {
+        self.link.upstream.end_session(self.number);
+    }
+}
+
+/// The connection, once calls pass; `None`: look again.
+async fn serving(slot: &Slot) -> Option<Arc<Link>> {
+    let changed = slot.changed.notified();
+    let link = slot.live().filter(|_| gate::serves(slot.gate.state()));
+    if link.is_none() {
+        changed.await;
+    }
+    link
+}
+
+/// Ready once the slot has another connection, or none.
+async fn left(slot: &Slot, link: &Arc<Link>) {
+    loop {
+        let changed = slot.changed.notified();
+        if slot.live().is_none_or(|now| !Arc::ptr_eq(&now, link)) {
+            return;
+        }
+        changed.await;
+    }
+}
+
+impl Ear<'_> {
+    /// Listens until upstream ends it, or the server is taken from the tenant. `fresh`: this connection knows nothing yet
+    /// of what is subscribed to.
+    async fn listen(&self, slot: &Slot, link: &Link, fresh: bool) -> Listened {
+        let ear = slot.hub.listen(self.route.tenant.id.clone(), self.wants.clone(), self.relay.clone());
+        // Who has subscribed to a resource uses the server.
+        let _hold = (!self.wants.uris().is_empty()).then(|| slot.hub.hold());
+        tokio::select! {
+            listened = self.attend(link, fresh) => listened,
+            () = ear.gone.cancelled() => Listened::Ended,
+        }
+    }
+
+    async fn attend(&self, link: &Link, fresh: bool) -> Listened {
+        match (&link.upstream.wire, link.opened.era) {
+            (_, Era::Modern) => self.ask(link).await,
+            (Wire::Query(_), Era::Legacy) => Listened::Never,
+            (Wire::Stdio(_) | Wire::Sse(_), Era::Legacy) => {
+                self.subscribe(link, fresh).await;
+                std::future::pending().await
+            }
+            (Wire::Http(http), Era::Legacy) => {
+                self.subscribe(link, fresh).await;
+                let flight = self.flight();
+                let headers = self.route.injection().map(|i| i.headers.clone()).unwrap_or_default();
+                match http.follow(&self.key, self.session, headers, &flight).await {
+                    Ok(true) | Err(_) => Listened::Ended,
+                    Ok(false) => Listened::Never,
+                }
+            }
+        }
+    }
+
+    /// Tells a legacy server of the resources that it must tell of.
+    async fn subscribe(&self, link: &Link, fresh: bool) {
+        if !fresh {
+            return;
+        }
+        for uri in self.wants.uris() {
+            let mut ask = era::own_ask(&link.upstream, Era::Legacy, "resources/subscribe", &format!(r#""uri":{}"#, wire::quote(&uri)));
+            ask.session = self.key.clone();
+            ask.client = self.session;
+            if self.route.injection().is_ok_and(|injection| for_tenant(&mut ask, injection).is_ok()) {
+                // What it does not tell of, it does not tell of: the rest of the stream is none the worse.
+                let _ = link.upstream.ask(ask).await;
+            }
+        }
+    }
+
+    async fn ask(&self, link: &Link) -> Listened {
+        let flight = self.flight();
+        let mut ask = era::own_ask(&link.upstream, Era::Modern, "subscriptions/listen", &self.wants.notifications());
+        ask.flight = Some(&flight);
+        let dressed = self.route.injection().and_then(|injection| for_tenant(&mut ask, injection));
+        if let Err(why) = dressed {
+            return Listened::Refused(format!(r#"{{"code":{INVALID_PARAMS},"message":{}}}"#, wire::quote(&why)));
+        }
+        match link.upstream.ask(ask).await {
+            Ok(answer) => answer.error().map_or(Listened::Ended, |error| Listened::Refused(error.to_owned())),
+            Err(Fault::Closed(_) | Fault::Unreachable(_) | Fault::Transport(_)) => Listened::Ended,
+            Err(fault @ (Fault::Auth(_) | Fault::Protocol(_))) => {
+                let text = wire::quote(&fault.to_string());
+                Listened::Refused(format!(r#"{{"code":{NOT_STARTED},"message":{text}}}"#))
+            }
+        }
+    }
+
+    /// What the upstream's reader tells. It is no call: nobody waits for its end.
+    fn flight(&self) -> Arc<Flight> {
+        Arc::new(Flight::new(Plan {
+            id: CallId(0),
+            at: Stamp::now(),
+            began: Instant::now(),
+            tenant: self.route.tenant.id.clone(),
+            server: self.route.server.id.clone(),
+            method: "subscriptions/listen".to_owned(),
+            tool: None,
+            origin: Origin::Http,
+            principal: self.principal.to_owned(),
+            role: None,
+            events: None,
+            relay: Some(self.relay.clone()),
+            timeout: Duration::ZERO,
+            cap: Duration::ZERO,
+        }))
+    }
+}
+
+fn acknowledgement(id: &str, filter: &Filter) -> Bytes {
+    format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{{"_meta":{{"{SUBSCRIPTION_KEY}":{id}}},{}}}}}"#,
+        filter.notifications()
+    )
+    .into()
+}
+
+fn ended(id: &str) -> Bytes {
+    let meta = format!(r#"{{"{SUBSCRIPTION_KEY}":{id}}}"#);
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"complete","_meta":{meta}}}}}"#).into()
+}

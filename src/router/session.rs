@@ -1,0 +1,439 @@
+//! Sessions of legacy clients: whose they are, what they said in their handshake, what waits for them. Owns no I/O.
+
+mod questions;
+
+use super::client::{Endpoint, Level, Outbox};
+use super::era::{KNOWN_LEGACY, LEGACY};
+use super::flight::lock;
+use super::message::Message;
+use crate::model::{CallId, TenantId};
+use bytes::Bytes;
+use questions::Questions;
+pub use questions::Reply;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::collections::{BTreeSet, HashMap};
+use std::fmt::Write;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+const SHARDS: usize = 16;
+/// Random bytes of an id.
+const SECRET_BYTES: usize = 24;
+/// Resources that one session may subscribe to, and bytes of what its client says of itself.
+const MAX_SUBSCRIPTIONS: usize = 256;
+const MAX_HELLO: usize = 4 << 10;
+
+/// What a client said of itself in `initialize`; JSON texts.
+#[derive(Clone, Debug)]
+pub struct Hello {
+    /// The revision that was agreed on.
+    pub version: &'static str,
+    pub capabilities: Box<str>,
+    pub info: Box<str>,
+}
+
+impl Hello {
+    /// Reads the params of `initialize`. A revision that we do not know gets our newest, as the handshake wants it.
+    pub fn read(message: &Message) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Params<'a> {
+            protocol_version: String,
+            #[serde(borrow)]
+            capabilities: &'a RawValue,
+            #[serde(borrow)]
+            client_info: &'a RawValue,
+        }
+        let params: Params<'_> = serde_json::from_str(message.params().unwrap_or("{}")).map_err(|e| e.to_string())?;
+        let (capabilities, info) = (params.capabilities.get(), params.client_info.get());
+        if capabilities.len() + info.len() > MAX_HELLO {
+            return Err(format!("capabilities and clientInfo are longer than {MAX_HELLO} bytes"));
+        }
+        if !capabilities.starts_with('{') || !info.starts_with('{') {
+            return Err("capabilities and clientInfo are objects".to_owned());
+        }
+        let known = KNOWN_LEGACY.iter().find(|known| **known == params.protocol_version);
+        Ok(Self { version: known.unwrap_or(&LEGACY), capabilities: capabilities.into(), info: info.into() })
+    }
+}
+
+/// Whose a session is. A session is nothing to anybody else, and nothing at another endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    pub tenant: TenantId,
+    pub principal: Box<str>,
+    pub endpoint: Endpoint,
+}
+
+/// One legacy client.
+pub struct Session {
+    /// `Mcp-Session-Id`.
+    pub id: Box<str>,
+    /// Unique in this process; names the instances that are this session's own.
+    pub number: u32,
+    pub owner: Owner,
+    pub hello: Hello,
+    /// For the stream that the client holds open.
+    pub outbox: Arc<Outbox>,
+    /// Told when what the session listens to has changed.
+    pub changed: Notify,
+    pub ended: CancellationToken,
+    level: AtomicU8,
+    born: Instant,
+    /// Milliseconds after `born`.
+    used: AtomicU64,
+    /// Counts its streams; the newest is the one that is told.
+    streams: AtomicU32,
+    open_streams: AtomicU32,
+    calls: Mutex<HashMap<Box<str>, CallId>>,
+    subscriptions: Mutex<BTreeSet<Box<str>>>,
+    questions: Questions,
+}
+
+impl Session {
+    fn new(number: u32, owner: Owner, hello: Hello) -> Option<Self> {
+        Some(Self {
+            id: new_id(number)?,
+            number,
+            owner,
+            hello,
+            outbox: Arc::default(),
+            changed: Notify::new(),
+            ended: CancellationToken::new(),
+            level: AtomicU8::new(Level::Info as u8),
+            born: Instant::now(),
+            used: AtomicU64::new(0),
+            streams: AtomicU32::new(0),
+            open_streams: AtomicU32::new(0),
+            calls: Mutex::default(),
+            subscriptions: Mutex::default(),
+            questions: Questions::default(),
+        })
+    }
+
+    /// The least serious log message that the client wants; until it says so: `info`.
+    pub fn level(&self) -> Level {
+        Level::from_repr(self.level.load(Relaxed))
+    }
+
+    pub fn set_level(&self, level: Level) {
+        self.level.store(level as u8, Relaxed);
+        self.changed.notify_waiters();
+    }
+
+    fn touch(&self) {
+        self.used.store(self.born.elapsed().as_millis() as u64, Relaxed);
+    }
+
+    fn idle(&self) -> Duration {
+        if self.open_streams.load(Relaxed) > 0 || !lock(&self.calls).is_empty() {
+            return Duration::ZERO;
+        }
+        self.born.elapsed().saturating_sub(Duration::from_millis(self.used.load(Relaxed)))
+    }
+
+    /// A call of the client is under way until the guard is dropped.
+    pub fn begin(self: &Arc<Self>, id: &str, call: CallId) -> UnderWay {
+        lock(&self.calls).insert(id.into(), call);
+        UnderWay { session: self.clone(), id: id.into(), call }
+    }
+
+    /// The call under way that the client knows by this id (JSON text).
+    pub fn call(&self, id: &str) -> Option<CallId> {
+        lock(&self.calls).get(id).copied()
+    }
+
+    /// A stream opens; an older one ends, for its client may have lost it without our knowing.
+    pub fn open_stream(self: &Arc<Self>) -> OpenStream {
+        self.open_streams.fetch_add(1, Relaxed);
+        let number = self.streams.fetch_add(1, Relaxed) + 1;
+        self.changed.notify_waiters();
+        OpenStream { session: self.clone(), number }
+    }
+
+    /// False if there are too many already.
+    pub fn subscribe(&self, uri: &str) -> bool {
+        let mut subscriptions = lock(&self.subscriptions);
+        let room = subscriptions.len() < MAX_SUBSCRIPTIONS || subscriptions.contains(uri);
+        if room && subscriptions.insert(uri.into()) {
+            self.changed.notify_waiters();
+        }
+        room
+    }
+
+    pub fn unsubscribe(&self, uri: &str) {
+        if lock(&self.subscriptions).remove(uri) {
+            self.changed.notify_waiters();
+        }
+    }
+
+    pub fn subscribes_to(&self, uri: &str) -> bool {
+        lock(&self.subscriptions).contains(uri)
+    }
+
+    pub fn subscriptions(&self) -> Vec<Box<str>> {
+        lock(&self.subscriptions).iter().cloned().collect()
+    }
+
+    /// Passes a question of an upstream to the client: its id stands at `place`, `reply` takes the answer.
+    pub fn ask(&self, line: &Bytes, place: Range<usize>, via: &Outbox, reply: Reply) {
+        self.questions.ask(line, place, via, reply);
+    }
+
+    /// The client answered a question. False if nobody asked it.
+    pub fn answered(&self, message: &Message) -> bool {
+        self.questions.answered(message)
+    }
+}
+
+impl Level {
+    fn from_repr(repr: u8) -> Self {
+        [Self::Debug, Self::Info, Self::Notice, Self::Warning, Self::Error, Self::Critical, Self::Alert]
+            .get(usize::from(repr))
+            .copied()
+            .unwrap_or(Self::Emergency)
+    }
+}
+
+/// See [`Session::begin`].
+pub struct UnderWay {
+    session: Arc<Session>,
+    id: Box<str>,
+    call: CallId,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let mut calls = lock(&self.session.calls);
+        // A client that uses an id twice has only its newest call under it.
+        if calls.get(&self.id) == Some(&self.call) {
+            calls.remove(&self.id);
+        }
+        drop(calls);
+        self.session.touch();
+    }
+}
+
+/// See [`Session::open_stream`].
+pub struct OpenStream {
+    session: Arc<Session>,
+    number: u32,
+}
+
+impl OpenStream {
+    /// Ready once the session ends or a newer stream opens.
+    pub async fn over(&self) {
+        loop {
+            let changed = self.session.changed.notified();
+            if self.session.streams.load(Relaxed) != self.number {
+                return;
+            }
+            tokio::select! {
+                () = changed => {}
+                () = self.session.ended.cancelled() => return,
+            }
+        }
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        self.session.open_streams.fetch_sub(1, Relaxed);
+        self.session.touch();
+    }
+}
+
+/// The number, for finding it, and what nobody can guess.
+fn new_id(number: u32) -> Option<Box<str>> {
+    let mut secret = [0; SECRET_BYTES];
+    aws_lc_rs::rand::fill(&mut secret).ok()?;
+    let mut id = format!("{number:x}-");
+    for byte in secret {
+        write!(id, "{byte:02x}").ok()?;
+    }
+    Some(id.into())
+}
+
+/// How many sessions there may be.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionLimits {
+    pub all: usize,
+    /// Of one tenant.
+    pub tenant: usize,
+}
+
+/// Why there is no new session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoSession {
+    #[error("there are {0} sessions open, which is all that there may be; end one, or see [api] max_sessions")]
+    Full(usize),
+    #[error("this customer has {0} sessions open, which is all that it may have; end one, or see [api] max_sessions")]
+    TenantFull(usize),
+    #[error("no randomness for a session id")]
+    NoRandomness,
+}
+
+/// All sessions. Sharded: no call waits for another's.
+#[derive(Default)]
+pub struct Sessions {
+    shards: [Mutex<HashMap<u32, Arc<Session>>>; SHARDS],
+    next: AtomicU32,
+    /// Sessions of each tenant; touched when one begins or ends.
+    counts: Mutex<HashMap<TenantId, usize>>,
+}
+
+impl Sessions {
+    fn shard(&self, number: u32) -> &Mutex<HashMap<u32, Arc<Session>>> {
+        &self.shards[number as usize % SHARDS]
+    }
+
+    pub fn begin(&self, owner: Owner, hello: Hello, limits: SessionLimits) -> Result<Arc<Session>, NoSession> {
+        {
+            let mut counts = lock(&self.counts);
+            let all: usize = counts.values().sum();
+            if all >= limits.all {
+                return Err(NoSession::Full(all));
+            }
+            let own = counts.entry(owner.tenant.clone()).or_default();
+            if *own >= limits.tenant {
+                return Err(NoSession::TenantFull(*own));
+            }
+            *own += 1;
+        }
+        let number = self.number();
+        let tenant = owner.tenant.clone();
+        let Some(session) = Session::new(number, owner, hello) else {
+            self.uncount(&tenant);
+            return Err(NoSession::NoRandomness);
+        };
+        let session = Arc::new(session);
+        lock(self.shard(number)).insert(number, session.clone());
+        Ok(session)
+    }
+
+    /// A number that no session has.
+    pub fn number(&self) -> u32 {
+        self.next.fetch_add(1, Relaxed) + 1
+    }
+
+    fn uncount(&self, tenant: &TenantId) {
+        let mut counts = lock(&self.counts);
+        let left = counts.get(tenant).map_or(0, |n| n.saturating_sub(1));
+        match left {
+            0 => drop(counts.remove(tenant)),
+            left => drop(counts.insert(tenant.clone(), left)),
+        }
+    }
+
+    /// The session of this id, if it is this owner's. Whose else it may be is not told.
+    pub fn find(&self, id: &str, owner: &Owner) -> Option<Arc<Session>> {
+        let number = u32::from_str_radix(id.split_once('-')?.0, 16).ok()?;
+        let session = self.get(number)?;
+        let same = aws_lc_rs::constant_time::verify_slices_are_equal(session.id.as_bytes(), id.as_bytes()).is_ok();
+        let good = same && session.owner == *owner;
+        good.then(|| {
+            session.touch();
+            session
+        })
+    }
+
+    pub fn get(&self, number: u32) -> Option<Arc<Session>> {
+        lock(self.shard(number)).get(&number).cloned()
+    }
+
+    /// Takes a session out; what hangs on it ends. False if it was out already.
+    pub fn end(&self, session: &Session) -> bool {
+        let found = lock(self.shard(session.number)).remove(&session.number).is_some();
+        if found {
+            self.uncount(&session.owner.tenant);
+            session.ended.cancel();
+        }
+        found
+    }
+
+    /// Those that nobody used for so long.
+    pub fn idle(&self, longer: Duration) -> Vec<Arc<Session>> {
+        let of = |shard: &Mutex<HashMap<u32, Arc<Session>>>| {
+            lock(shard).values().filter(|s| s.idle() > longer).cloned().collect::<Vec<_>>()
+        };
+        self.shards.iter().flat_map(of).collect()
+    }
+
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).len()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner(tenant: &str, server: &str) -> Owner {
+        Owner { tenant: tenant.into(), principal: "p".into(), endpoint: Endpoint::Server(server.into()) }
+    }
+
+    fn hello() -> Hello {
+        Hello { version: LEGACY, capabilities: "{}".into(), info: "{}".into() }
+    }
+
+    const LIMITS: SessionLimits = SessionLimits { all: 3, tenant: 2 };
+
+    #[test]
+    fn a_session_is_its_owners_alone() {
+        let sessions = Sessions::default();
+        let session = sessions.begin(owner("eaton", "etim"), hello(), LIMITS).unwrap();
+        let guessed = format!("{:x}-{}", session.number, "0".repeat(SECRET_BYTES * 2));
+        for (id, owner, found) in [
+            (&*session.id, owner("eaton", "etim"), true),
+            (&session.id, owner("vatt", "etim"), false),
+            (&session.id, owner("eaton", "law"), false),
+            (&session.id, Owner { principal: "q".into(), ..owner("eaton", "etim") }, false),
+            (&session.id, Owner { endpoint: Endpoint::All, ..owner("eaton", "etim") }, false),
+            (&guessed, owner("eaton", "etim"), false),
+            ("", owner("eaton", "etim"), false),
+            ("zz-1", owner("eaton", "etim"), false),
+        ] {
+            assert_eq!(sessions.find(id, &owner).is_some(), found, "{id} {owner:?}");
+        }
+        assert!(sessions.end(&session) && !sessions.end(&session));
+        assert!(sessions.find(&session.id, &owner("eaton", "etim")).is_none() && session.ended.is_cancelled());
+    }
+
+    #[test]
+    fn sessions_are_bounded_for_all_and_for_each_tenant() {
+        let sessions = Sessions::default();
+        let begin = |tenant: &str| sessions.begin(owner(tenant, "s"), hello(), LIMITS);
+        let first = begin("a").unwrap();
+        begin("a").unwrap();
+        assert_eq!(begin("a").err(), Some(NoSession::TenantFull(2)));
+        begin("b").unwrap();
+        assert_eq!(begin("c").err(), Some(NoSession::Full(3)));
+        sessions.end(&first);
+        assert!(begin("c").is_ok());
+        assert_eq!(sessions.len(), 3);
+    }
+
+    #[test]
+    fn what_is_in_use_is_not_idle() {
+        let sessions = Sessions::default();
+        let session = sessions.begin(owner("a", "s"), hello(), LIMITS).unwrap();
+        let idle = || {
+            std::thread::sleep(Duration::from_millis(2));
+            sessions.idle(Duration::ZERO).len()
+        };
+        assert_eq!(idle(), 1);
+        let stream = session.open_stream();
+        assert_eq!(idle(), 0);
+        drop(stream);
+        let call = session.begin("1", CallId(7));
+        assert_eq!((idle(), session.call("1")), (0, Some(CallId(7))));
+        drop(call);
+        assert_eq!((idle(), session.call("1")), (1, None));
+    }
+}
