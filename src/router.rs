@@ -53,16 +53,16 @@ use flight::Flights;
 use lifetime::Lifetimes;
 pub use lifetime::{BOUNDS_US, Lifetime};
 pub use message::{Kind, Message, Meta, Unreadable};
-pub use mirror::text_of as header_text;
 use meter::Meter;
+pub use mirror::text_of as header_text;
 use payload::Payloads;
 pub use aggregate::{AllReply, SERVERS_KEY};
 pub use failover::{ROUTE_KEY, RoutedReply, RoutedRequest, RoutedWhat, asked_in, with_meta};
 pub use redact::is_secret_name;
 pub use route::{Nowhere, read_ask};
 pub use serve::Served;
-pub use session::{Hello, NoSession, OpenStream, Owner, Session, SessionLimits};
 use session::Sessions;
+pub use session::{Hello, NoSession, OpenStream, Owner, Session, SessionLimits};
 use slot::Slots;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -70,6 +70,7 @@ use std::time::Duration;
 use table::Index;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 /// Room in the queues to control. A full one refuses the call (demands), counts (records) or loses news (notes).
 const DEMANDS: usize = 4096;
@@ -85,6 +86,8 @@ pub struct Router {
     lifetimes: Lifetimes,
     payloads: Payloads,
     sessions: Sessions,
+    /// Ends the streams that clients hold open.
+    streams: CancellationToken,
     next_call: AtomicU64,
     dropped_records: AtomicU64,
     demands: mpsc::Sender<Demand>,
@@ -143,15 +146,9 @@ pub enum Connect {
         hidden: Hidden,
     },
     /// Streamable HTTP, and HTTP+SSE where the server refuses that.
-    Http {
-        url: String,
-        headers: Vec<(String, Secret)>,
-    },
+    Http { url: String, headers: Vec<(String, Secret)> },
     /// HTTP+SSE (2024-11-05).
-    Sse {
-        url: String,
-        headers: Vec<(String, Secret)>,
-    },
+    Sse { url: String, headers: Vec<(String, Secret)> },
     /// A plain query endpoint.
     Query {
         /// What stands before `/{server}/query` and `/health`.
@@ -277,6 +274,7 @@ impl Router {
             lifetimes: Lifetimes::default(),
             payloads: Payloads::default(),
             sessions: Sessions::default(),
+            streams: CancellationToken::new(),
             next_call: AtomicU64::new(1),
             dropped_records: AtomicU64::new(0),
             demands,
@@ -328,6 +326,10 @@ impl Router {
     /// Carries one call to its end; never panics, always answers. Dropping the future cancels the call upstream.
     pub async fn call(&self, request: CallRequest) -> CallReply {
         call::carry(self, request, Client::Bare, None).await
+    }
+
+    fn next_id(&self) -> CallId {
+        CallId(self.next_call.fetch_add(1, Relaxed))
     }
 
     /// Cancels a call under way (its `call` answers with outcome `cancelled`). False if there is none.

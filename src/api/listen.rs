@@ -34,6 +34,7 @@ pub struct ListenError {
 /// The gateway's open sockets.
 pub struct Listening {
     pub addresses: Vec<SocketAddr>,
+    gateway: Arc<Gateway>,
     stop: CancellationToken,
     hang_up: CancellationToken,
     tasks: TaskTracker,
@@ -67,14 +68,16 @@ impl Listening {
             };
             tasks.spawn(door.accept(listener));
         }
-        tasks.spawn(reap(gateway, stop.clone()));
-        Ok(Some(Self { addresses, stop, hang_up, tasks, drain: config.drain }))
+        tasks.spawn(reap(gateway.clone(), stop.clone()));
+        Ok(Some(Self { addresses, gateway, stop, hang_up, tasks, drain: config.drain }))
     }
 
     /// Takes nothing new, lets what is under way end within `[api] drain` and `most`, and hangs up on the rest.
     pub async fn close(self, most: Duration) {
         self.stop.cancel();
         self.tasks.close();
+        // What a client waits for it gets; what it merely listens to it need not wait for.
+        self.gateway.inside.router.end_streams();
         if tokio::time::timeout(self.drain.min(most), self.tasks.wait()).await.is_err() {
             tracing::warn!("{} connections did not end in time and are closed", self.tasks.len());
             // A connection that is dropped cancels its call.

@@ -69,12 +69,7 @@ fn endpoint(path: &str) -> Result<Endpoint, Error> {
     Ok(Endpoint::Server(ServerId::from(server)))
 }
 
-async fn post(
-    gateway: &Gateway,
-    caller: Caller,
-    headers: &HeaderMap,
-    body: Incoming,
-) -> Result<Response<Body>, Error> {
+async fn post(gateway: &Gateway, caller: Caller, headers: &HeaderMap, body: Incoming) -> Result<Response<Body>, Error> {
     let config = gateway.inside.config.get();
     let api = &config.api;
     let body = timeout(api.read_timeout, read(body, api.max_body)).await.map_err(|_| Error::TooSlow)??;
@@ -91,9 +86,9 @@ async fn post(
 
 /// A message without a handshake: made on a pooled session, answered as plain JSON.
 async fn bare(router: &Router, caller: Caller, message: Result<Message, Unreadable>, body: Bytes) -> Response<Body> {
-    let reply = match message {
+    let body = match message {
         Ok(message) if message.kind != Kind::Response => {
-            router.serve(caller.request(Client::Bare, message, None)).await
+            router.serve(caller.request(Client::Bare, message, None)).await.body
         }
         // The router says what is wrong with it, and records it.
         _ => {
@@ -113,10 +108,10 @@ async fn bare(router: &Router, caller: Caller, message: Result<Message, Unreadab
                 session: None,
                 events: None,
             };
-            router.call(request).await
+            router.call(request).await.body
         }
     };
-    json(StatusCode::OK, reply.body)
+    json(StatusCode::OK, body)
 }
 
 /// The id of what cannot be read is unknown. Legacy messages say so by null, modern ones by leaving it out.

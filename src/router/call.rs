@@ -21,7 +21,7 @@ use super::{CallReply, CallRequest, Demand, Router};
 use crate::model::call::Origin;
 use crate::model::message::CallEvent;
 use crate::model::server::Settings;
-use crate::model::{CallId, Era, Outcome, Stamp, State};
+use crate::model::{Era, Outcome, Stamp, State};
 use bytes::Bytes;
 use hyper::header::HeaderName;
 use std::sync::Arc;
@@ -34,14 +34,9 @@ use tokio::time::Instant;
 const ROUNDS: u32 = 4;
 
 /// Carries one call to its end. `relay`: where its client hears of it meanwhile.
-pub async fn carry(
-    router: &Router,
-    request: CallRequest,
-    client: Client,
-    outbox: Option<Arc<Outbox>>,
-) -> CallReply {
+pub async fn carry(router: &Router, request: CallRequest, client: Client, outbox: Option<Arc<Outbox>>) -> CallReply {
     let CallRequest { tenant, server, body, era, timeout, origin, principal, role, session, events } = request;
-    let id = CallId(router.next_call.fetch_add(1, Relaxed));
+    let id = router.next_id();
     let message = Message::read(body, id, matches!(origin, Origin::Console | Origin::Cli));
     let (method, tool) = message.as_ref().map(|m| (m.method.clone(), m.name.clone())).unwrap_or_default();
     let relay = message.as_ref().ok().zip(outbox).map(|(m, outbox)| Arc::new(Relay::new(outbox, &client, m)));
@@ -370,18 +365,16 @@ impl Trip<'_> {
             return Ok(End { outcome, error, code, body: answer.line });
         };
         let injection = self.route.injection().map_err(Stop::refused)?;
-        let rewriting = Rewriting {
-            method: &self.message.method,
-            hidden: &injection.arguments,
-            varies: injection.varies(),
-        };
+        let rewriting =
+            Rewriting { method: &self.message.method, hidden: &injection.arguments, varies: injection.varies() };
         let cell = Cell { client: &self.client, era };
         let part = match (answer.result(), answer.error()) {
             (Some(result), _) => cell.result(result, &rewriting)?.zip(answer.result.clone()),
             (None, Some(error)) => cell.error(error).zip(answer.error.clone()),
             (None, None) => None,
         };
-        let mut parts = [Some((self.message.id.as_str(), id.clone())), part.as_ref().map(|(t, p)| (t.as_str(), p.clone()))];
+        let mut parts =
+            [Some((self.message.id.as_str(), id.clone())), part.as_ref().map(|(t, p)| (t.as_str(), p.clone()))];
         parts.sort_unstable_by_key(|part| part.as_ref().map(|(_, place)| place.start));
         let more: usize = parts.iter().flatten().map(|(text, _)| text.len()).sum();
         let mut body = Vec::with_capacity(answer.line.len() + more);

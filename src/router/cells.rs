@@ -194,7 +194,8 @@ fn parts<'a>(greeting: Option<&'a str>, opened: &'a Opened) -> Parts<'a> {
     let text = |raw: &'a RawValue| Cow::Borrowed(raw.get());
     let info = read.server_info.or(read.meta.server_info).map(text);
     let unnamed = || {
-        let (name, version) = opened.server_info.as_deref().unwrap_or("unknown").split_once(' ').unwrap_or(("unknown", ""));
+        let (name, version) =
+            opened.server_info.as_deref().unwrap_or("unknown").split_once(' ').unwrap_or(("unknown", ""));
         Cow::Owned(format!(r#"{{"name":{},"version":{}}}"#, wire::quote(name), wire::quote(version)))
     };
     Parts {
@@ -232,6 +233,7 @@ mod tests {
     use super::super::client::{Endpoint, Modern};
     use super::super::session::{Hello, Owner, SessionLimits, Sessions};
     use super::*;
+    use crate::model::instance::Transport;
 
     fn legacy() -> Client {
         let owner = Owner { tenant: "t".into(), principal: "p".into(), endpoint: Endpoint::All };
@@ -297,6 +299,7 @@ mod tests {
             server_info: Some("etim 2".to_owned()),
             instructions: None,
             capabilities: r#"{"tools":{}}"#.to_owned(),
+            transport: Transport::Http,
         };
         let old = r#"{"protocolVersion":"2024-11-05","capabilities":{"tools":{}},"serverInfo":{"name":"e"},"x":1}"#;
         let new = r#"{"supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"instructions":"be kind",

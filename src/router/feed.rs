@@ -5,22 +5,22 @@
 //! - over HTTP a legacy server tells each session on a stream of its own, which is held open for the client's;
 //! - a modern server is asked by `subscriptions/listen`, once for each stream, so that no tenant hears another's.
 
-use super::client::{ClientRequest, Endpoint, Relay, SUBSCRIPTION_KEY};
+mod subscription;
+
+use super::Router;
+use super::client::{Endpoint, Relay};
 use super::era;
 use super::flight::{Flight, Plan};
 use super::gate;
-use super::hub::{Filter, Wants};
-use super::inspect;
+use super::hub::Wants;
 use super::listing::for_tenant;
 use super::session::Session;
 use super::slot::{Link, Slot};
 use super::table::Route;
 use super::upstream::{Fault, SessionKey, Wire};
-use super::wire::{self, ErrorObject};
-use super::{Router, Served};
+use super::wire;
 use crate::model::call::Origin;
 use crate::model::{CallId, Era, ServerId, Stamp};
-use bytes::Bytes;
 use futures_util::future::join_all;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,7 +60,10 @@ impl Router {
             Endpoint::Server(server) => vec![server.clone()],
             Endpoint::All => self.table.load().servers_of(&session.owner.tenant),
         };
-        join_all(servers.iter().map(|server| self.feed_from(&session, server))).await;
+        tokio::select! {
+            _ = join_all(servers.iter().map(|server| self.feed_from(&session, server))) => {}
+            () = self.streams.cancelled() => {}
+        }
     }
 
     async fn feed_from(&self, session: &Arc<Session>, server: &ServerId) {
@@ -97,78 +100,10 @@ impl Router {
             }
         }
     }
-
-    /// `subscriptions/listen` of a modern client: notices go to its outbox, the acknowledgement first; the answer comes
-    /// when upstream ends it. Dropping the future ends it, too.
-    pub(super) async fn listen(&self, request: ClientRequest) -> Served {
-        let ClientRequest { tenant, principal, endpoint, message, outbox, .. } = request;
-        let refuse = |code, text: &str| Served { code: Some(code), body: wire::error_body(&message.id, code, text).into() };
-        let Some(filter) = message.params().and_then(Filter::read) else {
-            return refuse(INVALID_PARAMS, "`notifications` says what to listen to: toolsListChanged, promptsListChanged, resourcesListChanged, resourceSubscriptions");
-        };
-        let Some(outbox) = outbox else {
-            return refuse(INVALID_PARAMS, "a subscription is a stream: accept text/event-stream");
-        };
-        let Endpoint::Server(server) = endpoint else {
-            return refuse(INVALID_PARAMS, "listen to one server: POST /mcp/{server}");
-        };
-        let Ok(route) = self.table.load().route(&tenant, &server).cloned() else {
-            return refuse(INVALID_PARAMS, &format!("unknown server `{server}`"));
-        };
-        let slot = self.slots.get_or_add(&route.instance(None));
-        if !slot.can_enter()
-            && let Err(why) = inspect::wake_up(self, &slot, &route).await
-        {
-            return refuse(NOT_STARTED, &why);
-        }
-        let Some(link) = slot.live() else { return refuse(NOT_STARTED, &format!("{} is not connected", slot.key)) };
-        let number = self.sessions.number();
-        let ear = Ear {
-            route: &route,
-            principal: &principal,
-            wants: Wants::Filter(filter.clone()),
-            relay: Arc::new(Relay::of_subscription(outbox.clone(), &message.id)),
-            session: None,
-            key: SessionKey::Client(number),
-        };
-        if link.opened.era == Era::Legacy {
-            outbox.push(acknowledgement(&message.id, &filter.honoured(&link.opened.capabilities)));
-        }
-        let _hold = slot.hub.hold();
-        let own = OwnSession { link: &link, number };
-        let listened = tokio::select! {
-            listened = ear.listen(&slot, &link, true) => listened,
-            () = left(&slot, &link) => Listened::Ended,
-        };
-        if let Listened::Never = listened {
-            left(&slot, &link).await;
-        }
-        drop(own);
-        match listened {
-            Listened::Refused(error) => {
-                let code = ErrorObject::read(&error).code;
-                let body = format!(r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#, message.id);
-                Served { code: Some(code), body: body.into() }
-            }
-            Listened::Ended | Listened::Never => Served { code: None, body: ended(&message.id) },
-        }
-    }
 }
 
 /// JSON-RPC code of ours: the upstream cannot be reached.
 const NOT_STARTED: i64 = -31502;
-
-/// A session that a subscription has at a legacy upstream over HTTP.
-struct OwnSession<'a> {
-    link: &'a Link,
-    number: u32,
-}
-
-impl Drop for OwnSession<'_> {
-    fn drop(&mut self) {
-        self.link.upstream.end_session(self.number);
-    }
-}
 
 /// The connection, once calls pass; `None`: look again.
 async fn serving(slot: &Slot) -> Option<Arc<Link>> {
@@ -230,7 +165,12 @@ impl Ear<'_> {
             return;
         }
         for uri in self.wants.uris() {
-            let mut ask = era::own_ask(&link.upstream, Era::Legacy, "resources/subscribe", &format!(r#""uri":{}"#, wire::quote(&uri)));
+            let mut ask = era::own_ask(
+                &link.upstream,
+                Era::Legacy,
+                "resources/subscribe",
+                &format!(r#""uri":{}"#, wire::quote(&uri)),
+            );
             ask.session = self.key.clone();
             ask.client = self.session;
             if self.route.injection().is_ok_and(|injection| for_tenant(&mut ask, injection).is_ok()) {
@@ -277,17 +217,4 @@ impl Ear<'_> {
             cap: Duration::ZERO,
         }))
     }
-}
-
-fn acknowledgement(id: &str, filter: &Filter) -> Bytes {
-    format!(
-        r#"{{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{{"_meta":{{"{SUBSCRIPTION_KEY}":{id}}},{}}}}}"#,
-        filter.notifications()
-    )
-    .into()
-}
-
-fn ended(id: &str) -> Bytes {
-    let meta = format!(r#"{{"{SUBSCRIPTION_KEY}":{id}}}"#);
-    format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"complete","_meta":{meta}}}}}"#).into()
 }

@@ -70,7 +70,8 @@ pub struct Plan {
 
 impl Flight {
     pub fn new(plan: Plan) -> Self {
-        let Plan { id, at, began, tenant, server, method, tool, origin, principal, role, events, relay, timeout, cap } = plan;
+        let Plan { id, at, began, tenant, server, method, tool, origin, principal, role, events, relay, timeout, cap } =
+            plan;
         Self {
             id,
             at,

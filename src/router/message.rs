@@ -137,7 +137,9 @@ impl Message {
             return Err(invalid("batches are not carried: send one message at a time".to_owned()));
         }
         let members = wire::members(text).map_err(|error| match error {
-            WireError::Json(error) => Unreadable { code: PARSE_ERROR, text: format!("not a JSON-RPC message: {error}") },
+            WireError::Json(error) => {
+                Unreadable { code: PARSE_ERROR, text: format!("not a JSON-RPC message: {error}") }
+            }
             other => invalid(other.to_string()),
         })?;
         let read = Self::of_members(text, &members).map_err(|stop| invalid(stop.error))?;

@@ -162,9 +162,8 @@ mod tests {
         let schema = r#"{"properties":{"region":{"type":"string","x-mcp-header":"Region"},
             "n":{"type":"integer","x-mcp-header":"N"}}}"#;
         let mirrors = mirrors(schema).unwrap();
-        let header = |name: &'static str, value: &'static str| {
-            (HeaderName::from_static(name), HeaderValue::from_static(value))
-        };
+        let header =
+            |name: &'static str, value: &'static str| (HeaderName::from_static(name), HeaderValue::from_static(value));
         let (eu, seven) = (header("mcp-param-region", "eu"), header("mcp-param-n", "7"));
         for (sent, params, good) in [
             (vec![eu.clone(), seven.clone()], r#"{"arguments":{"region":"eu","n":7}}"#, true),

@@ -94,6 +94,11 @@ impl Router {
         idle.len()
     }
 
+    /// Ends the streams that clients hold open, for good: whoever drains its connections would wait for ever.
+    pub fn end_streams(&self) {
+        self.streams.cancel();
+    }
+
     /// Open sessions of legacy clients.
     pub fn session_count(&self) -> usize {
         self.sessions.len()

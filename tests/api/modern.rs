@@ -54,7 +54,13 @@ async fn body_and_headers_must_agree() {
         (vec![v, (m, "tools/call"), name("other")], "tools/call", call.clone(), 400, json!(-32020)),
         (vec![v, (m, "tools/call"), name("Search")], "tools/call", call.clone(), 400, json!(-32020)),
         (vec![v, (m, "tools/call"), name("=?base64?!!?=")], "tools/call", call.clone(), 400, json!(-32020)),
-        (vec![("MCP-Protocol-Version", "2025-11-25"), (m, "tools/list")], "tools/list", list.clone(), 400, json!(-32020)),
+        (
+            vec![("MCP-Protocol-Version", "2025-11-25"), (m, "tools/list")],
+            "tools/list",
+            list.clone(),
+            400,
+            json!(-32020),
+        ),
         (vec![v, (m, "tools/list")], "tools/list", json!({}), 400, json!(-32602)),
         (vec![v], "tools/list", json!({}), 400, json!(-32602)),
         (vec![v, (m, "tools/list")], "tools/list", without(CAPABILITIES), 400, json!(-32602)),
@@ -163,7 +169,8 @@ async fn a_question_passes_between_modern_sides_and_is_refused_across_eras() {
     let asked = modern(deck.at(), "up", 1, "tools/call", json!({"name": "input"})).await.json().await;
     assert_eq!(asked["result"]["resultType"], "input_required", "{asked}");
     assert_eq!(asked["result"]["requestState"], "opaque");
-    let retry = json!({ "name": "input", "requestState": "opaque", "inputResponses": { "name": {"action": "accept"} } });
+    let retry =
+        json!({ "name": "input", "requestState": "opaque", "inputResponses": { "name": {"action": "accept"} } });
     let done = modern(deck.at(), "up", 2, "tools/call", retry).await.json().await;
     assert_eq!(done["result"]["structuredContent"]["params"]["requestState"], "opaque", "{done}");
     let old = Legacy::begin(deck.at(), "up", json!({ "elicitation": {} })).await;

@@ -1,13 +1,12 @@
 //! Sessions of legacy clients: how they begin, whose they are, how they end.
 
 use super::upstream::{Speaks, Upstream};
-use super::web::{BOTH, Legacy, request, send};
-use super::{CONFIG, Deck};
+use super::web::{BOTH, Legacy, modern, request, send};
+use super::{CONFIG, Deck, with};
+use crate::support::platform::PATIENCE;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::timeout;
-
-use crate::support::platform::PATIENCE;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_begins_with_initialize_and_ends_with_delete() {
@@ -124,7 +123,7 @@ async fn sessions_are_bounded_and_those_that_nobody_uses_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_client_has_a_session_of_its_own_upstream() {
     let upstream = Upstream::start(Speaks::Legacy).await;
-    let deck = Deck::start(&super::with(&upstream)).await;
+    let deck = Deck::start(&with(&upstream)).await;
     let asks = json!({ "elicitation": {} });
     let (one, two) =
         (Legacy::begin(deck.at(), "up", asks.clone()).await, Legacy::begin(deck.at(), "up", asks.clone()).await);
@@ -144,4 +143,21 @@ async fn each_client_has_a_session_of_its_own_upstream() {
     one.end().await;
     assert_eq!(upstream.sees("DELETE", 1).await[0].session, third);
     deck.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_that_only_listen_do_not_hold_up_the_end() {
+    let upstream = Upstream::start(Speaks::Legacy).await;
+    let deck = Deck::start(&with(&upstream)).await;
+    let client = Legacy::begin(deck.at(), "up", json!({})).await;
+    let stream = client.listen().await;
+    let filter = json!({ "notifications": { "toolsListChanged": true } });
+    let listening = modern(deck.at(), "up", 9, "subscriptions/listen", filter).await;
+    upstream.holds(2).await;
+    let began = std::time::Instant::now();
+    deck.end().await;
+    assert!(began.elapsed() < Duration::from_secs(8), "not the whole of [api] drain");
+    assert_eq!(stream.all().await, Vec::<Value>::new());
+    let told = listening.all().await;
+    assert_eq!((told.len(), &told[1]["id"], &told[1]["result"]["resultType"]), (2, &json!(9), &json!("complete")));
 }

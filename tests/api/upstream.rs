@@ -51,12 +51,8 @@ impl Upstream {
     pub async fn start(speaks: Speaks) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/mcp", listener.local_addr().unwrap());
-        let state = Arc::new(State {
-            speaks,
-            seen: Mutex::default(),
-            streams: Mutex::default(),
-            sessions: Mutex::default(),
-        });
+        let state =
+            Arc::new(State { speaks, seen: Mutex::default(), streams: Mutex::default(), sessions: Mutex::default() });
         let kept = state.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -65,7 +61,9 @@ impl Upstream {
                     let state = state.clone();
                     async move { Ok::<_, Infallible>(state.answer(request).await) }
                 });
-                tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+                tokio::spawn(
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
+                );
             }
         });
         Self { url, state }
@@ -189,7 +187,8 @@ impl State {
                 let mut sessions = self.sessions.lock().unwrap();
                 let session = format!("s{}", sessions.len() + self.seen.lock().unwrap().len());
                 sessions.push(session.clone());
-                let result = json!({ "protocolVersion": "2025-11-25", "capabilities": capabilities, "serverInfo": info });
+                let result =
+                    json!({ "protocolVersion": "2025-11-25", "capabilities": capabilities, "serverInfo": info });
                 let mut response = whole(200, &stamp(result));
                 response.headers_mut().insert("mcp-session-id", session.parse().unwrap());
                 response
@@ -230,7 +229,9 @@ impl State {
             "resources/list" => whole(200, &stamp(json!({ "resources": [{ "uri": "made://a", "name": "a" }] }))),
             "resources/read" => whole(200, &stamp(json!({ "contents": [{ "uri": params["uri"], "text": "x" }] }))),
             "completion/complete" => whole(200, &stamp(json!({ "completion": { "values": ["x"] } }))),
-            "resources/subscribe" | "resources/unsubscribe" | "ping" | "logging/setLevel" => whole(200, &stamp(json!({}))),
+            "resources/subscribe" | "resources/unsubscribe" | "ping" | "logging/setLevel" => {
+                whole(200, &stamp(json!({})))
+            }
             other => whole(
                 if self.speaks == Speaks::Modern { 404 } else { 200 },
                 &json!({ "jsonrpc": "2.0", "id": id, "error": { "code": -32601, "message": format!("no {other}") } }),
@@ -281,8 +282,11 @@ impl State {
                 });
             }
             "input" if params["inputResponses"].is_null() => {
-                return whole(200, &result(json!({ "resultType": "input_required", "requestState": "opaque",
-                    "inputRequests": { "name": { "method": "elicitation/create", "params": { "message": "name?" } } } })));
+                return whole(
+                    200,
+                    &result(json!({ "resultType": "input_required", "requestState": "opaque",
+                    "inputRequests": { "name": { "method": "elicitation/create", "params": { "message": "name?" } } } })),
+                );
             }
             _ => return whole(200, &echo),
         }

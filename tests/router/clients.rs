@@ -4,9 +4,7 @@ use super::fixture::{Platform, Say, Speaks, Stdio, injecting, key, options, serv
 use mcpdeck::model::principal::Role;
 use mcpdeck::model::server::Scope;
 use mcpdeck::model::{InstanceKey, State};
-use mcpdeck::router::{
-    Client, ClientRequest, Endpoint, Hello, Message, Note, Outbox, Owner, Session, SessionLimits,
-};
+use mcpdeck::router::{Client, ClientRequest, Endpoint, Hello, Message, Note, Outbox, Owner, Session, SessionLimits};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -133,8 +131,7 @@ async fn changes_reach_the_streams_of_a_shared_pipe_until_the_server_is_taken_aw
     let (_, stdio) = platform.open("etim", Speaks::Legacy).await.unwrap();
     let (eaton, abb) = (begin(&platform, "eaton", "etim"), begin(&platform, "abb", "etim"));
     eaton.subscribe("made://a");
-    let (for_eaton, for_abb) =
-        (platform.router.clone().feed(eaton.clone()), platform.router.clone().feed(abb.clone()));
+    let (for_eaton, for_abb) = (platform.router.clone().feed(eaton.clone()), platform.router.clone().feed(abb.clone()));
     let (mut for_eaton, for_abb) = (tokio::spawn(for_eaton), tokio::spawn(for_abb));
     stdio.hears("resources/subscribe", 1).await;
     while !platform.router.activity(&key("etim")).last.is_some() {

@@ -18,8 +18,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Methods that there were before; a client sends them to find that out.
-const REMOVED: [&str; 5] =
-    ["initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"];
+const REMOVED: [&str; 5] = ["initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"];
 
 /// A message of a modern client.
 pub async fn post(router: &Arc<Router>, caller: Caller, headers: &HeaderMap, message: Message) -> Response<Body> {

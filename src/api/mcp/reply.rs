@@ -1,7 +1,7 @@
 //! Answers on MCP paths: bodies, statuses, refusals.
 
-use super::super::error::whole;
 use super::super::Body;
+use super::super::error::whole;
 use crate::router::{HEADER_MISMATCH, UNSUPPORTED_VERSION};
 use bytes::Bytes;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};

@@ -133,7 +133,8 @@ mod tests {
         let response = stream(Some("0".into()), outbox, work);
         assert_eq!(response.headers()["x-accel-buffering"], "no");
         let body = response.into_body().collect().await.unwrap().to_bytes();
-        let data: Vec<_> = std::str::from_utf8(&body).unwrap().lines().filter_map(|l| l.strip_prefix("data: ")).collect();
+        let data: Vec<_> =
+            std::str::from_utf8(&body).unwrap().lines().filter_map(|l| l.strip_prefix("data: ")).collect();
         assert_eq!(data, ["0", "1", "2", "3"]);
     }
 }

@@ -10,8 +10,8 @@ use super::{Answer, Ask, Expects, Fault, SessionKey};
 use crate::model::Era;
 use crate::model::secret::Secret;
 use crate::router::era;
-use crate::router::mirror;
 use crate::router::flight::{Flight, lock};
+use crate::router::mirror;
 use crate::router::session::{Reply, Session as ClientSession};
 use crate::router::wire::{self, ErrorObject};
 use bytes::Bytes;
@@ -332,7 +332,8 @@ impl Shared {
             flight: None,
             quiet: true,
         };
-        let body = wire::request(id, "initialize", &format!("{{{}}}", era::initialize_params(ask.client.map(|s| &s.hello))));
+        let body =
+            wire::request(id, "initialize", &format!("{{{}}}", era::initialize_params(ask.client.map(|s| &s.hello))));
         let (answer, session) = self.shake(&hello, body.into()).await?;
         let session = session.ok_or_else(|| {
             let why =
