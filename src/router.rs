@@ -45,10 +45,12 @@ use crate::model::server::EraChoice;
 use crate::model::{
     CallId, CallRecord, Era, InstanceKey, PendingCall, ServerDef, ServerId, Stamp, State, TenantDef, TenantId,
 };
+pub use aggregate::{AllReply, SERVERS_KEY};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 pub use client::{Client, ClientRequest, Endpoint, Level, Modern, Outbox};
 pub use era::{CAPABILITIES_KEY, HEADER_MISMATCH, KNOWN_LEGACY, MODERN, UNSUPPORTED_VERSION, VERSION_KEY};
+pub use failover::{ROUTE_KEY, RoutedReply, RoutedRequest, RoutedWhat, asked_in, with_meta};
 use flight::Flights;
 use lifetime::Lifetimes;
 pub use lifetime::{BOUNDS_US, Lifetime};
@@ -56,8 +58,6 @@ pub use message::{Kind, Message, Meta, Unreadable};
 use meter::Meter;
 pub use mirror::text_of as header_text;
 use payload::Payloads;
-pub use aggregate::{AllReply, SERVERS_KEY};
-pub use failover::{ROUTE_KEY, RoutedReply, RoutedRequest, RoutedWhat, asked_in, with_meta};
 pub use redact::is_secret_name;
 pub use route::{Nowhere, read_ask};
 pub use serve::Served;

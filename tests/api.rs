@@ -1,7 +1,7 @@
 //! The HTTP gateway over real sockets, beside a whole platform.
 
-mod rest;
 mod modern;
+mod rest;
 mod sessions;
 mod streams;
 mod upstream;
@@ -133,7 +133,7 @@ async fn what_cannot_be_answered_says_why() {
         ("POST /mcp/etim", key, &search, 401, "not known"),
         ("POST /mcp/etim", basic, &search, 401, "not known"),
         ("GET /mcp/etim", "", "", 405, "not offered here"),
-        ("POST /mcp", "", &search, 404, "name a server"),
+        ("POST /mcp/", "", &search, 404, "name a server"),
         ("GET /nothing", "", "", 404, "nothing at /nothing"),
         ("GET /health", "", "", 200, "healthy"),
         ("GET /health", "Origin: http://localhost:3000\r\n", "", 200, "healthy"),

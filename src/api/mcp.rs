@@ -64,9 +64,12 @@ pub async fn answer(gateway: &Gateway, request: Request<Incoming>) -> Result<Res
 }
 
 fn endpoint(path: &str) -> Result<Endpoint, Error> {
+    if path == "/mcp" {
+        return Ok(Endpoint::All);
+    }
     let server = path.strip_prefix("/mcp/").filter(|name| !name.is_empty() && !name.contains('/'));
-    let server = server.ok_or_else(|| Error::NotFound("name a server: POST /mcp/{server}".to_owned()))?;
-    Ok(Endpoint::Server(ServerId::from(server)))
+    let unknown = || Error::NotFound("name a server: POST /mcp/{server}, or all of them: POST /mcp".to_owned());
+    Ok(Endpoint::Server(ServerId::from(server.ok_or_else(unknown)?)))
 }
 
 async fn post(gateway: &Gateway, caller: Caller, headers: &HeaderMap, body: Incoming) -> Result<Response<Body>, Error> {
@@ -85,31 +88,34 @@ async fn post(gateway: &Gateway, caller: Caller, headers: &HeaderMap, body: Inco
 }
 
 /// A message without a handshake: made on a pooled session, answered as plain JSON.
-async fn bare(router: &Router, caller: Caller, message: Result<Message, Unreadable>, body: Bytes) -> Response<Body> {
-    let body = match message {
-        Ok(message) if message.kind != Kind::Response => {
-            router.serve(caller.request(Client::Bare, message, None)).await.body
-        }
-        // The router says what is wrong with it, and records it.
-        _ => {
-            let Caller { tenant, principal, role, endpoint } = caller;
-            let Endpoint::Server(server) = endpoint else {
-                return json(StatusCode::BAD_REQUEST, Bytes::new());
-            };
-            let request = CallRequest {
-                tenant,
-                server,
-                body: CallBody::Raw(body),
-                era: None,
-                timeout: None,
-                origin: Origin::Http,
-                principal,
-                role: Some(role),
-                session: None,
-                events: None,
-            };
-            router.call(request).await.body
-        }
+async fn bare(
+    router: &Arc<Router>,
+    caller: Caller,
+    message: Result<Message, Unreadable>,
+    body: Bytes,
+) -> Response<Body> {
+    if let Ok(message) = message
+        && message.kind != Kind::Response
+    {
+        return reply::served(StatusCode::OK, router.serve(caller.request(Client::Bare, message, None)).await);
+    }
+    // The router says what is wrong with it, and records it.
+    let Caller { tenant, principal, role, endpoint } = caller;
+    let request = |server| CallRequest {
+        tenant,
+        server,
+        body: CallBody::Raw(body),
+        era: None,
+        timeout: None,
+        origin: Origin::Http,
+        principal,
+        role: Some(role),
+        session: None,
+        events: None,
+    };
+    let body = match endpoint {
+        Endpoint::Server(server) => router.call(request(server)).await.body,
+        Endpoint::All => router.call_all(request(ServerId::from("")), Client::Bare, None).await.body,
     };
     json(StatusCode::OK, body)
 }

@@ -6,6 +6,8 @@ pub mod names;
 #[cfg(test)]
 mod tests;
 
+use super::call;
+use super::client::{Client, Outbox};
 use super::era;
 use super::failover::{RoutedRequest, RoutedWhat, asked_in, with_meta};
 use super::fanout;
@@ -49,10 +51,16 @@ impl From<String> for AllReply {
 
 impl Router {
     /// Carries one message to all servers of the request's tenant; its `server` is not looked at. Never panics, always
-    /// answers. Dropping the future cancels what it asked upstream.
-    pub async fn call_all(self: &Arc<Self>, request: CallRequest) -> AllReply {
+    /// answers; `client` and `outbox` as for one server. Dropping the future cancels what it asked upstream.
+    pub async fn call_all(
+        self: &Arc<Self>,
+        request: CallRequest,
+        client: Client,
+        outbox: Option<Arc<Outbox>>,
+    ) -> AllReply {
         let bytes = match &request.body {
             CallBody::Raw(bytes) => bytes.clone(),
+            CallBody::Read(message) => message.text.clone(),
             CallBody::Method { .. } => Bytes::new(),
         };
         let message = match Message::read(CallBody::Raw(bytes), CallId(0), false) {
@@ -74,7 +82,7 @@ impl Router {
             "ping" | "logging/setLevel" => answer(json!({})),
             method => match Kind::of_method(method) {
                 Some(kind) => self.list(kind, &routes, &message.id, &params, request.session).await.into(),
-                None => self.split(request, &message, &routes, text, &params).await,
+                None => self.split((request, client, outbox), &message, &routes, text, &params).await,
             },
         }
     }
@@ -82,7 +90,7 @@ impl Router {
     /// To the server that the message names; else where routing leads; else to the only server with such a tool.
     async fn split(
         &self,
-        request: CallRequest,
+        (request, client, outbox): (CallRequest, Client, Option<Arc<Outbox>>),
         message: &Message,
         routes: &[&Arc<Route>],
         text: String,
@@ -96,7 +104,8 @@ impl Router {
                     Err(why) => return refuse(INVALID_PARAMS, &why),
                 };
                 let server = route.server.id.clone();
-                let reply = self.call(CallRequest { server: server.clone(), body: raw(body), ..request }).await;
+                let request = CallRequest { server: server.clone(), body: raw(body), ..request };
+                let reply = call::carry(self, request, client, outbox).await;
                 let body = match std::str::from_utf8(&reply.body) {
                     Ok(text) => Bytes::from(wrap_answer(&server, &message.method, text).into_owned()),
                     Err(_) => reply.body,
@@ -117,7 +126,8 @@ impl Router {
         match self.only_with_tool(routes, message.name.as_deref().unwrap_or_default()) {
             Some(route) => {
                 let server = route.server.id.clone();
-                let reply = self.call(CallRequest { server: server.clone(), ..request }).await;
+                let request = CallRequest { server: server.clone(), ..request };
+                let reply = call::carry(self, request, client, outbox).await;
                 let text = String::from_utf8_lossy(&reply.body).into_owned();
                 wrap_answer(&server, &message.method, &text).into_owned().into()
             }

@@ -9,8 +9,9 @@ use super::client::Client;
 use super::era::{self, CAPABILITIES_KEY, CLIENT_KEY, LEVEL_KEY, MODERN, VERSION_KEY};
 use super::lists::hide_arguments;
 use super::outcome::Stop;
-use super::wire::{self, Change, Edit, ErrorObject};
+use super::wire::{self, Change, Edit, Envelope, ErrorObject};
 use crate::model::{Era, Outcome};
+use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -114,6 +115,26 @@ impl<'a> Cell<'a> {
 
 const NOT_BRIDGED: &str = "this server wants to ask its client something (elicitation, sampling or roots) in words of MCP \
     2026-07-28; a client of an earlier revision cannot be asked through mcpdeck yet";
+
+/// An answer that was put together here, or came from a server of whatever era, in the words of the client's: its error
+/// code, if it is an error, and its text.
+pub fn of_any_era(client: &Client, body: Bytes) -> (Option<i64>, Bytes) {
+    let Some(envelope) = Envelope::read(&body) else { return (None, body) };
+    if let Some(error) = envelope.error {
+        return (Some(ErrorObject::read(error.get()).code), body);
+    }
+    let edits = match client {
+        Client::Bare => return (None, body),
+        Client::Legacy(_) => ["resultType", "ttlMs", "cacheScope"].map(|key| Edit::new(key, Change::Remove)).into(),
+        Client::Modern(_) => completed("tools/list"),
+    };
+    let text = String::from_utf8_lossy(&body);
+    let mut out = String::with_capacity(text.len() + 96);
+    match wire::splice(&text, &[Edit::new("result", Change::Within(edits))], &mut out) {
+        Ok(()) => (None, out.into()),
+        Err(_) => (None, body),
+    }
+}
 
 /// What else changes in a result.
 pub struct Rewriting<'a> {

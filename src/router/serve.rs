@@ -1,9 +1,10 @@
 //! What the faces hand in for their clients: messages at endpoints, sessions and their ends.
 
 use super::call;
+use super::cells;
 use super::client::{Client, ClientRequest, Endpoint};
 use super::session::{Hello, NoSession, Owner, Session, SessionLimits};
-use super::{CallBody, CallRequest, Note, Router};
+use super::{AllReply, CallBody, CallRequest, Note, Router};
 use crate::model::call::Origin;
 use crate::model::server::Scope;
 use crate::model::{InstanceKey, ServerId};
@@ -17,34 +18,41 @@ pub struct Served {
     pub code: Option<i64>,
     /// Empty for what needs no answer.
     pub body: Bytes,
+    /// Where routing led, for the head of an answer.
+    pub route: Option<String>,
 }
 
 impl Router {
     /// Answers one message of a client at an endpoint; never panics, always answers (a notification with an empty
     /// body). Dropping the future cancels it upstream.
-    pub async fn serve(&self, request: ClientRequest) -> Served {
+    pub async fn serve(self: &Arc<Self>, request: ClientRequest) -> Served {
         if request.message.method == "subscriptions/listen" && matches!(request.client, Client::Modern(_)) {
             return self.listen(request).await;
         }
         let ClientRequest { tenant, principal, role, endpoint, client, message, outbox } = request;
-        let server = match endpoint {
-            Endpoint::Server(server) => server,
-            Endpoint::All => ServerId::from("*"),
-        };
         let request = CallRequest {
             tenant,
-            server,
+            server: ServerId::from(""),
             body: CallBody::Read(message),
             era: None,
             timeout: None,
             origin: Origin::Http,
             principal,
             role: Some(role),
-            session: None,
+            session: client.session().map(|session| session.number),
             events: None,
         };
-        let reply = call::carry(self, request, client, outbox).await;
-        Served { code: reply.code, body: reply.body }
+        match endpoint {
+            Endpoint::Server(server) => {
+                let reply = call::carry(self, CallRequest { server, ..request }, client, outbox).await;
+                Served { code: reply.code, body: reply.body, route: None }
+            }
+            Endpoint::All => {
+                let AllReply { body, route } = self.call_all(request, client.clone(), outbox).await;
+                let (code, body) = cells::of_any_era(&client, body);
+                Served { code, body, route }
+            }
+        }
     }
 
     /// Begins a session for a client that sent `initialize`.

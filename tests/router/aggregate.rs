@@ -3,7 +3,7 @@
 use super::fixture::*;
 use mcpdeck::model::call::Origin;
 use mcpdeck::model::{Outcome, State};
-use mcpdeck::router::{AllReply, CallBody, CallRequest, ROUTE_KEY, Router, SERVERS_KEY};
+use mcpdeck::router::{AllReply, CallBody, CallRequest, Client, ROUTE_KEY, Router, SERVERS_KEY};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ fn request(who: &str, message: &Value) -> CallRequest {
 
 async fn all(router: &Arc<Router>, who: &str, method: &str, params: Value) -> Value {
     let message = json!({"jsonrpc": "2.0", "id": "me", "method": method, "params": params});
-    let AllReply { body, .. } = router.call_all(request(who, &message)).await;
+    let AllReply { body, .. } = router.call_all(request(who, &message), Client::Bare, None).await;
     let body: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(body["id"], "me", "{body}");
     body

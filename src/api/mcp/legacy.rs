@@ -105,7 +105,7 @@ impl Drop for Begun<'_> {
     }
 }
 
-async fn notification(router: &Router, caller: Caller, session: Arc<Session>, message: Message) -> Response<Body> {
+async fn notification(router: &Arc<Router>, caller: Caller, session: Arc<Session>, message: Message) -> Response<Body> {
     match message.method.as_str() {
         "notifications/cancelled" => {
             if let Some(id) = cancelled(&message) {
@@ -157,7 +157,7 @@ async fn request(
             if subscribes && reply.code.is_some() {
                 session.unsubscribe(&name);
             }
-            json(StatusCode::OK, reply.body)
+            reply::served(StatusCode::OK, reply)
         }
         Answered::Streamed(response) => response,
     }

@@ -3,7 +3,7 @@
 //! another.
 
 use super::head::{self, Accepts};
-use super::reply::{INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, Refused, json, modern_status};
+use super::reply::{INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, Refused, json, modern_status, served};
 use super::stream::{self, Answered};
 use super::{Caller, accepts};
 use crate::api::Body;
@@ -55,7 +55,7 @@ async fn call(
     let params = headers.iter().filter(|(name, _)| name.as_str().starts_with(head::PARAM));
     let modern = Modern { params: params.map(|(name, value)| (name.clone(), value.clone())).collect() };
     match stream::carry(router, caller.request(Client::Modern(modern), message, None), accepts).await {
-        Answered::Whole(reply) => json(modern_status(reply.code), reply.body),
+        Answered::Whole(reply) => served(modern_status(reply.code), reply),
         Answered::Streamed(response) => response,
     }
 }

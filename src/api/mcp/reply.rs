@@ -2,10 +2,13 @@
 
 use super::super::Body;
 use super::super::error::whole;
-use crate::router::{HEADER_MISMATCH, UNSUPPORTED_VERSION};
+use crate::router::{HEADER_MISMATCH, Served, UNSUPPORTED_VERSION};
 use bytes::Bytes;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
+
+/// Says where routing led and why: the same as the answer's `_meta`, for whoever reads no bodies.
+const ROUTE: HeaderName = HeaderName::from_static("x-mcpdeck-route");
 
 /// JSON-RPC 2.0, section 5.1.
 pub const INVALID_REQUEST: i64 = -32600;
@@ -48,6 +51,15 @@ pub fn json(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
     *response.status_mut() = if empty && status == StatusCode::OK { StatusCode::ACCEPTED } else { status };
     if !empty {
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    response
+}
+
+/// What the router answered; its head says where routing led.
+pub fn served(status: StatusCode, served: Served) -> Response<Body> {
+    let mut response = json(status, served.body);
+    if let Some(route) = served.route.and_then(|route| HeaderValue::from_str(&route).ok()) {
+        response.headers_mut().insert(ROUTE, route);
     }
     response
 }

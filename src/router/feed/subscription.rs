@@ -33,7 +33,7 @@ impl Router {
         ledger.close(End { outcome, error, code: None, body: Bytes::new() }).await;
         match begun {
             Ok(begun) => self.listen_on(request, begun).await,
-            Err(stop) => Served { code: Some(stop.code()), body: stop.body(&id).into() },
+            Err(stop) => Served { code: Some(stop.code()), body: stop.body(&id).into(), route: None },
         }
     }
 
@@ -45,7 +45,7 @@ impl Router {
             return Err(told("a subscription is a stream: accept text/event-stream".to_owned()));
         }
         let Endpoint::Server(server) = &request.endpoint else {
-            return Err(told("listen to one server: POST /mcp/{server}".to_owned()));
+            return Err(told("listen to one server: at /mcp/{server}".to_owned()));
         };
         let route = self.table.load().route(&request.tenant, server).cloned();
         let route = route.map_err(|_| told(format!("unknown server `{server}`")))?;
@@ -87,12 +87,12 @@ impl Router {
             Listened::Refused(error) => {
                 let code = ErrorObject::read(&error).code;
                 let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#);
-                return Served { code: Some(code), body: body.into() };
+                return Served { code: Some(code), body: body.into(), route: None };
             }
             Listened::Never => left(&slot, &link).await,
             Listened::Ended => {}
         }
-        Served { code: None, body: ended(id) }
+        Served { code: None, body: ended(id), route: None }
     }
 }
 
