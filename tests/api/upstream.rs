@@ -71,7 +71,7 @@ impl Upstream {
 
     /// The config of a server that is this one.
     pub fn config(&self, id: &str) -> String {
-        format!("[[server]]\nid = {id:?}\nrun = {{ url = {:?} }}\n", self.url)
+        format!("[[server]]\nid = {id:?}\nurl = {:?}\n", self.url)
     }
 
     pub fn seen(&self, method: &str) -> Vec<Seen> {
