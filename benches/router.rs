@@ -212,6 +212,7 @@ fn tenant(id: &str) -> TenantDef {
         enabled: Default::default(),
         servers: Default::default(),
         audit: Default::default(),
+        call_limits: None,
     }
 }
 

@@ -4,18 +4,22 @@
 
 mod auth;
 mod error;
+mod guard;
+mod limits;
 mod listen;
+mod login;
 mod mcp;
 mod rest;
 
 pub use listen::{ListenError, Listening};
 
-use crate::control::handle::{Handle, Inside};
+use crate::control::handle::{Caller, Handle, Inside};
 use bytes::Bytes;
 use error::Error;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
+use limits::Limits;
 use rest::Rest;
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -29,6 +33,7 @@ pub type Body = UnsyncBoxBody<Bytes, Infallible>;
 pub struct Gateway {
     pub handle: Handle,
     pub inside: Inside,
+    pub limits: Limits,
     /// Takes nothing new: streams end.
     pub closing: CancellationToken,
     rest: Rest,
@@ -38,7 +43,8 @@ impl Gateway {
     /// `None` where the platform is not in this process.
     pub fn new(handle: Handle) -> Option<Arc<Self>> {
         let inside = handle.inside()?;
-        Some(Arc::new(Self { rest: Rest::new(), closing: CancellationToken::new(), handle, inside }))
+        let limits = Limits::new(inside.config.clone());
+        Some(Arc::new(Self { rest: Rest::new(), closing: CancellationToken::new(), limits, handle, inside }))
     }
 
     /// Answers one request; whatever goes wrong becomes a response in the shape of its face.
@@ -48,10 +54,21 @@ impl Gateway {
         if let Err(error) = auth::check_sender(&self, request.headers()) {
             return if is_mcp { error.into_json_rpc() } else { error.into_rest() };
         }
-        auth::identify(&self, peer, &mut request);
-        if is_mcp {
-            return mcp::answer(&self, request).await.unwrap_or_else(Error::into_json_rpc);
+        if path == login::PATH {
+            return login::answer(&self, peer, request).await.unwrap_or_else(Error::into_rest);
         }
-        self.rest.answer(self.clone(), request).await
+        let caller = auth::identify(&self, peer, &mut request);
+        let response = match is_mcp {
+            true => mcp::answer(&self, request).await.unwrap_or_else(Error::into_json_rpc),
+            false => self.answer_rest(caller.as_ref(), request).await,
+        };
+        guard::guard(response, caller)
+    }
+
+    async fn answer_rest(self: &Arc<Self>, caller: Option<&Caller>, request: Request<Incoming>) -> Response<Body> {
+        match self.limits.enter(caller.and_then(|caller| caller.principal.tenant.as_ref()), None) {
+            Ok(_place) => self.rest.answer(self.clone(), request).await,
+            Err(error) => error.into_rest(),
+        }
     }
 }

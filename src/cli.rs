@@ -15,8 +15,10 @@ mod get;
 mod gpus;
 mod history;
 mod inspect;
+mod keys;
 mod names;
 mod output;
+mod principals;
 mod route;
 mod rows;
 mod screen;
@@ -29,6 +31,7 @@ mod times;
 mod toggle;
 mod tools;
 mod usage;
+mod users;
 mod yard_rows;
 
 use crate::metrics::gpu::trial;
@@ -122,6 +125,8 @@ fn dispatch(args: Args) -> Result<Code, Error> {
         Command::Logs(logs) => history::logs(global, &logs),
         Command::Explain { what } => history::explain(global, &what),
         Command::Journal { limit } => history::journal(global, limit),
+        Command::Keys { action } => keys::run(global, &action),
+        Command::Users { action } => users::run(global, &action),
         Command::Mcp { name } => builtin(&name),
         Command::Frame(args) => frame::run(global, &args),
     }

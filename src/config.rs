@@ -33,7 +33,7 @@ mod tree;
 mod units;
 mod value;
 
-pub use api::ApiConfig;
+pub use api::{ApiConfig, JwtConfig, JwtKey};
 pub use live::Live;
 pub use paths::Paths;
 pub use problem::{Problem, problems_text};

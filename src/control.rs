@@ -36,6 +36,7 @@ pub mod owner;
 pub mod peer;
 pub mod plan;
 mod platform;
+pub mod principals;
 mod reap;
 mod sampling;
 mod secrets;

@@ -9,6 +9,7 @@ pub mod filter;
 pub mod gpu;
 pub mod id;
 pub mod instance;
+pub mod limits;
 pub mod message;
 pub mod near;
 pub mod principal;

@@ -131,7 +131,7 @@ async fn what_cannot_be_answered_says_why() {
         ("POST /mcp/etim", "", "{", 200, "not a JSON-RPC message"),
         ("POST /mcp/etim", "", &large, 413, "larger than 4096 bytes"),
         ("POST /mcp/etim", key, &search, 401, "not known"),
-        ("POST /mcp/etim", basic, &search, 401, "not known"),
+        ("POST /mcp/etim", basic, &search, 401, "only scheme of Authorization is Bearer"),
         ("GET /mcp/etim", "", "", 405, "not offered here"),
         ("POST /mcp/", "", &search, 404, "name a server"),
         ("GET /nothing", "", "", 404, "nothing at /nothing"),

@@ -31,6 +31,9 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("clap", &["cli/", "cli.rs"]),
     ("miette", &["cli/", "cli.rs", "main.rs"]),
     ("bollard", &["backend/docker"]),
+    ("jsonwebtoken", &["control/principals/token.rs"]),
+    ("argon2", &["control/principals/password.rs"]),
+    ("governor", &["control/principals/password.rs", "api/limits.rs"]),
     ("serde_saphyr", &["config/compose/yaml.rs"]),
 ];
 

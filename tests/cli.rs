@@ -1,6 +1,7 @@
 //! The command line as its users meet it: the real program, its output, its exit codes.
 
 mod containers;
+mod credentials;
 mod deck;
 mod lives;
 

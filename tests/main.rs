@@ -1,6 +1,7 @@
 //! The one integration test binary; each module proves one part as its users meet it.
 
 mod api;
+mod api_auth;
 mod architecture;
 mod attach;
 mod backend_contract;

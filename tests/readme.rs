@@ -126,6 +126,20 @@ fn the_keys_are_those_that_are_bound() {
 }
 
 #[test]
+fn keys_and_people_are_made_and_ended_with_the_commands_as_written() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("password.txt"), "correct horse\n").unwrap();
+    let mut lines = lines("## Credentials");
+    assert!(lines.len() >= 8, "the section lost its commands");
+    let create = lines.remove(0);
+    let made = deck(home.path(), &create.words).output().unwrap();
+    let key = String::from_utf8(made.stdout).unwrap();
+    let id = key.split('_').nth(1).unwrap_or_else(|| panic!("{key}: {}", String::from_utf8_lossy(&made.stderr)));
+    lines.iter_mut().for_each(|line| line.words = line.words.replace("3f9a1c2e40", id));
+    run_all(home.path(), &lines);
+}
+
+#[test]
 fn the_own_platform_is_a_valid_configuration() {
     let home = tempfile::tempdir().unwrap();
     let config = README.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();

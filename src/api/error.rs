@@ -4,17 +4,28 @@ use super::Body;
 use crate::model::Refusal;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::header::{CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{Response, StatusCode};
+use serde::Deserialize;
+use serde_json::Value;
+use std::time::Duration;
+
+const REALM: &str = "Bearer realm=\"mcpdeck\"";
 
 /// Why a request is not answered as it wished.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     #[error("{0}")]
     BadRequest(String),
-    /// No credential, or one that is not good (any more).
+    /// No credential, where one is needed.
     #[error("{0}")]
     Unauthorized(String),
+    /// A credential that is not good (any more).
+    #[error("{0}")]
+    BadCredential(String),
+    /// A limit is reached.
+    #[error("{what}")]
+    TooMany { what: String, after: Duration },
     #[error("{0}")]
     Forbidden(String),
     #[error("{0}")]
@@ -28,7 +39,7 @@ pub enum Error {
     /// What control does not do, or not now.
     #[error("{}", told(.0))]
     Refused(Refusal),
-    /// Not now: it ends, or its store does not answer.
+    /// Not now: it begins or ends, or its store does not answer.
     #[error("{0}")]
     Unavailable(String),
     /// A server did not do what was asked of it.
@@ -70,7 +81,8 @@ impl Error {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
+            Self::Unauthorized(_) | Self::BadCredential(_) => StatusCode::UNAUTHORIZED,
+            Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
@@ -92,24 +104,53 @@ impl Error {
 
     /// A JSON-RPC error without an id, because none was read.
     pub fn into_json_rpc(self) -> Response<Body> {
+        self.into_json_rpc_for(&[])
+    }
+
+    /// A JSON-RPC error with the id that `message` has, if it has one.
+    pub fn into_json_rpc_for(self, message: &[u8]) -> Response<Body> {
         let code = match self {
             Self::BadRequest(_) | Self::TooLarge(_) => -32600,
             Self::NotFound(_) => -32601,
             _ => -32000,
         };
         let error = serde_json::json!({ "code": code, "message": self.to_string() });
-        self.respond(serde_json::json!({ "jsonrpc": "2.0", "id": null, "error": error }).to_string())
+        self.respond(serde_json::json!({ "jsonrpc": "2.0", "id": id_of(message), "error": error }).to_string())
     }
 
     fn respond(&self, body: String) -> Response<Body> {
         let mut response = Response::new(whole(body));
         *response.status_mut() = self.status();
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if matches!(self, Self::Unauthorized(_)) {
-            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"mcpdeck\""));
+        let headers = response.headers_mut();
+        match self {
+            Self::Unauthorized(_) => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(REALM));
+            }
+            // RFC 6750, 3.1.
+            Self::BadCredential(_) => {
+                let why = format!("{REALM}, error=\"invalid_token\"");
+                headers
+                    .insert(WWW_AUTHENTICATE, HeaderValue::from_str(&why).unwrap_or(HeaderValue::from_static(REALM)));
+            }
+            Self::TooMany { after, .. } => {
+                headers
+                    .insert(RETRY_AFTER, HeaderValue::from(after.as_millis().div_ceil(1000).clamp(1, 86_400) as u64));
+            }
+            _ => {}
         }
         response
     }
+}
+
+/// The id of a JSON-RPC request; null if it has none that is a text or a number.
+fn id_of(message: &[u8]) -> Value {
+    #[derive(Deserialize)]
+    struct Head {
+        id: Value,
+    }
+    let id = serde_json::from_slice(message).map_or(Value::Null, |head: Head| head.id);
+    if id.is_string() || id.is_number() { id } else { Value::Null }
 }
 
 /// A body that is there at once.

@@ -49,6 +49,9 @@ impl Listening {
         if config.listen.is_empty() {
             return Ok(None);
         }
+        if let Some(open) = config.open_to() {
+            tracing::warn!("{open}");
+        }
         let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX) / DESCRIPTOR_PART;
         let most = u64::from(config.max_connections).min(descriptors);
         let room = Arc::new(Semaphore::new(usize::try_from(most).unwrap_or(Semaphore::MAX_PERMITS)));

@@ -73,18 +73,30 @@ fn endpoint(path: &str) -> Result<Endpoint, Error> {
 }
 
 async fn post(gateway: &Gateway, caller: Caller, headers: &HeaderMap, body: Incoming) -> Result<Response<Body>, Error> {
-    let config = gateway.inside.config.get();
-    let api = &config.api;
-    let body = timeout(api.read_timeout, read(body, api.max_body)).await.map_err(|_| Error::TooSlow)??;
+    let server = match &caller.endpoint {
+        Endpoint::Server(server) => Some(server.clone()),
+        Endpoint::All => None,
+    };
+    let most = gateway.limits.body(Some(&caller.tenant), server.as_ref());
+    let patience = gateway.inside.config.get().api.read_timeout;
+    let body = timeout(patience, read(body, most)).await.map_err(|_| Error::TooSlow)??;
+    // Judged after the body has come: who is refused is told for which request.
+    let place = match gateway.limits.enter(Some(&caller.tenant), server.as_ref()) {
+        Ok(place) => Arc::new(place),
+        Err(error) => return Ok(error.into_json_rpc_for(&body)),
+    };
     let message = Message::of_client(&body);
     let face = head::face(headers, message.as_ref().ok());
     let router = &gateway.inside.router;
-    match (face, message) {
-        (Face::Bare, message) => Ok(bare(router, caller, message, body).await),
-        (_, Err(unreadable)) => Ok(malformed(face, &unreadable)),
-        (Face::Legacy, Ok(message)) => legacy::post(gateway, caller, headers, message).await,
-        (Face::Modern, Ok(message)) => Ok(modern::post(router, caller, headers, message).await),
-    }
+    let mut response = match (face, message) {
+        (Face::Bare, message) => bare(router, caller, message, body).await,
+        (_, Err(unreadable)) => malformed(face, &unreadable),
+        (Face::Legacy, Ok(message)) => legacy::post(gateway, caller, headers, message).await?,
+        (Face::Modern, Ok(message)) => modern::post(router, caller, headers, message).await,
+    };
+    // A stream keeps its place until it ends.
+    response.extensions_mut().insert(place);
+    Ok(response)
 }
 
 /// A message without a handshake: made on a pooled session, answered as plain JSON.

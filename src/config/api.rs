@@ -1,6 +1,13 @@
 //! `[api]`: the HTTP gateway.
 
+mod jwt;
+mod limits;
+
+pub use jwt::{JwtConfig, JwtKey};
+pub(super) use limits::call_limits;
+
 use super::reader::{Field, Reader};
+use crate::model::limits::CallLimits;
 use crate::model::principal::{Principal, Role};
 use crate::model::{TenantDef, TenantId};
 use std::net::SocketAddr;
@@ -12,6 +19,12 @@ pub struct ApiConfig {
     pub listen: Vec<SocketAddr>,
     /// Who a caller without a credential is; `None`: nobody. Loopback addresses alone.
     pub anonymous: Option<Principal>,
+    /// Whether API keys are taken; `None`: they are, but nobody said so.
+    pub keys: Option<bool>,
+    /// `None`: no token is taken.
+    pub jwt: Option<JwtConfig>,
+    /// What each tenant may do that has no limits of its own.
+    pub call_limits: CallLimits,
     /// Web pages that may call, as their `Origin`: `https://deck.example.com`. Those of this machine always may.
     pub origins: Vec<String>,
     /// Names, besides this machine's own and addresses, that a request may be sent to.
@@ -35,6 +48,9 @@ impl Default for ApiConfig {
         Self {
             listen: Vec::new(),
             anonymous: None,
+            keys: None,
+            jwt: None,
+            call_limits: CallLimits::default(),
             origins: Vec::new(),
             hosts: Vec::new(),
             max_body: 8 << 20,
@@ -47,12 +63,28 @@ impl Default for ApiConfig {
     }
 }
 
+impl ApiConfig {
+    /// Who everybody on this machine is without a credential, in words; `None` if nobody is anybody.
+    pub fn open_to(&self) -> Option<String> {
+        let who = self.anonymous.as_ref().filter(|_| !self.listen.is_empty())?;
+        let of = who.tenant.as_ref().map_or_else(String::new, |tenant| format!(" of {tenant}"));
+        Some(format!(
+            "whoever is on this machine calls as {}{of} without a credential ([api] anonymous)",
+            who.role.name()
+        ))
+    }
+}
+
 /// `[api]`; `tenants` are those that a caller can be.
 pub(super) fn api<'t>(from: Option<&Field<'_>>, tenants: impl Iterator<Item = &'t TenantDef> + Clone) -> ApiConfig {
     let mut out = ApiConfig::default();
     let Some(mut from) = from.and_then(Field::table) else { return out };
     out.listen = from.or("listen", Vec::new(), |f| f.list(address));
     out.anonymous = from.opt("anonymous", |f| anonymous(f, tenants));
+    out.keys = from.opt("keys", Field::flag);
+    out.jwt = from.opt("jwt", jwt::jwt);
+    check_listen(&mut from, &out);
+    out.call_limits = from.or("call_limits", CallLimits::default(), |f| call_limits(f, &CallLimits::default()));
     out.origins = from.or("origins", Vec::new(), Field::texts);
     out.hosts = from.or("hosts", Vec::new(), Field::texts);
     out.max_body = from.or("max_body", out.max_body, |f| f.size(1 << 10..=1 << 30));
@@ -64,6 +96,18 @@ pub(super) fn api<'t>(from: Option<&Field<'_>>, tenants: impl Iterator<Item = &'
     out.drain = from.or("drain", out.drain, |f| f.duration(seconds(0, 600)));
     from.finish();
     out
+}
+
+/// Others than this machine may come only where it is said how they prove who they are.
+fn check_listen(from: &mut Reader<'_>, api: &ApiConfig) {
+    let far = api.listen.iter().find(|address| !address.ip().is_loopback());
+    let (Some(far), Some(field)) = (far, from.get("listen")) else { return };
+    if api.keys != Some(true) && api.jwt.is_none() {
+        field.problem(
+            format!("{far} is open to other machines, and nothing says how callers prove who they are"),
+            "add keys = true (then `mcpdeck keys create --tenant T`) or jwt = { ... }, or listen on 127.0.0.1",
+        );
+    }
 }
 
 fn address(field: &Field<'_>) -> Option<SocketAddr> {

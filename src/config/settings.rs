@@ -1,5 +1,6 @@
 //! `[defaults]` and the same keys in a `[[server]]`: times, limits, health, restarts.
 
+use super::api::call_limits;
 use super::pass::Report;
 use super::reader::{Field, Reader};
 use super::units;
@@ -38,6 +39,7 @@ pub(super) fn settings(from: &mut Reader<'_>, base: &Settings) -> Settings {
         stop_term,
         max_in_flight: from.or("max_in_flight", base.max_in_flight, |f| f.count(1..=1_000_000)),
         max_message: from.or("max_message", base.max_message, |f| f.size(1 << 10..=1 << 30)),
+        call_limits: from.or("call_limits", base.call_limits.clone(), |f| call_limits(f, &base.call_limits)),
     };
     check(from, &out);
     Settings { probe_timeout: out.probe_timeout.min(out.start_timeout), ..out }

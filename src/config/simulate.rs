@@ -193,5 +193,6 @@ fn tenant_def(n: u32, plan: &Plan, random: &mut fastrand::Rng) -> TenantDef {
         enabled,
         servers: BTreeMap::new(),
         audit: AuditPolicy::Drop,
+        call_limits: None,
     }
 }

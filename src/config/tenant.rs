@@ -1,10 +1,12 @@
 //! `[[tenant]]` and `[tenant.server.NAME]`: one definition, checked for itself.
 
+use super::api::call_limits;
 use super::draft::{self, Draft};
 use super::inject;
 use super::platform::ENVIRONMENTS;
 use super::reader::{Field, Reader};
 use super::tree::Value;
+use crate::model::limits::CallLimits;
 use crate::model::server::Environment;
 use crate::model::tenant::{AuditPolicy, ServerOverride, TenantDef};
 use crate::model::{ServerId, TenantId};
@@ -32,6 +34,7 @@ fn tenant(field: Field<'_>, platform: Environment) -> Option<Draft<'_, TenantDef
         audit: from.or("audit", AuditPolicy::Drop, |f| {
             f.choice(&[("block", AuditPolicy::Block), ("drop", AuditPolicy::Drop)])
         }),
+        call_limits: from.opt("call_limits", |f| call_limits(f, &CallLimits::default())),
     };
     from.finish();
     let (id, name) = identity?;

@@ -72,7 +72,7 @@ impl Actor {
             self.jobs.finish(job, JobOutcome::Failed, "too busy".to_owned());
             return drop(write.reply.send(Err(Refusal::Busy("too many acts wait for the store".to_owned()))));
         }
-        self.deck.events.emit(EventKind::Act { job, operator, command });
+        self.deck.events.emit(EventKind::Act { job, operator, command: command.told() });
     }
 
     /// What must be on disk before the act is acknowledged.
@@ -96,6 +96,9 @@ impl Actor {
             Command::Enable { server, tenant } => enable(server, tenant, Some((true, mark()))),
             Command::Disable { server, tenant } => enable(server, tenant, Some((false, mark()))),
             Command::Revert { server, tenant } => enable(server, tenant, None),
+            command if command.is_about_principals() => {
+                vec![Change::Principals { command: Box::new(command.clone()), by: act.operator.name.clone() }]
+            }
             _ => Vec::new(),
         }
     }
@@ -134,6 +137,7 @@ impl Actor {
             }
             Command::Deploy(stack) => self.deploy(Some(job), stack),
             Command::Undeploy(stack) => self.undeploy(job, stack),
+            command if command.is_about_principals() => self.finish(job, JobOutcome::Ok, "done".to_owned()),
             _ => self.finish(job, JobOutcome::Failed, "an act that nobody carries out".to_owned()),
         }
     }
@@ -216,7 +220,8 @@ impl Actor {
         let deck = self.deck.clone();
         self.deck.spawn("secrets", async move {
             deck.vault.load_all().await;
-            deck.tell(Msg::Ended { job, result: Ok("read again".to_owned()) }).await;
+            let tokens = deck.principals.load_tokens(&deck.vault).await;
+            deck.tell(Msg::Ended { job, result: tokens.map(|()| "read again".to_owned()) }).await;
         });
     }
 

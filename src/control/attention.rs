@@ -103,6 +103,7 @@ const RULES: &[Rule] = &[
     Rule { word: "CPU", severity: 1, next: &["explain", "logs"], find: usage::cpu },
     Rule { word: "RECORDS", severity: 2, next: &["traffic"], find: records },
     Rule { word: "THROTTLE", severity: 1, next: &["gpus"], find: gpus::capped },
+    Rule { word: "OPEN", severity: 1, next: &["activity"], find: open },
     Rule { word: "FENCED", severity: 1, next: &["unfence", "explain"], find: fenced },
     Rule { word: "STOPPED", severity: 1, next: &["start", "explain"], find: stopped },
 ];
@@ -329,6 +330,12 @@ fn records(view: &View<'_>) -> Vec<Hit> {
     let text = format!("{dropped} call records were dropped because the queue was full");
     let since = view.conditions.dropped_since;
     vec![Hit { object: "records".to_owned(), target: None, text, tenants: Vec::new(), since }]
+}
+
+fn open(view: &View<'_>) -> Vec<Hit> {
+    let Some(text) = view.snapshot.platform.open_to.clone() else { return Vec::new() };
+    let since = view.snapshot.platform.boot;
+    vec![Hit { object: "api".to_owned(), target: None, text, tenants: Vec::new(), since }]
 }
 
 fn plural<'a>(n: u32, one: &'a str, many: &'a str) -> &'a str {

@@ -8,6 +8,7 @@ use super::engines::{ContainerUsage, Engines};
 use super::events::Events;
 use super::logs::Logs;
 use super::platform::StartOptions;
+use super::principals::Principals;
 use super::secrets::Vault;
 use super::usage_history::Histories;
 use crate::backend::{Backend, Orphan};
@@ -35,6 +36,7 @@ pub struct Deck {
     pub logs: Arc<Logs>,
     pub events: Arc<Events>,
     pub vault: Vault,
+    pub principals: Arc<Principals>,
     pub store: StoreCell,
     pub backends: Backends,
     pub engines: Engines,

@@ -5,7 +5,7 @@ use super::deck::Deck;
 use super::journal;
 use crate::model::instance::Mark;
 use crate::model::message::JournalEntry;
-use crate::model::{InstanceKey, JobId, Refusal, ServerId, TenantId};
+use crate::model::{Command, InstanceKey, JobId, Refusal, ServerId, TenantId};
 use crate::store::{MarkKind, StoreError};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
@@ -23,8 +23,33 @@ pub struct Write {
 }
 
 pub enum Change {
-    Mark { key: InstanceKey, kind: MarkKind, mark: Option<Mark> },
-    Enable { server: ServerId, tenant: TenantId, value: Option<(bool, Mark)> },
+    Mark {
+        key: InstanceKey,
+        kind: MarkKind,
+        mark: Option<Mark>,
+    },
+    Enable {
+        server: ServerId,
+        tenant: TenantId,
+        value: Option<(bool, Mark)>,
+    },
+    /// Decided on what holds when its turn comes: two changes of one key must not undo each other.
+    Principals {
+        command: Box<Command>,
+        by: String,
+    },
+}
+
+/// Why an act is not done.
+enum Failure {
+    Refused(Refusal),
+    Store(StoreError),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
 }
 
 /// Writes one act after the other, tells the actor, then the operator.
@@ -43,22 +68,32 @@ pub async fn write(deck: Arc<Deck>, mut queue: mpsc::Receiver<Write>) {
                 deck.tell(Msg::Durable { job, result: Ok(()) }).await;
                 let _ = reply.send(Ok(job));
             }
-            Err(error) => {
-                deck.store.failed(&error);
-                let why = format!("not done, because it could not be kept: {error}");
-                deck.tell(Msg::Durable { job, result: Err(why.clone()) }).await;
-                let _ = reply.send(Err(Refusal::Failed(why)));
+            Err(failure) => {
+                let refusal = match failure {
+                    Failure::Refused(refusal) => refusal,
+                    Failure::Store(error) => {
+                        deck.store.failed(&error);
+                        Refusal::Failed(format!("not done, because it could not be kept: {error}"))
+                    }
+                };
+                deck.tell(Msg::Durable { job, result: Err(refusal.to_string()) }).await;
+                let _ = reply.send(Err(refusal));
             }
         }
     }
 }
 
-async fn write_all(deck: &Deck, changes: Vec<Change>) -> Result<(), StoreError> {
+async fn write_all(deck: &Deck, changes: Vec<Change>) -> Result<(), Failure> {
     let store = deck.store.get().await?;
     for change in changes {
         match change {
             Change::Mark { key, kind, mark } => store.set_mark(key, kind, mark).await?,
             Change::Enable { server, tenant, value } => store.set_enablement(server, tenant, value).await?,
+            Change::Principals { command, by } => {
+                let change = deck.principals.decide(&command, &by).map_err(Failure::Refused)?;
+                change.keep(&*store).await?;
+                deck.principals.apply(change);
+            }
         }
     }
     Ok(())

@@ -104,6 +104,7 @@ pub fn tenant(config: &mut Config, id: &str, enabled: &[&str], change: impl FnOn
         enabled: enabled.iter().map(|s| ((*s).into(), true)).collect(),
         servers: BTreeMap::new(),
         audit: AuditPolicy::Drop,
+        call_limits: None,
     };
     change(&mut def);
     config.tenants.push(Arc::new(def));
@@ -123,6 +124,7 @@ pub fn platform() -> PlatformInfo {
         state_dir: String::new(),
         example_traffic: None,
         keeps_running: false,
+        open_to: None,
         warnings: Vec::new(),
     }
 }

@@ -1,5 +1,6 @@
 //! The one door to a platform, local (same process) or remote (a Unix socket); faces cannot tell which.
 
+pub use super::principals::{Caller, LoginError, Principals, Unproven};
 use crate::config::Live;
 use crate::model::message::{Exec, ExecIn, ExecOut};
 use crate::model::{Act, Answer, Chunk, Feed, JobId, Query, Refusal, Snapshot, Stamp};
@@ -66,6 +67,7 @@ pub struct Pipe {
 pub struct Inside {
     pub router: Arc<Router>,
     pub config: Live,
+    pub principals: Arc<Principals>,
 }
 
 /// What a face looks at.

@@ -296,6 +296,11 @@ fn follows<'a>(
             out.extend(stacks::of(snapshot, command).into_iter().flat_map(|row| stacks::follows(row, undeploy)));
         }
         Command::ReloadSecrets => out.push("running instances keep the old values until they are restarted".to_owned()),
+        Command::RevokeKey(_) => out.push("whoever sends it is refused at once, and open streams end".to_owned()),
+        Command::RemoveUser(_) => {
+            out.push("tokens of this person are refused at once, and open streams end".to_owned())
+        }
+        Command::CreateKey(_) | Command::RotateKey { .. } | Command::AddUser(_) | Command::SetPassword { .. } => {}
         Command::Probe(_) | Command::ExampleTraffic(_) | Command::CancelCall(_) | Command::CancelJob(_) => {}
     }
     out

@@ -90,6 +90,14 @@ impl Local {
                 let nowhere = |n: Nowhere| Refusal::NotFound(n.to_string());
                 Answer::Route(Box::new(deck.router.preview_route(&tenant, &ask).map_err(nowhere)?))
             }
+            Query::Keys => {
+                self.store().await?;
+                Answer::Keys(deck.principals.keys())
+            }
+            Query::Users => {
+                self.store().await?;
+                Answer::Users(deck.principals.users())
+            }
             Query::StackPlan { stack, undeploy } => Answer::StackPlan(plan::dry_run(deck, &stack, undeploy).await?),
         })
     }
@@ -201,7 +209,7 @@ impl Port for Local {
 
     fn inside(&self) -> Option<Inside> {
         let deck = &self.deck;
-        Some(Inside { router: deck.router.clone(), config: deck.live.clone() })
+        Some(Inside { router: deck.router.clone(), config: deck.live.clone(), principals: deck.principals.clone() })
     }
 
     fn consoles(&self) -> Option<Arc<Consoles>> {
@@ -211,7 +219,12 @@ impl Port for Local {
 
 fn own_operator() -> Operator {
     let name = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
-    Operator { name: name.unwrap_or_else(|| "owner".to_owned()), face: Face::Screen, pid: std::process::id(), grant: None }
+    Operator {
+        name: name.unwrap_or_else(|| "owner".to_owned()),
+        face: Face::Screen,
+        pid: std::process::id(),
+        grant: None,
+    }
 }
 
 fn told(error: StoreError) -> Refusal {

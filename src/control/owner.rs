@@ -158,6 +158,7 @@ fn nothing_yet(config: &Config) -> Arc<Snapshot> {
         state_dir: config.paths.state.display().to_string(),
         example_traffic: None,
         keeps_running: config.platform.on_hangup == OnHangup::Keep,
+        open_to: None,
         warnings: Vec::new(),
     };
     Builder::new(Arc::new(platform)).last().clone()

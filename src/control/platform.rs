@@ -14,6 +14,7 @@ use super::handle::Handle;
 use super::local::Local;
 use super::logs::{self, Logs};
 use super::plan::Plan;
+use super::principals::{self, Principals};
 use super::sampling;
 use super::secrets::Vault;
 use super::snapshot::{Builder, Dirty, Inputs};
@@ -21,7 +22,7 @@ use super::yard;
 use crate::backend::process::{ProcessBackend, ProcessOptions};
 use crate::backend::simulated::{SimulatedBackend, SimulatedOptions};
 use crate::config::{Config, Live, OnHangup};
-use crate::model::message::EventKind;
+use crate::model::message::{EventKind, Level};
 use crate::model::snapshot::PlatformInfo;
 use crate::model::{InstanceRow, Stamp};
 use crate::router::{Router, RouterEnds};
@@ -87,6 +88,7 @@ pub fn start(config: Arc<Config>, options: StartOptions) -> Result<Platform, Sta
     let builder = first_snapshot(&config, &plan, &clock);
     let example = config.example_traffic.as_ref().is_some_and(|t| t.on) && !options.momentary;
     let engines = Engines::open(&config);
+    let live = Live::new(config.clone());
     let deck = Arc::new(Deck {
         backends: backends(&config, &options, &engines, &clock),
         engines,
@@ -95,6 +97,7 @@ pub fn start(config: Arc<Config>, options: StartOptions) -> Result<Platform, Sta
         left_behind: watch::Sender::default(),
         reconciled: watch::Sender::default(),
         vault: Vault::new(&config),
+        principals: Arc::new(Principals::new(live.clone())),
         logs: options.logs.clone(),
         picture: Picture::new(builder.last().clone()),
         store: StoreCell::new(),
@@ -112,7 +115,7 @@ pub fn start(config: Arc<Config>, options: StartOptions) -> Result<Platform, Sta
         consoles,
         actor,
         clock,
-        live: Live::new(config),
+        live,
         options,
     });
     let (durable, writes) = mpsc::channel(durable::QUEUE);
@@ -120,6 +123,7 @@ pub fn start(config: Arc<Config>, options: StartOptions) -> Result<Platform, Sta
     deck.spawn("control", actor.run(Ends { mailbox, demands, notes }));
     deck.spawn("durable writes", until_stopped(&deck, durable::write(deck.clone(), writes)));
     deck.spawn("records", calls::record(deck.clone(), records));
+    deck.spawn("keys in use", principals::keep_used(deck.clone()));
     deck.spawn("attached consoles", until_stopped(&deck, tell_consoles(deck.clone(), changes)));
     deck.spawn("loading", load(deck.clone(), events_queue));
     deck.spawn("gpus", until_stopped(&deck, gpus::follow::follow(deck.clone())));
@@ -225,6 +229,7 @@ fn first_snapshot(config: &Config, plan: &Plan, clock: &Clock) -> Builder {
         state_dir: config.paths.state.display().to_string(),
         example_traffic: config.example_traffic.as_ref().map(|t| t.on),
         keeps_running: config.platform.on_hangup == OnHangup::Keep,
+        open_to: config.api.open_to(),
         warnings: config.warnings.iter().map(|w| format!("{}:{}: {}: {}", w.file, w.line, w.key, w.message)).collect(),
     });
     let row = |(key, place): (&crate::model::InstanceKey, &super::plan::Placement)| {
@@ -275,6 +280,9 @@ async fn load(deck: Arc<Deck>, events: mpsc::Receiver<crate::model::Event>) {
     deck.store.set(Ok(store.clone()));
     deck.tell(Msg::Loaded(Box::new(loaded))).await;
     if !deck.options.momentary {
+        if let Err(why) = deck.principals.load_tokens(&deck.vault).await {
+            deck.events.notice(Level::Error, format!("no token is good: {why}"));
+        }
         deck.vault.load_all().await;
         yard::look_for_processes(&deck).await;
     }
@@ -284,6 +292,7 @@ async fn load(deck: Arc<Deck>, events: mpsc::Receiver<crate::model::Event>) {
 
 async fn remembered(deck: &Deck, store: &dyn Store) -> Result<Loaded, StoreError> {
     deck.calls.restore(store.calls(None, false, RESTORED).await?);
+    deck.principals.load(store).await?;
     Ok(Loaded { enablement: store.enablement().await?, marks: store.marks().await?, hints: store.era_hints().await? })
 }
 

@@ -1,7 +1,7 @@
 //! Secrets: where they come from, their fingerprints, and which are missing. Values leave only as [`Secret`].
 //! Must never log or show a value.
 
-use crate::config::Config;
+use crate::config::{Config, JwtKey};
 use crate::model::secret::{Hidden, Secret, SecretRef, SecretRow};
 use crate::model::server::EnvValue;
 use crate::model::{InstanceKey, Run, ServerDef, ServerId, Stamp, TenantDef, TenantId};
@@ -67,6 +67,9 @@ impl Vault {
         }
         for tenant in &config.tenants {
             add_tenant(&mut places, tenant);
+        }
+        if let Some(JwtKey::Secret(source)) = config.api.jwt.as_ref().map(|jwt| &jwt.key) {
+            places.insert(Place { tenant: None, server: None, name: "api.jwt.secret".to_owned() }, source.clone());
         }
         Self { salt: config.platform.name.clone(), places, loaded: Mutex::default(), replaced: Mutex::default() }
     }

@@ -8,7 +8,7 @@ use super::call::{CallDetail, CallId, CallRecord, Era, Origin, Outcome};
 use super::container::{ContainerAct, ContainerKey};
 use super::gpu::GpuHeld;
 use super::instance::State;
-use super::principal::{Grant, Principal};
+use super::principal::{Grant, KeyHash, KeyRow, NewKey, NewUser, PasswordHash, Principal, UserRow};
 use super::route::{RouteAsk, RoutePreview};
 use super::server::Environment;
 use super::stack::StackStep;
@@ -106,6 +106,26 @@ pub enum Command {
     Deploy(StackId),
     /// Stop every part of a stack, and remove what is ours.
     Undeploy(StackId),
+    /// Make an API key. Its text stays with who made it.
+    CreateKey(NewKey),
+    /// The key with this id works no longer.
+    RevokeKey(String),
+    /// Make a key that may what the one with this id may, which works on for the overlap at most.
+    RotateKey {
+        id: String,
+        next: String,
+        hash: KeyHash,
+        overlap_ms: u64,
+    },
+    /// Let a person log in.
+    AddUser(NewUser),
+    /// Give a person a new password; tokens from before are no longer good.
+    SetPassword {
+        email: String,
+        password: PasswordHash,
+    },
+    /// Let a person log in no longer.
+    RemoveUser(String),
     /// Stop everything and end the owner.
     Shutdown,
 }
@@ -133,6 +153,12 @@ impl Command {
             Self::Container { act, .. } => act.verb(),
             Self::Deploy(_) => "deploy",
             Self::Undeploy(_) => "undeploy",
+            Self::CreateKey(_) => "keys create",
+            Self::RevokeKey(_) => "keys revoke",
+            Self::RotateKey { .. } => "keys rotate",
+            Self::AddUser(_) => "users add",
+            Self::SetPassword { .. } => "users passwd",
+            Self::RemoveUser(_) => "users remove",
             Self::Shutdown => "shutdown",
         }
     }
@@ -169,12 +195,55 @@ impl Command {
             Self::CancelJob(id) => id.to_string(),
             Self::Container { name, .. } => name.clone(),
             Self::Deploy(stack) | Self::Undeploy(stack) => stack.to_string(),
+            Self::CreateKey(key) => key.id.clone(),
+            Self::RevokeKey(id) | Self::RotateKey { id, .. } => id.clone(),
+            Self::AddUser(user) => user.email.clone(),
+            Self::SetPassword { email, .. } | Self::RemoveUser(email) => email.clone(),
             other => other.target().map(InstanceKey::to_string).unwrap_or_default(),
         }
     }
 
+    /// True if it decides who may call: then it is carried out by being kept.
+    pub fn is_about_principals(&self) -> bool {
+        matches!(
+            self,
+            Self::CreateKey(_)
+                | Self::RevokeKey(_)
+                | Self::RotateKey { .. }
+                | Self::AddUser(_)
+                | Self::SetPassword { .. }
+                | Self::RemoveUser(_)
+        )
+    }
+
+    /// The same without what a key or a password could be recognised by, for everybody who only looks.
+    pub fn told(mut self) -> Self {
+        match &mut self {
+            Self::CreateKey(NewKey { hash, .. }) | Self::RotateKey { hash, .. } => *hash = KeyHash([0; 32]),
+            Self::AddUser(NewUser { password, .. }) | Self::SetPassword { password, .. } => {
+                *password = PasswordHash::new(String::new());
+            }
+            _ => {}
+        }
+        self
+    }
+
     /// The equivalent command line, for the journal and the lessons it gives.
     pub fn command_line(&self) -> String {
+        match self {
+            Self::CreateKey(NewKey { name, role, tenant, .. }) => {
+                let mut line = format!("mcpdeck keys create --role {}", role.name());
+                let tenant = tenant.as_ref().map_or("", TenantId::as_str);
+                for (flag, value) in [("tenant", tenant), ("name", name)].into_iter().filter(|(_, v)| !v.is_empty()) {
+                    line.push_str(&format!(" --{flag} {}", shell_word(value)));
+                }
+                return line;
+            }
+            Self::RotateKey { id, overlap_ms, .. } => {
+                return format!("mcpdeck keys rotate {id} --overlap {overlap_ms}ms");
+            }
+            _ => {}
+        }
         format!("mcpdeck {} {}", self.verb(), self.object()).trim_end().to_owned()
     }
 }
@@ -400,6 +469,10 @@ pub enum Query {
         stack: StackId,
         undeploy: bool,
     },
+    /// API keys, the oldest first.
+    Keys,
+    /// People who may log in, by email.
+    Users,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -432,6 +505,8 @@ pub enum Answer {
     GpuHeld(Vec<GpuHeld>),
     Route(Box<RoutePreview>),
     StackPlan(Vec<StackStep>),
+    Keys(Vec<KeyRow>),
+    Users(Vec<UserRow>),
 }
 
 /// What a server offers one tenant, each list as the JSON text of its array (`[]` if it has none).

@@ -70,6 +70,15 @@ pub struct KeyRow {
 }
 
 impl KeyRow {
+    /// `good`, `revoked` or `expired`.
+    pub fn state(&self, now: Stamp) -> &'static str {
+        match self {
+            Self { revoked: Some(_), .. } => "revoked",
+            Self { expires: Some(at), .. } if *at <= now => "expired",
+            _ => "good",
+        }
+    }
+
     /// Who calls with it: `key:nightly/3f9a1c2e40`, unique whatever the names are.
     pub fn principal(&self) -> Principal {
         let slash = if self.name.is_empty() { "" } else { "/" };

@@ -1,6 +1,7 @@
 //! A server: the definition of one MCP service in the registry.
 
 use super::container::{Adopt, ContainerRun};
+use super::limits::CallLimits;
 use super::secret::SecretRef;
 use super::template::Template;
 use super::{InstanceKey, ServerId, TenantDef};
@@ -256,6 +257,8 @@ pub struct Settings {
     pub max_in_flight: u32,
     /// Largest message in bytes from or to an upstream.
     pub max_message: u64,
+    /// What callers over HTTP may do with it, all tenants together.
+    pub call_limits: CallLimits,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -321,6 +324,7 @@ impl Default for Settings {
             stop_term: s(3),
             max_in_flight: 1024,
             max_message: 64 << 20,
+            call_limits: CallLimits::default(),
         }
     }
 }

@@ -63,6 +63,8 @@ pub struct PlatformInfo {
     pub example_traffic: Option<bool>,
     /// True if the owner keeps running when its screen goes.
     pub keeps_running: bool,
+    /// Who calls over HTTP without a credential, in words, if somebody may.
+    pub open_to: Option<String>,
     /// Warnings of the config that is running.
     pub warnings: Vec<String>,
 }

@@ -1,5 +1,6 @@
 //! A tenant (a customer): who it is, what it may use, what is injected for it.
 
+use super::limits::CallLimits;
 use super::secret::SecretRef;
 use super::server::{EnvValue, Environment};
 use super::{ServerId, TenantId};
@@ -27,6 +28,8 @@ pub struct TenantDef {
     pub servers: BTreeMap<ServerId, ServerOverride>,
     /// What a full record queue does to this tenant's calls.
     pub audit: AuditPolicy,
+    /// What its callers over HTTP may do; `None`: as `[api]` says for all.
+    pub call_limits: Option<CallLimits>,
 }
 
 /// What a tenant changes of a server for itself. It always gets an instance of its own for it.

@@ -1,8 +1,9 @@
-//! The audit file: every call as one line of JSON, appended and rotated. Imports `model` only.
+//! The audit file: every call and every act as one line of JSON, appended and rotated. Imports `model` only.
 
 use super::rotate::RotatedFile;
 use super::{StoreError, advice};
 use crate::model::CallRecord;
+use crate::model::message::JournalEntry;
 use serde::Serialize;
 use std::io;
 use std::path::Path;
@@ -26,6 +27,13 @@ struct Line<'a> {
     call: &'a CallRecord,
 }
 
+/// An act as it is written: `time` for people, and `act` where a call has its fields.
+#[derive(Serialize)]
+struct ActLine<'a> {
+    time: String,
+    act: &'a JournalEntry,
+}
+
 impl Audit {
     /// Opens `audit.jsonl` in `folder`.
     pub fn open(folder: &Path, rotate_bytes: u64, keep: u32) -> Result<Self, StoreError> {
@@ -38,13 +46,21 @@ impl Audit {
     pub fn append(&mut self, calls: &[Arc<CallRecord>]) -> Result<(), StoreError> {
         let mut outcome = Ok(());
         for call in calls {
-            self.line.clear();
-            let written = serde_json::to_writer(&mut self.line, &Line { time: rfc3339(call.at.0), call })
-                .map_err(io::Error::from)
-                .and_then(|()| self.file.write_line(&self.line));
-            outcome = outcome.and(written);
+            outcome = outcome.and(self.write(&Line { time: rfc3339(call.at.0), call }));
         }
         outcome.map_err(|error: io::Error| failed(self.file.path(), &error))
+    }
+
+    /// Appends an act, as [`append`](Self::append) does calls.
+    pub fn append_act(&mut self, act: &JournalEntry) -> Result<(), StoreError> {
+        let written = self.write(&ActLine { time: rfc3339(act.at.0), act });
+        written.map_err(|error| failed(self.file.path(), &error))
+    }
+
+    fn write(&mut self, line: &impl Serialize) -> io::Result<()> {
+        self.line.clear();
+        serde_json::to_writer(&mut self.line, line)?;
+        self.file.write_line(&self.line)
     }
 
     /// Waits until everything appended is on disk.

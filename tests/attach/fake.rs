@@ -90,6 +90,7 @@ pub fn empty_state() -> Arc<Snapshot> {
         state_dir: String::new(),
         example_traffic: None,
         keeps_running: true,
+        open_to: None,
         warnings: Vec::new(),
     };
     snapshot::Builder::new(Arc::new(platform)).last().clone()
@@ -172,6 +173,7 @@ fn tenant(id: &str) -> TenantRow {
             enabled: Default::default(),
             servers: Default::default(),
             audit: Default::default(),
+            call_limits: None,
         }),
         cells: Vec::new(),
         instances: 0,

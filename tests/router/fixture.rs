@@ -90,6 +90,7 @@ pub fn tenant(id: &str) -> TenantDef {
         enabled: Default::default(),
         servers: Default::default(),
         audit: Default::default(),
+        call_limits: None,
     }
 }
 

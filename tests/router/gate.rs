@@ -186,7 +186,12 @@ async fn a_preview_is_what_is_sent() {
         era: None,
         timeout_ms: None,
         origin: mcpdeck::model::call::Origin::Console,
-        operator: mcpdeck::model::Operator { name: "anna".into(), face: mcpdeck::model::message::Face::Screen, pid: 1, grant: None },
+        operator: mcpdeck::model::Operator {
+            name: "anna".into(),
+            face: mcpdeck::model::message::Face::Screen,
+            pid: 1,
+            grant: None,
+        },
         confirm: None,
         keep: false,
     };

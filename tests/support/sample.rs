@@ -76,6 +76,7 @@ pub fn tenant_def(id: &str, name: &str, environment: Environment) -> TenantDef {
         enabled: BTreeMap::new(),
         servers: BTreeMap::new(),
         audit: Default::default(),
+        call_limits: None,
     }
 }
 
@@ -167,6 +168,7 @@ fn platform() -> PlatformInfo {
         state_dir: "/var/lib/mcpdeck".into(),
         example_traffic: Some(true),
         keeps_running: true,
+        open_to: None,
         warnings: Vec::new(),
     }
 }

@@ -68,6 +68,7 @@ impl Writer {
     pub fn audit(&mut self, write: &Write) -> Result<(), StoreError> {
         match (write, &mut self.audit) {
             (Write::Calls(calls), Some(audit)) => audit.append(calls),
+            (Write::Journal(act), Some(audit)) => audit.append_act(act),
             _ => Ok(()),
         }
     }
@@ -104,7 +105,7 @@ impl Writer {
 impl Write {
     /// True if it also goes to the audit file.
     pub fn is_audited(&self) -> bool {
-        matches!(self, Self::Calls(_))
+        matches!(self, Self::Calls(_) | Self::Journal(_))
     }
 }
 

@@ -116,6 +116,9 @@ fn is_harmful(command: &Command, snap: &Snapshot) -> bool {
         | Command::Disable { .. }
         | Command::ReapOrphans
         | Command::Undeploy(_)
+        | Command::RevokeKey(_)
+        | Command::RotateKey { .. }
+        | Command::RemoveUser(_)
         | Command::Shutdown => true,
         // It harms nothing, but what it would do is shown before it is done.
         Command::Deploy(_) => true,
@@ -130,6 +133,9 @@ fn is_harmful(command: &Command, snap: &Snapshot) -> bool {
         | Command::Enable { .. }
         | Command::ExampleTraffic(_)
         | Command::ReloadSecrets
+        | Command::CreateKey(_)
+        | Command::AddUser(_)
+        | Command::SetPassword { .. }
         | Command::CancelCall(_)
         | Command::CancelJob(_) => false,
     }
