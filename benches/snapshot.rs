@@ -43,6 +43,7 @@ impl World {
             state_dir: String::new(),
             example_traffic: None,
             keeps_running: false,
+            open_to: None,
             warnings: Vec::new(),
         };
         Self {
