@@ -635,7 +635,20 @@ async fn a_full_disk_under_the_audit_file_is_an_error_with_a_count() {
         assert!(error.contains(&format!("{lost} since the start")) && error.contains("free some space"), "{error}");
     }
     assert_eq!(store.calls(None, false, 10).await.unwrap().len(), 4, "the database does not depend on the audit file");
-    store.add_journal(journal_entry(1)).await.unwrap();
+    let error = store.add_journal(journal_entry(1)).await.unwrap_err().to_string();
+    assert!(error.contains("5 since the start"), "acts are audited, too: {error}");
+    assert_eq!(store.journal(9).await.unwrap(), [journal_entry(1)], "and neither does the journal");
+}
+
+#[tokio::test]
+async fn every_act_is_a_line_of_the_audit_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path().join("mcpdeck.db"));
+    store.add_journal(journal_entry(3)).await.unwrap();
+    let text = std::fs::read_to_string(folder.path().join("audit.jsonl")).unwrap();
+    let line: serde_json::Value = serde_json::from_str(text.trim()).unwrap();
+    assert_eq!((&line["act"]["verb"], &line["act"]["took_ms"]), (&"restart".into(), &3.into()));
+    assert_eq!(line["act"]["operator"]["grant"]["tenant"], "eaton");
 }
 
 #[tokio::test]

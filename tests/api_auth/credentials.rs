@@ -5,11 +5,13 @@ use crate::support::platform::{PATIENCE, ana};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use mcpdeck::config::StoreConfig;
 use mcpdeck::control::principals::hash_of;
 use mcpdeck::model::call::Origin;
-use mcpdeck::model::principal::{KeyRow, Principal, Role};
+use mcpdeck::model::principal::{KeyRow, Principal, Role, StoredKey};
 use mcpdeck::model::{Answer, Command, Operator, Outcome, Query, Stamp};
 use serde_json::json;
+use std::path::Path;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -36,13 +38,14 @@ fn jwt(more: serde_json::Value) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_credential_is_somebody_or_says_why_not() {
-    let world = World::start(JWT, TENANTS).await;
+    let dir = tempfile::tempdir().unwrap();
+    let expired = expired_key(dir.path(), "ee").await;
+    let world = World::start_in(dir, JWT, TENANTS).await;
     let tenant = world.key("aa", Role::Tenant, Some("eaton")).await;
     let operator = world.key("bb", Role::Operator, None).await;
     let bound = world.key("cc", Role::Operator, Some("vatt")).await;
     let revoked = world.key("dd", Role::Admin, Some("eaton")).await;
     world.run(Command::RevokeKey("dd".into())).await.unwrap();
-    let expired = world.key_until("ee", Role::Admin, Some("eaton"), Some(Stamp(Stamp::now().0 + 1))).await;
     let now = Stamp::now().0 / 1000;
     let key = |text: &str| format!("X-API-Key: {text}\r\n");
     let bearer = |text: &str| format!("Authorization: Bearer {text}\r\n");
@@ -103,6 +106,28 @@ async fn each_credential_is_somebody_or_says_why_not() {
         assert!(got.tenant().is_none_or(|tenant| says == tenant || status != 200), "{what}: {got:?}");
     }
     world.end().await;
+}
+
+/// A key that expired before the platform began; its text.
+async fn expired_key(dir: &Path, id: &str) -> String {
+    let text = format!("mdk_{id}_{}", "7".repeat(64));
+    let path = dir.join("state/mcpdeck.db");
+    let config = StoreConfig { path, calls_per_tenant: 9, audit_rotate_bytes: 1 << 20, audit_keep: 1 };
+    let store = mcpdeck::store::open(&config).unwrap();
+    let row = KeyRow {
+        id: id.to_owned(),
+        name: String::new(),
+        role: Role::Admin,
+        tenant: Some("eaton".into()),
+        created: Stamp(1),
+        created_by: "ana".to_owned(),
+        expires: Some(Stamp(Stamp::now().0 - 1)),
+        last_used: None,
+        revoked: None,
+    };
+    store.set_keys(vec![StoredKey { row, hash: hash_of(&text) }]).await.unwrap();
+    store.close().await;
+    text
 }
 
 /// A good token but for its end.

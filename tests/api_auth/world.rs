@@ -95,13 +95,9 @@ impl World {
 
     /// Makes a key; its text.
     pub async fn key(&self, id: &str, role: Role, tenant: Option<&str>) -> String {
-        self.key_until(id, role, tenant, None).await
-    }
-
-    pub async fn key_until(&self, id: &str, role: Role, tenant: Option<&str>, expires: Option<Stamp>) -> String {
         let text = format!("mdk_{id}_{}", "5".repeat(64));
         let (hash, tenant) = (hash_of(&text), tenant.map(Into::into));
-        let key = NewKey { id: id.to_owned(), hash, name: "ci".to_owned(), role, tenant, expires };
+        let key = NewKey { id: id.to_owned(), hash, name: "ci".to_owned(), role, tenant, expires: None };
         self.run(Command::CreateKey(key)).await.unwrap();
         text
     }
