@@ -3,6 +3,7 @@
 //! backend, the store or a screen.
 
 mod auth;
+mod current;
 mod error;
 mod guard;
 mod limits;
@@ -15,6 +16,7 @@ pub use listen::{ListenError, Listening};
 
 use crate::control::handle::{Caller, Handle, Inside};
 use bytes::Bytes;
+use current::Current;
 use error::Error;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
@@ -34,6 +36,10 @@ pub struct Gateway {
     pub handle: Handle,
     pub inside: Inside,
     pub limits: Limits,
+    /// Whom operators have switched to.
+    pub current: Current,
+    /// Each open connection holds one.
+    pub connections: Arc<()>,
     /// Takes nothing new: streams end.
     pub closing: CancellationToken,
     rest: Rest,
@@ -44,7 +50,15 @@ impl Gateway {
     pub fn new(handle: Handle) -> Option<Arc<Self>> {
         let inside = handle.inside()?;
         let limits = Limits::new(inside.config.clone());
-        Some(Arc::new(Self { rest: Rest::new(), closing: CancellationToken::new(), limits, handle, inside }))
+        Some(Arc::new(Self {
+            rest: Rest::new(),
+            closing: CancellationToken::new(),
+            current: Current::default(),
+            connections: Arc::default(),
+            limits,
+            handle,
+            inside,
+        }))
     }
 
     /// Answers one request; whatever goes wrong becomes a response in the shape of its face.

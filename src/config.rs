@@ -224,7 +224,8 @@ fn read(options: &LoadOptions, pass: &Pass<'_>) -> Option<Config> {
         check::example_traffic(&mut traffic, &fields, &servers, &tenants);
         traffic
     });
-    let api = api::api(api.as_ref(), tenants.iter().map(|draft| &draft.def));
+    let ids = servers.iter().map(|draft| &draft.def.id);
+    let api = api::api(api.as_ref(), tenants.iter().map(|draft| &draft.def), ids);
     root.finish();
     Some(Config {
         platform,

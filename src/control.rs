@@ -43,6 +43,7 @@ mod secrets;
 pub mod server;
 pub mod snapshot;
 mod stacks;
+mod tally;
 mod usage;
 mod usage_history;
 pub mod wire;

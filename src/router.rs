@@ -386,6 +386,11 @@ impl Router {
         AllFigures { dropped_records: self.dropped_records.load(Relaxed), ..self.meter.figures() }
     }
 
+    /// Records that a full queue dropped since the start.
+    pub fn dropped_records(&self) -> u64 {
+        self.dropped_records.load(Relaxed)
+    }
+
     /// What only grows, per tenant and server, since the start.
     pub fn lifetimes(&self) -> Vec<Lifetime> {
         self.lifetimes.all()

@@ -28,6 +28,8 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("crossterm", &["ui/", "ui.rs"]),
     ("hyper", &["router/", "api/", "api.rs"]),
     ("axum", &["api/", "api.rs"]),
+    ("utoipa", &["api/rest"]),
+    ("prometheus_client", &["api/rest/metrics"]),
     ("clap", &["cli/", "cli.rs"]),
     ("miette", &["cli/", "cli.rs", "main.rs"]),
     ("bollard", &["backend/docker"]),

@@ -1,7 +1,6 @@
 //! The README's commands, run as written, in their order, each on the platform that the text describes.
 
-use crate::support::engines;
-use crate::support::sample;
+use crate::support::{self, engines, sample};
 use mcpdeck::control::Link;
 use mcpdeck::ui::action::ROWS;
 use mcpdeck::ui::theme::ColorMode;
@@ -147,4 +146,28 @@ fn the_own_platform_is_a_valid_configuration() {
     let lines = lines("## Your own platform");
     assert_eq!(lines.len(), 2);
     run_all(home.path(), &lines);
+}
+
+#[test]
+fn the_http_api_answers_curl_as_written() {
+    if Command::new("curl").arg("--version").output().is_err() {
+        return support::skip("the_http_api_answers_curl_as_written", "there is no curl");
+    }
+    let home = tempfile::tempdir().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let section = section("## HTTP API").replace("8080", &free);
+    let config = section.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    std::fs::write(home.path().join("gateway.toml"), config).unwrap();
+    let mut owner = deck(home.path(), "--config gateway.toml serve").stdout(Stdio::piped()).spawn().unwrap();
+    let mut ready = String::new();
+    BufReader::new(owner.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+    let lines: Vec<&str> = section.lines().filter_map(|line| line.strip_prefix("$ curl ")).collect();
+    assert!(lines.len() >= 12, "the section lost its commands");
+    for line in lines {
+        let output = Command::new("/bin/sh").args(["-c", &format!("curl --max-time 20 {line}")]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && !said.contains("\"error\":{"), "curl {line}\n{said}");
+    }
+    assert!(deck(home.path(), "--config gateway.toml shutdown").status().unwrap().success());
+    assert!(owner.wait().unwrap().success(), "`shutdown` ends the owner");
 }

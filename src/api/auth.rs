@@ -138,12 +138,13 @@ pub fn principal(request: &Extensions) -> Result<&Principal, Error> {
     }
 }
 
-/// The tenant that this request is made as: the principal's own, or the one an operator names.
+/// The tenant that this request is made as: the principal's own, or the one that an operator names, else has switched to.
 pub fn tenant(gateway: &Gateway, principal: &Principal, headers: &HeaderMap) -> Result<TenantId, Error> {
     let named = headers.get(CUSTOMER).filter(|_| principal.role >= Role::Operator);
     let Some(name) = named else {
-        let unnamed = || Error::BadRequest("name the customer by X-Customer-ID".to_owned());
-        return principal.tenant.clone().ok_or_else(unnamed);
+        let unnamed = || Error::BadRequest("name the customer by X-Customer-ID, or switch to one by POST /api/customers/switch".to_owned());
+        let chosen = (principal.role >= Role::Operator).then(|| gateway.current.of(&principal.name)).flatten();
+        return chosen.or_else(|| principal.tenant.clone()).ok_or_else(unnamed);
     };
     let name = name.to_str().map_err(|_| Error::BadRequest("X-Customer-ID is not plain text".to_owned()))?;
     gateway.inside.principals.tenant(name).ok_or_else(|| Error::NotFound(format!("no customer `{name}`")))

@@ -42,6 +42,9 @@ pub enum Error {
     /// Not now: it begins or ends, or its store does not answer.
     #[error("{0}")]
     Unavailable(String),
+    /// A tool answered an error, or there is none to ask.
+    #[error("{0}")]
+    Unprocessable(String),
     /// A server did not do what was asked of it.
     #[error("{0}")]
     Upstream(String),
@@ -90,6 +93,7 @@ impl Error {
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Refused(refusal) => status_of(refusal),
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Upstream(_) => StatusCode::BAD_GATEWAY,
             Self::UpstreamTimeout(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,

@@ -138,6 +138,7 @@ impl Door {
     async fn serve(self, stream: TcpStream, peer: SocketAddr, _place: OwnedSemaphorePermit) {
         // Small answers must not wait for more to send.
         let _ = stream.set_nodelay(true);
+        let _open = self.gateway.connections.clone();
         let gateway = self.gateway.clone();
         let service = service_fn(move |request| {
             let gateway = gateway.clone();

@@ -3,11 +3,20 @@
 
 mod act;
 mod caller;
+mod customers;
+mod events;
 mod input;
+mod logs;
+mod mcp_services;
+mod memory;
+mod metrics;
 mod openapi;
+mod records;
 mod servers;
 mod status;
+mod stream;
 mod times;
+mod tool;
 mod view;
 
 use super::error::whole;

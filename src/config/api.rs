@@ -9,7 +9,7 @@ pub(super) use limits::call_limits;
 use super::reader::{Field, Reader};
 use crate::model::limits::CallLimits;
 use crate::model::principal::{Principal, Role};
-use crate::model::{TenantDef, TenantId};
+use crate::model::{ServerId, TenantDef, TenantId};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -29,6 +29,10 @@ pub struct ApiConfig {
     pub origins: Vec<String>,
     /// Names, besides this machine's own and addresses, that a request may be sent to.
     pub hosts: Vec<String>,
+    /// The server that `/skills` and `/conversations` are passed to.
+    pub memory: Option<ServerId>,
+    /// Anybody may read `/metrics`, not operators alone.
+    pub open_metrics: bool,
     /// Largest body of a request, in bytes.
     pub max_body: u64,
     /// Open connections; more wait to be accepted.
@@ -53,6 +57,8 @@ impl Default for ApiConfig {
             call_limits: CallLimits::default(),
             origins: Vec::new(),
             hosts: Vec::new(),
+            memory: None,
+            open_metrics: false,
             max_body: 8 << 20,
             max_connections: 20_000,
             read_timeout: Duration::from_secs(30),
@@ -75,8 +81,12 @@ impl ApiConfig {
     }
 }
 
-/// `[api]`; `tenants` are those that a caller can be.
-pub(super) fn api<'t>(from: Option<&Field<'_>>, tenants: impl Iterator<Item = &'t TenantDef> + Clone) -> ApiConfig {
+/// `[api]`; `tenants` are those that a caller can be, `servers` those that there are.
+pub(super) fn api<'t>(
+    from: Option<&Field<'_>>,
+    tenants: impl Iterator<Item = &'t TenantDef> + Clone,
+    servers: impl Iterator<Item = &'t ServerId> + Clone,
+) -> ApiConfig {
     let mut out = ApiConfig::default();
     let Some(mut from) = from.and_then(Field::table) else { return out };
     out.listen = from.or("listen", Vec::new(), |f| f.list(address));
@@ -87,6 +97,8 @@ pub(super) fn api<'t>(from: Option<&Field<'_>>, tenants: impl Iterator<Item = &'
     out.call_limits = from.or("call_limits", CallLimits::default(), |f| call_limits(f, &CallLimits::default()));
     out.origins = from.or("origins", Vec::new(), Field::texts);
     out.hosts = from.or("hosts", Vec::new(), Field::texts);
+    out.memory = from.opt("memory", |f| server(f, servers));
+    out.open_metrics = from.or("metrics", false, |f| f.choice(&[("operator", false), ("open", true)]));
     out.max_body = from.or("max_body", out.max_body, |f| f.size(1 << 10..=1 << 30));
     out.max_connections = from.or("max_connections", out.max_connections, |f| f.count(1..=1_000_000));
     let seconds = |from, to| Duration::from_secs(from)..=Duration::from_secs(to);
@@ -108,6 +120,15 @@ fn check_listen(from: &mut Reader<'_>, api: &ApiConfig) {
             "add keys = true (then `mcpdeck keys create --tenant T`) or jwt = { ... }, or listen on 127.0.0.1",
         );
     }
+}
+
+fn server<'t>(field: &Field<'_>, mut servers: impl Iterator<Item = &'t ServerId>) -> Option<ServerId> {
+    let name = field.text()?;
+    let found = servers.find(|id| id.as_str() == name).cloned();
+    if found.is_none() {
+        field.wrong("the id of a server");
+    }
+    found
 }
 
 fn address(field: &Field<'_>) -> Option<SocketAddr> {

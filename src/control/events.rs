@@ -1,6 +1,7 @@
 //! Events: numbered, kept for a while, told to whoever follows, and written to the store in batches.
 //! Must never import a face, nor wait for the store.
 
+use super::tally::Tally;
 use crate::model::message::{Chunk, Event, EventKind, Level};
 use crate::model::{Stamp, State};
 use crate::store::{Store, StoreError};
@@ -20,6 +21,8 @@ const BATCH: usize = 256;
 
 /// Where events are told. Emitting never waits.
 pub struct Events {
+    /// What happened in instances' lives, counted.
+    pub tally: Arc<Tally>,
     ring: Mutex<Ring>,
     live: broadcast::Sender<Arc<Event>>,
     disk: mpsc::Sender<Event>,
@@ -38,12 +41,15 @@ impl Events {
     pub fn new() -> (Arc<Self>, mpsc::Receiver<Event>) {
         let (disk, written) = mpsc::channel(QUEUE);
         let (live, _) = broadcast::channel(FOLLOW);
-        (Arc::new(Self { ring: Mutex::default(), live, disk }), written)
+        (Arc::new(Self { tally: Arc::default(), ring: Mutex::default(), live, disk }), written)
     }
 
     /// Tells a fact.
     pub fn emit(&self, kind: EventKind) {
         log(&kind);
+        if let EventKind::Transition { instance, from, to, reason } = &kind {
+            self.tally.count(&instance.server, *from, *to, reason);
+        }
         let event = {
             let mut ring = self.lock();
             ring.next += 1;

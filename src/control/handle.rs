@@ -1,6 +1,7 @@
 //! The one door to a platform, local (same process) or remote (a Unix socket); faces cannot tell which.
 
 pub use super::principals::{Caller, LoginError, Principals, Unproven};
+pub use super::tally::{Lives, Tally};
 use crate::config::Live;
 use crate::model::message::{Exec, ExecIn, ExecOut};
 use crate::model::{Act, Answer, Chunk, Feed, JobId, Query, Refusal, Snapshot, Stamp};
@@ -68,6 +69,8 @@ pub struct Inside {
     pub router: Arc<Router>,
     pub config: Live,
     pub principals: Arc<Principals>,
+    /// What happened in instances' lives, counted.
+    pub tally: Arc<Tally>,
 }
 
 /// What a face looks at.

@@ -209,7 +209,12 @@ impl Port for Local {
 
     fn inside(&self) -> Option<Inside> {
         let deck = &self.deck;
-        Some(Inside { router: deck.router.clone(), config: deck.live.clone(), principals: deck.principals.clone() })
+        Some(Inside {
+            router: deck.router.clone(),
+            config: deck.live.clone(),
+            principals: deck.principals.clone(),
+            tally: deck.events.tally.clone(),
+        })
     }
 
     fn consoles(&self) -> Option<Arc<Consoles>> {

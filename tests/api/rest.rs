@@ -1,5 +1,9 @@
 //! The HTTP API beside MCP: what scripts and dashboards ask and do, and who may.
 
+mod customers;
+mod metrics;
+mod openapi;
+mod records;
 mod servers;
 mod status;
 

@@ -77,7 +77,11 @@ pub struct Done {
         (status = 502, body = Done, description = "it was tried and failed"),
     )
 )]
-pub async fn act(caller: Caller, Path((name, verb)): Path<(String, Verb)>, Query(how): Query<How>) -> Result<Answer, Error> {
+pub async fn act(
+    caller: Caller,
+    Path((name, verb)): Path<(String, Verb)>,
+    Query(how): Query<How>,
+) -> Result<Answer, Error> {
     // What a caller cannot see is unknown to it, before anything else is.
     let target = caller.view().target(&name)?;
     caller.must_operate()?;

@@ -1,11 +1,11 @@
 //! The routes and their description: a route is served because it is described here.
 
-use super::{act, json_text, servers, status};
+use super::{act, customers, events, json_text, logs, mcp_services, memory, metrics, records, servers, status};
 use axum::routing::get;
 use serde::Serialize;
+use utoipa::ToSchema;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder};
-use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -34,9 +34,28 @@ pub fn routes() -> OpenApiRouter {
         .routes(routes!(status::health))
         .routes(routes!(status::ready))
         .routes(routes!(status::status))
+        .routes(routes!(metrics::metrics))
         .routes(routes!(servers::list))
         .routes(routes!(servers::info))
+        .routes(routes!(logs::logs))
         .routes(routes!(act::act))
+        .routes(routes!(mcp_services::available))
+        .routes(routes!(mcp_services::enabled))
+        .routes(routes!(mcp_services::enable))
+        .routes(routes!(mcp_services::disable))
+        .routes(routes!(mcp_services::info))
+        .routes(routes!(mcp_services::health))
+        .routes(routes!(mcp_services::query))
+        .routes(routes!(customers::list))
+        .routes(routes!(customers::detail))
+        .routes(routes!(customers::switch))
+        .routes(routes!(memory::skills, memory::add_skill))
+        .routes(routes!(memory::conversations, memory::add_message))
+        .routes(routes!(memory::commits))
+        .routes(routes!(records::calls))
+        .routes(routes!(records::journal))
+        .routes(routes!(records::usage))
+        .routes(routes!(events::events))
 }
 
 /// The same with the description itself at `/openapi.json`.

@@ -26,7 +26,7 @@ pub struct Server {
 }
 
 /// Servers that the caller can see.
-#[utoipa::path(get, path = "/servers", tag = "servers", responses((status = 200, body = Vec<Server>)))]
+#[utoipa::path(get, path = "/servers", operation_id = "servers", tag = "servers", responses((status = 200, body = Vec<Server>)))]
 pub async fn list(caller: Caller) -> Json<Vec<Server>> {
     let view = caller.view();
     let server = |row: &std::sync::Arc<ServerRow>| Server {
@@ -129,7 +129,7 @@ pub struct Traffic {
 
 /// Everything known of a server that the caller may see.
 #[utoipa::path(
-    get, path = "/servers/{name}/info", tag = "servers",
+    get, path = "/servers/{name}/info", operation_id = "server_info", tag = "servers",
     params(("name" = String, Path, description = "`server`, or `server@customer`")),
     responses((status = 200, body = Info), (status = 404, body = Problem))
 )]

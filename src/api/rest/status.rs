@@ -7,7 +7,7 @@ use crate::api::{Error, Gateway};
 use crate::model::container::EngineState;
 use crate::model::gpu::GpuState;
 use crate::model::message::FindingRow;
-use crate::model::{Query, State, Stamp};
+use crate::model::{Query, Stamp, State};
 use axum::Json;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ pub struct Health {
 }
 
 /// The process lives and answers.
-#[utoipa::path(get, path = "/health", tag = "platform", security(()), responses((status = 200, body = Health)))]
+#[utoipa::path(get, path = "/health", operation_id = "health", tag = "platform", security(()), responses((status = 200, body = Health)))]
 pub async fn health() -> Json<Health> {
     Json(Health { status: "healthy", timestamp: rfc3339(Stamp::now()) })
 }
@@ -75,7 +75,7 @@ pub struct Status {
     servers: usize,
     /// Instances by state.
     instances: BTreeMap<&'static str, u32>,
-    calls: Calls,
+    calls: Load,
     /// What needs attention, worst first.
     attention: Vec<Finding>,
     /// Null for one customer.
@@ -85,7 +85,7 @@ pub struct Status {
 }
 
 #[derive(Serialize, ToSchema)]
-pub struct Calls {
+pub struct Load {
     in_flight: u32,
     per_second: f32,
     p95_ms: Option<f32>,
@@ -146,8 +146,8 @@ pub async fn status(caller: Caller) -> Json<Status> {
     }
     let totals = &state.totals;
     let calls = match view.tenant() {
-        Some(row) => Calls { in_flight: row.in_flight, per_second: row.rate, p95_ms: row.p95_ms },
-        None => Calls { in_flight: totals.in_flight, per_second: totals.rate, p95_ms: totals.p95_ms },
+        Some(row) => Load { in_flight: row.in_flight, per_second: row.rate, p95_ms: row.p95_ms },
+        None => Load { in_flight: totals.in_flight, per_second: totals.rate, p95_ms: totals.p95_ms },
     };
     // What names several customers is none of one customer's business.
     let own = |finding: &FindingRow| caller.scope().is_none_or(|scope| finding.tenants == [scope.clone()]);

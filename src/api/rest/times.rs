@@ -12,7 +12,9 @@ pub fn rfc3339(at: Stamp) -> String {
 
 /// How long ago (`10m`), or RFC 3339.
 pub fn read(name: &str, text: &str) -> Result<Stamp, Error> {
-    let ago = || Some(Stamp(Stamp::now().0.saturating_sub(humantime::parse_duration(text).ok()?.as_millis().try_into().ok()?)));
+    let ago = || {
+        Some(Stamp(Stamp::now().0.saturating_sub(humantime::parse_duration(text).ok()?.as_millis().try_into().ok()?)))
+    };
     let at = || Some(Stamp(text.parse::<Timestamp>().ok()?.as_millisecond().try_into().ok()?));
     let allowed = "how long ago (10m, 24h), or a time as RFC 3339 has it (2026-11-20T03:00:00Z)";
     ago().or_else(at).ok_or_else(|| Error::BadRequest(format!("{name}: `{text}` is no time; allowed: {allowed}")))

@@ -75,6 +75,8 @@ async fn a_customer_sees_its_own_and_stops_nothing() {
         ("GET /servers/law/info", 404, "unknown server `law`"),
         ("POST /servers/graf@vatt/stop", 404, "no customer `vatt`"),
         ("GET /servers/graf@vatt/info", 404, "no customer `vatt`"),
+        ("GET /servers/graf@vatt/logs", 404, "no customer `vatt`"),
+        ("GET /api/journal", 403, "operator's to do"),
     ] {
         let (got, answer) = deck.ask(line, "X-Customer-ID: vatt\r\n").await;
         assert!(got == status && answer.to_string().contains(says), "{line}: {got} {answer}");

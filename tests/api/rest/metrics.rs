@@ -1,0 +1,116 @@
+//! `/metrics`, read as OpenMetrics 1.0 has it: a table of what each line of the text must be.
+
+use super::{Deck, EATON, OPERATOR, State, call, config};
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Families by name, and values by series (name with labels).
+struct Page {
+    families: BTreeMap<String, String>,
+    series: BTreeMap<String, f64>,
+}
+
+/// Reads a page; panics with the line that is none.
+fn read(text: &str) -> Page {
+    assert!(text.ends_with("# EOF\n"), "no end: {text}");
+    let mut page = Page { families: BTreeMap::new(), series: BTreeMap::new() };
+    let (mut family, mut helped) = (String::new(), BTreeSet::new());
+    for line in text.lines().filter(|line| *line != "# EOF") {
+        let words: Vec<&str> = line.splitn(4, ' ').collect();
+        match words[..] {
+            ["#", "HELP", name, text] => assert!(helped.insert(name.to_owned()) && !text.is_empty(), "{line}"),
+            ["#", "TYPE", name, kind] => {
+                assert!(["counter", "gauge", "histogram"].contains(&kind) && helped.contains(name), "{line}");
+                assert!(page.families.insert(name.to_owned(), kind.to_owned()).is_none(), "twice: {line}");
+                family = name.to_owned();
+            }
+            ["#", "UNIT", name, unit] => assert!(name == family && name.ends_with(&format!("_{unit}")), "{line}"),
+            _ => sample(&mut page, &family, line),
+        }
+    }
+    page
+}
+
+fn sample(page: &mut Page, family: &str, line: &str) {
+    let (series, value) = line.rsplit_once(' ').expect(line);
+    let (name, labels) =
+        series.split_once('{').map_or((series, ""), |(name, rest)| (name, rest.strip_suffix('}').expect(line)));
+    assert!(
+        name.starts_with("mcpdeck_") && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'),
+        "{line}"
+    );
+    let suffix = name.strip_prefix(family).unwrap_or_else(|| panic!("{line} is not of {family}"));
+    let allowed: &[&str] = match &*page.families[family] {
+        "counter" => &["_total"],
+        "histogram" => &["_bucket", "_sum", "_count"],
+        _ => &[""],
+    };
+    assert!(allowed.contains(&suffix), "{line}");
+    for label in labels.split(',').filter(|label| !label.is_empty()) {
+        let (_, value) = label.split_once("=\"").expect(line);
+        assert!(value.ends_with('"') && !value[..value.len() - 1].contains('"'), "{line}");
+    }
+    let value: f64 = value.parse().expect(line);
+    assert!(value >= 0.0, "{line}");
+    assert!(page.series.insert(series.to_owned(), value).is_none(), "twice: {line}");
+}
+
+impl Page {
+    fn of(&self, series: &str) -> Option<f64> {
+        self.series.get(series).copied()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn figures_are_read_by_prometheus_and_only_grow() {
+    let idle = "id = \"graf\"\nidle_stop = \"1s\"";
+    let deck = Deck::start(&config(OPERATOR).replace("id = \"graf\"", idle)).await;
+    let search = call("search", &json!({}));
+    for _ in 0..3 {
+        assert_eq!(deck.tell("POST /mcp/etim", "X-Customer-ID: eaton\r\n", &search).await.0, 200);
+    }
+    assert_eq!(deck.tell("POST /mcp/nope", "X-Customer-ID: eaton\r\n", &search).await.0, 200);
+    assert_eq!(deck.tell("POST /mcp/graf", "X-Customer-ID: vatt\r\n", &call("panels", &json!({}))).await.0, 200);
+    deck.until("graf@vatt", State::Ready).await;
+    deck.until("graf@vatt", State::Dormant).await;
+    let (status, text) = super::send(deck.at(), "GET /metrics", "", "").await;
+    assert_eq!(status, 200, "{text}");
+    let page = read(&text);
+    for (series, value) in [
+        (r#"mcpdeck_calls_total{tenant="eaton",server="etim",outcome="ok"}"#, 3.0),
+        (r#"mcpdeck_calls_total{tenant="eaton",server="",outcome="refused"}"#, 1.0),
+        (r#"mcpdeck_call_duration_seconds_count{tenant="eaton",server="etim"}"#, 3.0),
+        (r#"mcpdeck_call_duration_seconds_bucket{le="+Inf",tenant="eaton",server="etim"}"#, 3.0),
+        (r#"mcpdeck_instances{state="ready"}"#, 1.0),
+        (r#"mcpdeck_server_instances{server="graf",state="dormant"}"#, 2.0),
+        (r#"mcpdeck_starts_total{server="etim"}"#, 1.0),
+        (r#"mcpdeck_wakes_total{server="graf"}"#, 1.0),
+        (r#"mcpdeck_idle_stops_total{server="graf"}"#, 1.0),
+        (r#"mcpdeck_server_calls_in_flight{server="etim"}"#, 0.0),
+        ("mcpdeck_records_dropped_total", 0.0),
+        ("mcpdeck_http_connections", 1.0),
+    ] {
+        assert_eq!(page.of(series), Some(value), "{series} in\n{text}");
+    }
+    assert!(page.of("mcpdeck_state_disk_free_bytes").is_some_and(|bytes| bytes > 0.0), "{text}");
+    // Buckets hold what those before them hold.
+    let bucket = |le: &str| {
+        page.of(&format!(r#"mcpdeck_call_duration_seconds_bucket{{le="{le}",tenant="eaton",server="etim"}}"#))
+    };
+    assert!(bucket("0.000512") <= bucket("0.524288") && bucket("33.554432").is_some_and(|n| n <= 3.0), "{text}");
+    deck.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn figures_of_everybody_are_an_operators_unless_the_config_opens_them() {
+    for (config, status) in [
+        (config(EATON), 403),
+        (config(EATON).replace("max_body", "metrics = \"open\"\nmax_body"), 200),
+        (config(EATON).replace("anonymous", "# anonymous"), 401),
+    ] {
+        let deck = Deck::start(&config).await;
+        let (got, text) = super::send(deck.at(), "GET /metrics", "", "").await;
+        assert_eq!(got, status, "{text}");
+        deck.end().await;
+    }
+}
