@@ -142,7 +142,11 @@ pub fn principal(request: &Extensions) -> Result<&Principal, Error> {
 pub fn tenant(gateway: &Gateway, principal: &Principal, headers: &HeaderMap) -> Result<TenantId, Error> {
     let named = headers.get(CUSTOMER).filter(|_| principal.role >= Role::Operator);
     let Some(name) = named else {
-        let unnamed = || Error::BadRequest("name the customer by X-Customer-ID, or switch to one by POST /api/customers/switch".to_owned());
+        let unnamed = || {
+            Error::BadRequest(
+                "name the customer by X-Customer-ID, or switch to one by POST /api/customers/switch".to_owned(),
+            )
+        };
         let chosen = (principal.role >= Role::Operator).then(|| gateway.current.of(&principal.name)).flatten();
         return chosen.or_else(|| principal.tenant.clone()).ok_or_else(unnamed);
     };

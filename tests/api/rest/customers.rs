@@ -92,8 +92,7 @@ async fn a_customer_takes_services_and_asks_them() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn skills_and_conversations_are_the_memory_servers() {
-    let memory =
-        "[[server]]\nid = \"memory\"\nscope = \"tenant\"\nrun = { builtin = \"memory\" }\n[[tenant]]\nid = \"eaton\"";
+    let memory = "[[server]]\nid = \"memory\"\nscope = \"tenant\"\nbuiltin = \"memory\"\n[[tenant]]\nid = \"eaton\"";
     let config = config(EATON)
         .replace("[[tenant]]\nid = \"eaton\"", memory)
         .replace("max_body", "memory = \"memory\"\nmax_body")
