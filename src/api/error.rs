@@ -161,3 +161,25 @@ fn id_of(message: &[u8]) -> Value {
 pub fn whole(body: impl Into<Bytes>) -> Body {
     Full::new(body.into()).boxed_unsync()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_has_its_status_and_says_what_to_do() {
+        let confirm = Refusal::NeedsConfirm { what: "stop etim".into(), name: "etim".into() };
+        for (refusal, status, says) in [
+            (Refusal::NotFound("no server is called x".into()), 404, "no server is called x"),
+            (Refusal::ReadOnly("lab is read-only".into()), 403, "read-only: lab is read-only"),
+            (confirm, 428, "stop etim in production needs ?confirm=etim"),
+            (Refusal::Refused("it is held".into()), 409, "it is held"),
+            (Refusal::Busy("too many jobs".into()), 503, "too busy: too many jobs"),
+            (Refusal::NoOwner("it ended".into()), 503, "no owner: it ended"),
+            (Refusal::Failed("the disk is full".into()), 500, "the disk is full"),
+        ] {
+            let error = Error::from(refusal);
+            assert_eq!((error.status().as_u16(), error.to_string().as_str()), (status, says));
+        }
+    }
+}

@@ -15,6 +15,9 @@ use std::fmt::Error;
 /// Pairs of a customer and a server that are told apart; the rest is one series, `other`.
 const PAIRS: u32 = 600;
 
+/// A family, and its figure in a row.
+type Told<Row, Figure> = (Family, fn(&Row) -> Figure);
+
 const fn family(name: &'static str, help: &'static str) -> Family {
     Family { name, help, unit: None }
 }
@@ -122,7 +125,7 @@ pub fn instances(reading: &Reading, page: &mut Page<'_>) -> Result<(), Error> {
         (vec![("server", server.to_owned()), ("state", state.to_string())], Some(f64::from(n)))
     });
     page.gauges(family("server_instances", "Instances of a server by state"), rows)?;
-    let counted: [(Family, fn(&Lives) -> u64); 5] = [
+    let counted: [Told<Lives, u64>; 5] = [
         (family("starts", "Starts of instances"), |lives| lives.starts),
         (family("wakes", "Starts and continuations out of sleep"), |lives| lives.wakes),
         (family("idle_stops", "Instances stopped because nobody used them"), |lives| lives.idle_stops),
@@ -135,7 +138,7 @@ pub fn instances(reading: &Reading, page: &mut Page<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// One figure of what something uses; `%` in the name is `server` or `tenant`.
+/// One figure of what something uses.
 struct Used {
     server: Family,
     tenant: Family,
@@ -179,7 +182,7 @@ pub fn usage(reading: &Reading, page: &mut Page<'_>) -> Result<(), Error> {
 
 pub fn gpus(reading: &Reading, page: &mut Page<'_>) -> Result<(), Error> {
     let gpus = &reading.state.gpus;
-    let told: [(Family, fn(&GpuRow) -> Option<f64>); 5] = [
+    let told: [Told<GpuRow, Option<f64>>; 5] = [
         (measured("gpu_utilisation", "ratio", "Part of the time in which a kernel ran"), |gpu| {
             Some(f64::from(gpu.utilisation?) / 100.0)
         }),
