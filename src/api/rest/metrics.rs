@@ -70,6 +70,7 @@ struct Reading {
     lives: BTreeMap<ServerId, Lives>,
     dropped_records: u64,
     connections: usize,
+    sessions: usize,
 }
 
 impl Reading {
@@ -81,6 +82,7 @@ impl Reading {
             lives: inside.tally.all(),
             dropped_records: inside.router.dropped_records(),
             connections: Arc::strong_count(&gateway.connections) - 1,
+            sessions: inside.router.session_count(),
         }
     }
 }

@@ -89,6 +89,7 @@ async fn figures_are_read_by_prometheus_and_only_grow() {
         (r#"mcpdeck_server_calls_in_flight{server="etim"}"#, 0.0),
         ("mcpdeck_records_dropped_total", 0.0),
         ("mcpdeck_http_connections", 1.0),
+        ("mcpdeck_mcp_sessions", 0.0),
     ] {
         assert_eq!(page.of(series), Some(value), "{series} in\n{text}");
     }

@@ -62,6 +62,7 @@ pub fn platform(reading: &Reading, page: &mut Page<'_>) -> Result<(), Error> {
     let cores = host.own_cpu.map(|percent| f64::from(percent) / 100.0);
     page.gauge(measured("own_cpu", "cores", "Cores that mcpdeck itself uses"), cores)?;
     page.counter(family("records_dropped", "Records of calls that a full queue dropped"), reading.dropped_records)?;
+    page.gauge(family("mcp_sessions", "Open sessions of MCP clients"), Some(reading.sessions as f64))?;
     page.gauge(family("http_connections", "Open connections to the gateway"), Some(reading.connections as f64))
 }
 
