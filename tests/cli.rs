@@ -2,7 +2,7 @@
 
 mod containers;
 mod credentials;
-mod deck;
+pub mod deck;
 mod lives;
 
 use deck::{CONFIG, Deck, Lines, finish};

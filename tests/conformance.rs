@@ -1,8 +1,10 @@
-//! The official conformance suite (`@modelcontextprotocol/conformance`), as a client of each era, against a server of each era.
-//! What fails is in a file in `tests/conformance/`, with the reason; the suite itself fails on anything else, and on what is
-//! in a file and passes.
-mod fixture;
+//! The official conformance suite (`@modelcontextprotocol/conformance`), as a client of each era, against the gateway with
+//! a server of each era behind it: four cells. What fails in a cell is in its file in `tests/conformance/`, with the
+//! reason; the suite itself fails on anything else, and on what is in a file and passes.
 
+pub mod fixture;
+
+use crate::cli::deck::Deck;
 use crate::support::servers::Clients;
 use crate::support::skip;
 use fixture::{LEGACY, MODERN};
@@ -14,6 +16,27 @@ use tokio::time::timeout;
 
 /// One run of the suite takes seconds; on a busy machine, many.
 const LIMIT: Duration = Duration::from_secs(150);
+
+/// Era of the server, revision that the suite demands.
+const CELLS: [(&str, &str); 4] =
+    [("legacy", "2025-11-25"), ("modern", "2026-07-28"), ("legacy", "2026-07-28"), ("modern", "2025-11-25")];
+
+const CONFIG: &str = r#"
+[platform]
+name = "test"
+[api]
+listen = ["127.0.0.1:0"]
+anonymous = { tenant = "lab" }
+[[server]]
+id = "legacy"
+url = "{legacy}"
+[[server]]
+id = "modern"
+url = "{modern}"
+[[tenant]]
+id = "lab"
+enabled = ["legacy", "modern"]
+"#;
 
 /// Runs the suite at `url`; `Err` is what it says if anything is not as `expected`.
 async fn judge(clients: &Clients, url: &str, revision: &str, expected: &Path) -> Result<(), String> {
@@ -49,4 +72,21 @@ async fn the_fixture_alone_satisfies_the_suite() {
             .await
             .unwrap_or_else(|e| panic!("{e}"));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_gateway_satisfies_the_suite_in_four_cells() {
+    let Some(clients) = Clients::find() else {
+        return skip("conformance", "node is not installed (run .ci/test-servers)");
+    };
+    let config = CONFIG.replace("{legacy}", &fixture::serve(LEGACY).await);
+    let deck = Deck::new(&config.replace("{modern}", &fixture::serve(MODERN).await));
+    let (_serving, at) = deck.serve_http();
+    let mut wrong = Vec::new();
+    for (server, revision) in CELLS {
+        let url = format!("http://{at}/mcp/{server}");
+        let file = expected(&format!("{server}-{revision}"));
+        wrong.extend(judge(&clients, &url, revision, &file).await.err());
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -136,6 +137,14 @@ impl Deck {
         let (serving, line) = self.try_serve();
         assert!(line.starts_with("ready: "), "serve said: {line}");
         serving
+    }
+
+    /// Likewise; also gives the address of its first HTTP listener.
+    #[track_caller]
+    pub fn serve_http(&self) -> (Serving, SocketAddr) {
+        let (serving, line) = self.try_serve();
+        let address = line.trim().split(", http://").nth(1).and_then(|address| address.parse().ok());
+        (serving, address.unwrap_or_else(|| panic!("serve said: {line}")))
     }
 
     /// Starts `serve`; its first line, or nothing if it ended.

@@ -5,7 +5,7 @@
 
 use crate::support::web;
 use rmcp::model::*;
-use rmcp::service::{RequestContext, RoleServer, SubscriptionContext};
+use rmcp::service::{NotificationContext, Peer, RequestContext, RoleServer, SubscriptionContext};
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::{ErrorData, ServerHandler};
@@ -15,7 +15,10 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
+use tokio::net::TcpListener;
 use tokio::sync::broadcast;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 pub const LEGACY: &[ProtocolVersion] = &[ProtocolVersion::V_2025_11_25];
 pub const MODERN: &[ProtocolVersion] = &[ProtocolVersion::V_2026_07_28];
@@ -26,17 +29,42 @@ static TOOLS: LazyLock<Vec<Tool>> = LazyLock::new(tools);
 /// Between two notices of one call, so that a client sees them one by one.
 const PACE: Duration = Duration::from_millis(10);
 
+/// A running fixture.
+pub struct Served {
+    pub url: String,
+    pub port: u16,
+    stop: CancellationToken,
+    serving: JoinHandle<()>,
+}
+
+impl Served {
+    /// Serves it until the test ends or stops it, on a port of its own unless given.
+    pub async fn start(versions: &'static [ProtocolVersion], port: Option<u16>) -> Self {
+        let fixture =
+            Fixture { versions, changes: broadcast::channel(16).0, states: Arc::default(), sessions: Arc::default() };
+        let sessions = Arc::new(LocalSessionManager::default());
+        let stop = CancellationToken::new();
+        let config = StreamableHttpServerConfig::default().with_cancellation_token(stop.child_token());
+        let service = StreamableHttpService::new(move || Ok(fixture.clone()), sessions, config);
+        let listener = TcpListener::bind(("127.0.0.1", port.unwrap_or(0))).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let serving = web::serve_at(listener, stop.clone(), move |request| {
+            let service = service.clone();
+            async move { service.handle(request).await }
+        });
+        Self { url: format!("http://127.0.0.1:{port}/mcp"), port, stop, serving: tokio::spawn(serving) }
+    }
+
+    /// Hangs up on everybody and forgets every session.
+    pub async fn end(self) {
+        self.stop.cancel();
+        self.serving.await.unwrap();
+    }
+}
+
 /// Serves it on a port of its own until the test ends; gives its URL.
 pub async fn serve(versions: &'static [ProtocolVersion]) -> String {
-    let fixture = Fixture { versions, changes: broadcast::channel(16).0, states: Arc::default() };
-    let sessions = Arc::new(LocalSessionManager::default());
-    let service =
-        StreamableHttpService::new(move || Ok(fixture.clone()), sessions, StreamableHttpServerConfig::default());
-    web::serve(move |request| {
-        let service = service.clone();
-        async move { service.handle(request).await }
-    })
-    .await
+    Served::start(versions, None).await.url
 }
 
 #[derive(Clone)]
@@ -45,6 +73,8 @@ struct Fixture {
     changes: broadcast::Sender<Changed>,
     /// Every `requestState` that was given out, with the round that it belongs to.
     states: Arc<Mutex<HashMap<String, usize>>>,
+    /// Whoever greeted it; all of them hear of a change.
+    sessions: Arc<Mutex<Vec<Peer<RoleServer>>>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -180,16 +210,22 @@ impl Fixture {
         Ok(said("done"))
     }
 
-    async fn change(&self, what: Changed, context: &RequestContext<RoleServer>) -> Result<CallToolResponse, ErrorData> {
-        // Nobody may be listening.
+    async fn change(&self, what: Changed) -> CallToolResponse {
+        // Nobody may be listening, and sessions end.
         let _ = self.changes.send(what);
-        if !self.is_modern() {
-            match what {
-                Changed::Tools => context.peer.notify_tool_list_changed().await.map_err(gone)?,
-                Changed::Prompts => context.peer.notify_prompt_list_changed().await.map_err(gone)?,
-            }
+        let sessions = self.sessions.lock().unwrap().clone();
+        for session in sessions {
+            let _ = match what {
+                Changed::Tools => session.notify_tool_list_changed().await,
+                Changed::Prompts => session.notify_prompt_list_changed().await,
+            };
         }
-        Ok(said("changed"))
+        said("changed")
+    }
+
+    /// Tools that ask by their result are of one era.
+    fn has(&self, name: &str) -> bool {
+        self.is_modern() || SCRIPT["asks_in_rounds"].get(name).is_none()
     }
 }
 
@@ -214,12 +250,16 @@ impl ServerHandler for Fixture {
         TOOLS.iter().find(|tool| tool.name == name).cloned()
     }
 
+    async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
+        self.sessions.lock().unwrap().push(context.peer);
+    }
+
     async fn list_tools(
         &self,
         _request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(TOOLS.clone()))
+        Ok(ListToolsResult::with_all_items(TOOLS.iter().filter(|tool| self.has(&tool.name)).cloned().collect()))
     }
 
     async fn call_tool(
@@ -234,7 +274,7 @@ impl ServerHandler for Fixture {
         if let Some(question) = SCRIPT["asks_on_the_stream"].get(name) {
             return Ok(self.ask(filled(question, request.arguments.as_ref()), &context).await);
         }
-        if let Some(rounds) = SCRIPT["asks_in_rounds"].get(name) {
+        if let Some(rounds) = SCRIPT["asks_in_rounds"].get(name).filter(|_| self.is_modern()) {
             return Ok(match self.turn(rounds, request.input_responses, request.request_state, &context)? {
                 Turn::Ask(questions) => questions.into(),
                 Turn::Answered(responses) => said(responses),
@@ -243,8 +283,8 @@ impl ServerHandler for Fixture {
         match name {
             "test_tool_with_logging" | "test_logging_tool" => self.log(&context).await,
             "test_tool_with_progress" | "test_streaming_elicitation" => self.progress(&context).await,
-            "test_trigger_tool_change" => self.change(Changed::Tools, &context).await,
-            "test_trigger_prompt_change" => self.change(Changed::Prompts, &context).await,
+            "test_trigger_tool_change" => Ok(self.change(Changed::Tools).await),
+            "test_trigger_prompt_change" => Ok(self.change(Changed::Prompts).await),
             "test_missing_capability" => {
                 let needed = ClientCapabilities::builder().enable_sampling().build();
                 let client = context.client_capabilities().unwrap_or_default();
@@ -268,7 +308,8 @@ impl ServerHandler for Fixture {
         request: GetPromptRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
-        if let Some(rounds) = SCRIPT["asks_in_rounds"].get(&request.name)
+        if self.is_modern()
+            && let Some(rounds) = SCRIPT["asks_in_rounds"].get(&request.name)
             && let Turn::Ask(questions) = self.turn(rounds, request.input_responses, request.request_state, &context)?
         {
             return Ok(questions.into());

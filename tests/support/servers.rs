@@ -32,6 +32,21 @@ impl Clients {
         command
     }
 
+    /// Node with a script that may import every installed package.
+    pub fn script(&self, text: &str) -> Command {
+        let mut command = self.node();
+        // Imports are looked for from the folder that Node stands in.
+        command.current_dir(self.root.join("npm")).args(["--input-type=module", "--eval", text]);
+        command
+    }
+
+    /// The Python that has the `mcp` package.
+    pub fn python(&self, text: &str) -> Command {
+        let mut command = Command::new(self.root.join("venv/bin/python"));
+        command.args(["-c", text]);
+        command
+    }
+
     fn node(&self) -> Command {
         Command::new(self.root.join("bin/node"))
     }
