@@ -17,7 +17,7 @@ use crate::router::{
 use bytes::Bytes;
 use head::{Accepts, Face};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use reply::{Refused, json};
 use std::sync::Arc;
@@ -150,6 +150,10 @@ fn accepts(headers: &HeaderMap, id: &str) -> Result<Accepts, Box<Response<Body>>
 
 /// The whole body, if it is not too large.
 async fn read(body: Incoming, limit: u64) -> Result<Bytes, Error> {
+    if body.size_hint().lower() > limit {
+        // It says so itself: nothing of it need come.
+        return Err(Error::TooLarge(limit));
+    }
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
     match Limited::new(body, most).collect().await {
         Ok(body) => Ok(body.to_bytes()),

@@ -1,8 +1,10 @@
 //! How a caller speaks MCP, and what it is told beside its answer. Owns no I/O.
 
 use super::flight::lock;
+use super::hub::Filter;
 use super::message::Message;
 use super::session::Session;
+use super::upstream::serverside::Notice;
 use super::wire::{self, Change, Edit};
 use crate::model::principal::Role;
 use crate::model::{ServerId, TenantId};
@@ -158,6 +160,8 @@ pub struct Relay {
     level: Option<Level>,
     /// The client's id of a subscription, as JSON text: its notices bear it. `None` in a legacy session.
     subscription: Option<Box<str>>,
+    /// The notices that it asked for; `None`: all.
+    filter: Option<Filter>,
 }
 
 impl Relay {
@@ -168,17 +172,23 @@ impl Relay {
             Client::Legacy(session) => Some(session.level()),
             Client::Modern(_) => message.meta.level,
         };
-        Self { outbox, token: message.meta.token.clone(), level, subscription: None }
+        Self { outbox, token: message.meta.token.clone(), level, subscription: None, filter: None }
     }
 
     /// For the stream that a session holds open.
     pub fn of_session(session: &Session) -> Self {
-        Self { outbox: session.outbox.clone(), token: None, level: Some(session.level()), subscription: None }
+        Self {
+            outbox: session.outbox.clone(),
+            token: None,
+            level: Some(session.level()),
+            subscription: None,
+            filter: None,
+        }
     }
 
     /// For a subscription; `id`: the client's, as JSON text.
-    pub fn of_subscription(outbox: Arc<Outbox>, id: &str) -> Self {
-        Self { outbox, token: None, level: None, subscription: Some(id.into()) }
+    pub fn of_subscription(outbox: Arc<Outbox>, id: &str, filter: Filter) -> Self {
+        Self { outbox, token: None, level: None, subscription: Some(id.into()), filter: Some(filter) }
     }
 
     pub fn outbox(&self) -> &Outbox {
@@ -202,6 +212,13 @@ impl Relay {
     /// A subscription begins. A legacy client has none.
     pub fn acknowledged(&self, line: &Bytes) {
         if self.subscription.is_some() {
+            self.notice(line);
+        }
+    }
+
+    /// A change notice of a stream that tells everything.
+    pub fn changed(&self, notice: &Notice, line: &Bytes) {
+        if self.filter.as_ref().is_none_or(|filter| filter.wants(notice)) {
             self.notice(line);
         }
     }

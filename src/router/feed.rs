@@ -8,7 +8,7 @@
 mod subscription;
 
 use super::Router;
-use super::client::{Endpoint, Relay};
+use super::client::{Endpoint, Outbox, Relay};
 use super::era;
 use super::flight::{Flight, Plan};
 use super::gate;
@@ -21,8 +21,10 @@ use super::upstream::{Fault, SessionKey, Wire};
 use super::wire;
 use crate::model::call::Origin;
 use crate::model::{CallId, Era, ServerId, Stamp};
+use bytes::Bytes;
 use futures_util::future::join_all;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -51,6 +53,22 @@ struct Ear<'a> {
     session: Option<&'a Arc<Session>>,
     /// Whose session it is at an HTTP upstream.
     key: SessionKey,
+    /// What a client is told once nothing that changes from then on is missed.
+    greeting: Option<Greeting>,
+}
+
+struct Greeting {
+    outbox: Arc<Outbox>,
+    line: Bytes,
+    said: AtomicBool,
+}
+
+impl Greeting {
+    fn say(&self) {
+        if !self.said.swap(true, Relaxed) {
+            self.outbox.push(self.line.clone());
+        }
+    }
 }
 
 impl Router {
@@ -80,6 +98,7 @@ impl Router {
                 relay: Arc::new(Relay::of_session(session)),
                 session: Some(session),
                 key: SessionKey::Client(session.number),
+                greeting: None,
             };
             let fresh = known.as_ref().is_none_or(|known| !Arc::ptr_eq(known, &link));
             known = Some(link.clone());
@@ -145,18 +164,23 @@ impl Ear<'_> {
             (Wire::Query(_), Era::Legacy) => Listened::Never,
             (Wire::Stdio(_) | Wire::Sse(_), Era::Legacy) => {
                 self.subscribe(link, fresh).await;
+                self.greet();
                 std::future::pending().await
             }
             (Wire::Http(http), Era::Legacy) => {
                 self.subscribe(link, fresh).await;
                 let flight = self.flight();
                 let headers = self.route.injection().map(|i| i.headers.clone()).unwrap_or_default();
-                match http.follow(&self.key, self.session, headers, &flight).await {
+                match http.follow(&self.key, self.session, headers, &flight, || self.greet()).await {
                     Ok(true) | Err(_) => Listened::Ended,
                     Ok(false) => Listened::Never,
                 }
             }
         }
+    }
+
+    fn greet(&self) {
+        self.greeting.iter().for_each(Greeting::say);
     }
 
     /// Tells a legacy server of the resources that it must tell of.

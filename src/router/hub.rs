@@ -38,10 +38,7 @@ impl Wants {
         match (self, notice) {
             (Self::Session(session), Notice::Updated(uri)) => session.subscribes_to(uri),
             (Self::Session(_), _) => true,
-            (Self::Filter(filter), Notice::Tools) => filter.tools,
-            (Self::Filter(filter), Notice::Prompts) => filter.prompts,
-            (Self::Filter(filter), Notice::Resources) => filter.resources,
-            (Self::Filter(filter), Notice::Updated(uri)) => filter.uris.iter().any(|wanted| **wanted == **uri),
+            (Self::Filter(filter), notice) => filter.wants(notice),
         }
     }
 
@@ -72,6 +69,15 @@ impl Wants {
 }
 
 impl Filter {
+    pub fn wants(&self, notice: &Notice) -> bool {
+        match notice {
+            Notice::Tools => self.tools,
+            Notice::Prompts => self.prompts,
+            Notice::Resources => self.resources,
+            Notice::Updated(uri) => self.uris.iter().any(|wanted| **wanted == **uri),
+        }
+    }
+
     /// Reads the params of `subscriptions/listen`.
     pub fn read(params: &str) -> Option<Self> {
         #[derive(Deserialize)]

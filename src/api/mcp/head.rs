@@ -1,6 +1,6 @@
 //! What a request's head says: which era its sender is of, and what it takes for an answer. Pure.
 
-use crate::router::{MODERN, Message};
+use crate::router::{KNOWN_LEGACY, MODERN, Message};
 use hyper::HeaderMap;
 use hyper::header::ACCEPT;
 
@@ -22,8 +22,11 @@ pub enum Face {
 /// The era of a request. A modern mark goes before anything else: modern clients send `initialize` or `ping` to find out
 /// that there is none, and must not be taken for legacy ones.
 pub fn face(headers: &HeaderMap, message: Option<&Message>) -> Face {
-    let modern_version = text(headers, VERSION).is_some_and(|version| version.starts_with("20") && version >= MODERN);
-    let marked = modern_version || headers.contains_key(METHOD);
+    let version = text(headers, VERSION);
+    let modern_version = version.is_some_and(|version| version.starts_with("20") && version >= MODERN);
+    // Some send every header of every revision; the one that they name is meant.
+    let legacy_version = version.is_some_and(|version| KNOWN_LEGACY.contains(&version));
+    let marked = modern_version || headers.contains_key(METHOD) && !legacy_version;
     if marked || message.is_some_and(|message| message.meta.version.is_some()) {
         return Face::Modern;
     }
@@ -88,6 +91,7 @@ mod tests {
             ("mcp-protocol-version: 2026-07-28", "tools/list", "", Face::Modern),
             ("mcp-protocol-version: 2031-01-01", "tools/list", "", Face::Modern),
             ("mcp-method: tools/list", "tools/list", "", Face::Modern),
+            ("mcp-method: initialize\nmcp-protocol-version: 2025-11-25", "initialize", "", Face::Legacy),
             ("", "tools/list", modern, Face::Modern),
             ("", "initialize", modern, Face::Modern),
             ("mcp-session-id: 1", "ping", modern, Face::Modern),

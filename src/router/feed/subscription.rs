@@ -1,6 +1,6 @@
 //! `subscriptions/listen` of a modern client: one request whose answer is its end.
 
-use super::{Ear, INVALID_PARAMS, Listened, left};
+use super::{Ear, Greeting, INVALID_PARAMS, Listened, left};
 use crate::model::call::Origin;
 use crate::model::{CallId, Era, Outcome, ServerId, Stamp};
 use crate::router::client::{ClientRequest, Endpoint, Relay, SUBSCRIPTION_KEY};
@@ -16,6 +16,7 @@ use crate::router::wire::ErrorObject;
 use crate::router::{Router, Served};
 use bytes::Bytes;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -64,17 +65,17 @@ impl Router {
         let outbox = request.outbox.unwrap_or_default();
         let legacy = link.opened.era == Era::Legacy;
         let filter = if legacy { filter.honoured(&link.opened.capabilities) } else { filter };
-        if legacy {
-            outbox.push(acknowledgement(id, &filter));
-        }
+        let line = acknowledgement(id, &filter);
+        let greeting = legacy.then(|| Greeting { outbox: outbox.clone(), line, said: AtomicBool::new(false) });
         let number = self.sessions.number();
         let ear = Ear {
             route: &route,
             principal: &request.principal,
+            relay: Arc::new(Relay::of_subscription(outbox, id, filter.clone())),
             wants: Wants::Filter(filter),
-            relay: Arc::new(Relay::of_subscription(outbox, id)),
             session: None,
             key: SessionKey::Client(number),
+            greeting,
         };
         let _hold = slot.hub.hold();
         let _own = OwnSession { link: &link, number };
@@ -89,8 +90,12 @@ impl Router {
                 let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#);
                 return Served { code: Some(code), body: body.into(), route: None };
             }
-            Listened::Never => left(&slot, &link).await,
-            Listened::Ended => {}
+            Listened::Never => {
+                ear.greet();
+                left(&slot, &link).await;
+            }
+            // It comes first, even where nothing follows it.
+            Listened::Ended => ear.greet(),
         }
         Served { code: None, body: ended(id), route: None }
     }

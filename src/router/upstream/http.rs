@@ -113,12 +113,14 @@ impl Http {
     }
 
     /// Reads the stream on which a legacy server says what belongs to no call, until it ends. False: it has none.
+    /// `opened` is called once it is open.
     pub async fn follow(
         &self,
         session: &SessionKey,
         client: Option<&Arc<ClientSession>>,
         headers: Vec<(HeaderName, HeaderValue)>,
         flight: &Arc<Flight>,
+        opened: impl FnOnce(),
     ) -> Result<bool, Fault> {
         let ask = Ask {
             id: u64::MAX,
@@ -135,7 +137,7 @@ impl Http {
             quiet: true,
         };
         tokio::select! {
-            followed = self.shared.follow(&ask) => followed,
+            followed = self.shared.follow(&ask, opened) => followed,
             () = self.shared.closing.cancelled() => Err(Fault::Closed(self.closed().unwrap_or_default())),
         }
     }
@@ -202,13 +204,14 @@ impl Shared {
         done
     }
 
-    async fn follow(self: &Arc<Self>, ask: &Ask<'_>) -> Result<bool, Fault> {
+    async fn follow(self: &Arc<Self>, ask: &Ask<'_>, opened: impl FnOnce()) -> Result<bool, Fault> {
         let (place, session) = self.session(ask).await?;
         let mut headers: HeaderMap = ask.headers.iter().cloned().collect();
         headers.extend(session_headers(&session));
         let response = self.send(Method::GET, Bytes::new(), headers).await?;
         match response.status() {
             StatusCode::OK => {
+                opened();
                 let own = session_headers(&session);
                 let reply = self.replier(&own);
                 self.reader(ask, &reply).follow(response).await;

@@ -119,7 +119,7 @@ impl Reader<'_> {
                 if notice.is_list() {
                     self.observer.lists.set_stale();
                 }
-                self.relay().iter().for_each(|relay| relay.notice(event));
+                self.relay().iter().for_each(|relay| relay.changed(&notice, event));
             }
             Heard::Acknowledged { .. } => self.relay().iter().for_each(|relay| relay.acknowledged(event)),
             Heard::Garbage => self.observer.garbage(event),
