@@ -14,6 +14,7 @@ mod frame;
 mod get;
 mod gpus;
 mod history;
+mod import;
 mod inspect;
 mod keys;
 mod names;
@@ -80,6 +81,7 @@ fn dispatch(args: Args) -> Result<Code, Error> {
     match command {
         Command::Serve => serve::run(global),
         Command::Check { file } => check::run(global, file),
+        Command::Import(args) => import::run(global, &args),
         Command::Paths => status::paths(global),
         Command::Status { target } => status::run(global, target.as_deref()),
         Command::Secrets { action: None } => status::secrets(global),

@@ -11,6 +11,7 @@ mod compose;
 mod container;
 mod draft;
 mod engine;
+mod import;
 mod include;
 mod inject;
 mod layers;
@@ -34,6 +35,7 @@ mod units;
 mod value;
 
 pub use api::{ApiConfig, JwtConfig, JwtKey};
+pub use import::Format;
 pub use live::Live;
 pub use paths::Paths;
 pub use problem::{Problem, problems_text};
@@ -197,7 +199,37 @@ pub fn check(options: &LoadOptions) -> Checked {
 }
 
 fn read(options: &LoadOptions, pass: &Pass<'_>) -> Option<Config> {
-    let document = layers::read(options, pass)?;
+    check_all(&layers::read(options, pass)?, pass)
+}
+
+/// Foreign files as one configuration of ours.
+#[derive(Debug)]
+pub struct Imported {
+    /// TOML, each definition under the place that it comes from.
+    pub toml: String,
+    /// The same as JSON.
+    pub json: serde_json::Value,
+    /// What is ignored, was a secret in plain text, or looks like a mistake.
+    pub warnings: Vec<Problem>,
+}
+
+/// Reads foreign files and checks them together, as what they become. `Err` holds every problem.
+pub fn import(
+    files: &[PathBuf],
+    format: Option<Format>,
+    env: &BTreeMap<String, String>,
+) -> Result<Imported, Vec<Problem>> {
+    let pass = Pass::new(env);
+    let document = layers::imported(files, format, &pass);
+    if let Some(document) = &document {
+        check_all(document, &pass);
+    }
+    let warnings = pass.finish()?;
+    let root = document.map(|document| document.root).unwrap_or_default();
+    Ok(Imported { toml: import::to_toml(&root), json: import::to_json(&root), warnings })
+}
+
+fn check_all(document: &layers::Document, pass: &Pass<'_>) -> Option<Config> {
     let mut root = Reader::new(&document.root, &document.at, String::new(), pass);
     let embedded = document.file.is_none();
     let (platform, socket) = platform::platform(root.get("platform").as_ref(), embedded);

@@ -37,6 +37,7 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("argon2", &["control/principals/password.rs"]),
     ("governor", &["control/principals/password.rs", "api/limits.rs"]),
     ("serde_saphyr", &["config/compose/yaml.rs"]),
+    ("jsonc_parser", &["config/import/json.rs"]),
 ];
 
 fn sources(dir: &Path, out: &mut Vec<(String, String)>) {

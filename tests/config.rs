@@ -1,5 +1,7 @@
 //! Configuration as users meet it: files and variables in, a checked config or every problem out.
 
+mod import;
+
 use mcpdeck::config::{Config, LoadOptions, OnHangup, Problem, load, problems_text};
 use mcpdeck::model::server::{EnvValue, Run, Scope, ServerDef, Settings};
 use mcpdeck::model::stack::PartDef;

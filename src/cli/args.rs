@@ -45,8 +45,38 @@ pub struct Global {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Output {
     #[default]
+    // What `import` prints by default is TOML.
+    #[value(alias = "toml")]
     Table,
     Json,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Import {
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+    /// The shape of the files
+    #[arg(long, value_enum, default_value_t, value_name = "SHAPE")]
+    pub format: Shape,
+    /// Write to a new file instead of standard output
+    #[arg(long, value_name = "PATH")]
+    pub write: Option<PathBuf>,
+}
+
+/// Shapes of files that `import` reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Shape {
+    /// By name and content
+    #[default]
+    Auto,
+    /// mcp_servers.json: customers with their servers
+    Customers,
+    /// mcpServers of desktop clients and editors
+    Desktop,
+    /// One server a file, in YAML
+    Server,
+    /// Shell-style settings of an on-demand router
+    OnDemand,
 }
 
 #[derive(Debug, Subcommand)]
@@ -58,6 +88,9 @@ pub enum Command {
         /// The file; else the one that would be used
         file: Option<PathBuf>,
     },
+    /// Convert files in other shapes to a configuration (TOML, or -o json)
+    #[command(after_help = "config/import.md shows what is mapped, ignored and refused in each shape.")]
+    Import(Import),
     /// Where configuration, state, logs and the socket lie
     Paths,
     /// How the platform, or one server, is

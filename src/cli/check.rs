@@ -30,13 +30,13 @@ pub fn run(global: &Global, file: Option<PathBuf>) -> Result<Code, Error> {
     }
     match good {
         Some(_) => Ok(Code::Ok),
-        None => Err(Error::new(Code::Config, "config", counted(&problems, &warnings))),
+        None => Err(Error::new(Code::Config, "config", counted("the configuration", &problems, &warnings))),
     }
 }
 
-fn counted(problems: &[Problem], warnings: &[Problem]) -> String {
+pub fn counted(what: &str, problems: &[Problem], warnings: &[Problem]) -> String {
     let doubts = if warnings.is_empty() { String::new() } else { format!(" and {}", many(warnings.len(), "warning")) };
-    format!("the configuration has {}{doubts}", many(problems.len(), "problem"))
+    format!("{what} has {}{doubts}", many(problems.len(), "problem"))
 }
 
 fn many(n: usize, what: &str) -> String {
@@ -88,7 +88,7 @@ impl<'a> Found<'a> {
 }
 
 /// The problem above the lines of the file that it is about.
-fn picture(problem: &Problem, severity: Severity) -> String {
+pub fn picture(problem: &Problem, severity: Severity) -> String {
     let mut diagnostic = MietteDiagnostic::new(plain(&problem.message)).with_severity(severity);
     let place = if problem.line > 0 {
         format!("{}:{}:{}", problem.file, problem.line, problem.column)

@@ -5,7 +5,7 @@ mod interpolate;
 mod keys;
 mod service;
 mod values;
-mod yaml;
+pub(super) mod yaml;
 
 use super::include;
 use super::pass::Report;
@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+pub(super) use interpolate::assignments;
 pub(super) use keys::{SERVICE, TOP, Treatment};
 
 /// Sources of compose files come after all others, in the order of their stacks.

@@ -1,5 +1,7 @@
-//! A file with all that it includes, as one tree. What comes as a list of tables adds up; anything else is given once.
+//! A file with all that it includes, ours and foreign ones ([`import`]), as one tree. What comes as a list of tables adds
+//! up; anything else is given once.
 
+use super::import;
 use super::pass::{Pass, Report};
 use super::tree::{self, Entry, Node, Place, Source, Table, Value};
 use std::path::{Path, PathBuf};
@@ -16,13 +18,17 @@ struct Includes<'p, 'e> {
     read: Vec<(PathBuf, String)>,
     /// What is being read now, outermost first.
     open: Vec<PathBuf>,
+    /// Servers that foreign files speak of.
+    implied: Vec<Node>,
 }
 
 /// Reads `path` and what it includes. `None` if the file itself cannot be used; an included one that cannot is reported.
 pub(super) fn read_all(path: &Path, pass: &Pass<'_>) -> Option<(Table, Place)> {
-    let mut includes = Includes { pass, read: Vec::new(), open: Vec::new() };
+    let mut includes = Includes { pass, read: Vec::new(), open: Vec::new(), implied: Vec::new() };
     let source = Rc::new(Source { name: shown(path), text: None, folder: PathBuf::new(), order: 0, embedded: false });
-    includes.file(path, shown(path), &Place::start_of(&source), "")
+    let (mut root, at) = includes.file(path, shown(path), &Place::start_of(&source), "")?;
+    import::take_implied(&mut root, &at, includes.implied);
+    Some((root, at))
 }
 
 /// A path as short as it stays clear: from the current folder where it lies below it.
@@ -46,6 +52,11 @@ impl Includes<'_, '_> {
             embedded: false,
         });
         self.read.push((canonical.clone(), asked_at.label()));
+        if import::is_foreign(path) {
+            let made = import::read(path, &text, self.read.len() - 1, None, self.pass)?;
+            self.implied.extend(made.implied);
+            return Some((made.root, made.at));
+        }
         let mut root = tree::parse(&text, &source, self.pass)?;
         self.open.push(canonical);
         if let Some(entry) = root.remove("include") {
@@ -150,7 +161,7 @@ pub(super) fn read_text(pass: &Pass<'_>, path: &Path, asked_at: &Place, key: &st
 }
 
 /// Adds `part` to `whole`. What both give is a problem that names both places.
-fn merge(whole: &mut Table, part: Table, prefix: &str, pass: &Pass<'_>) {
+pub(super) fn merge(whole: &mut Table, part: Table, prefix: &str, pass: &Pass<'_>) {
     for (name, entry) in part {
         let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
         let Some(first) = whole.get_mut(&name) else {

@@ -1,7 +1,7 @@
 //! The layers under one roof: a file with what it includes (or the embedded default), then `MCPDECK_*`, then flags.
 
-use super::LoadOptions;
-use super::include;
+use super::import::{self, Format};
+use super::{LoadOptions, include};
 use super::pass::{Pass, Report};
 use super::tree::{self, Entry, Node, Place, Source, Table, Value};
 use std::path::{Path, PathBuf};
@@ -56,6 +56,21 @@ fn from_file(path: PathBuf, pass: &Pass<'_>) -> Option<Document> {
     let path = std::path::absolute(&path).unwrap_or(path);
     let (root, at) = include::read_all(&path, pass)?;
     Some(Document { root, at, file: Some(path) })
+}
+
+/// Foreign files alone, as if they had been included in an empty file.
+pub(super) fn imported(files: &[PathBuf], format: Option<Format>, pass: &Pass<'_>) -> Option<Document> {
+    let command = Place::start_of(&overlay("mcpdeck import".to_owned(), 0));
+    let (mut root, mut implied) = (Table::new(), Vec::new());
+    for (order, path) in files.iter().enumerate() {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        let Some(text) = include::read_text(pass, &path, &command, "") else { continue };
+        let Some(made) = import::read(&path, &text, order, format, pass) else { continue };
+        include::merge(&mut root, made.root, "", pass);
+        implied.extend(made.implied);
+    }
+    import::take_implied(&mut root, &command, implied);
+    Some(Document { root, at: command, file: files.first().cloned() })
 }
 
 fn embedded(pass: &Pass<'_>) -> Option<Document> {

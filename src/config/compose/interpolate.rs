@@ -3,6 +3,7 @@
 use super::super::pass::Pass;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// Defaults may hold variables, whose defaults may hold variables.
 const DEEPEST: usize = 16;
@@ -113,12 +114,25 @@ fn substitute(inner: &str, get: &Lookup<'_>, depth: usize, out: &mut Filled) -> 
 
 /// The lines of a `.env` file: `NAME=value`, with quotes, comments and `export`. `Err` is the number of a bad line.
 pub fn dotenv(text: &str, pass: &Pass<'_>) -> Result<BTreeMap<String, String>, usize> {
-    let mut out = BTreeMap::new();
-    for (number, line) in text.lines().enumerate() {
-        let line = line.trim();
+    Ok(assignments(text, pass)?.into_iter().map(|(name, value, _)| (name, value)).collect())
+}
+
+/// A name, its value, and where its line stands.
+pub type Assignment = (String, String, Range<usize>);
+
+/// As [`dotenv`], in the order of the file and with places.
+pub fn assignments(text: &str, pass: &Pass<'_>) -> Result<Vec<Assignment>, usize> {
+    let mut known = BTreeMap::new();
+    let mut out = Vec::new();
+    let mut start = 0;
+    for (number, whole) in text.split_inclusive('\n').enumerate() {
+        let line = whole.trim();
+        let at = start + (whole.len() - whole.trim_start().len());
+        start += whole.len();
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
+        let span = at..at + line.len();
         let line = line.strip_prefix("export ").unwrap_or(line);
         let (name, value) = line.split_once('=').unwrap_or((line, ""));
         let name = name.trim();
@@ -127,13 +141,14 @@ pub fn dotenv(text: &str, pass: &Pass<'_>) -> Result<BTreeMap<String, String>, u
         }
         // A name without `=` is passed on from our own environment.
         let value = if line.contains('=') {
-            env_value(value.trim(), &out, pass).ok_or(number + 1)?
+            env_value(value.trim(), &known, pass).ok_or(number + 1)?
         } else if let Some(value) = pass.env(name) {
             value.to_owned()
         } else {
             continue;
         };
-        out.insert(name.to_owned(), value);
+        known.insert(name.to_owned(), value.clone());
+        out.push((name.to_owned(), value, span));
     }
     Ok(out)
 }

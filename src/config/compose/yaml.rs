@@ -21,7 +21,7 @@ pub fn parse(text: &str, source: &Rc<Source>, pass: &Pass<'_>) -> Option<Node> {
             let at = error.location().map_or_else(|| Place::start_of(source), |location| place(location, source));
             let message = error.to_string();
             let message = message.lines().next().unwrap_or_default();
-            pass.problem(Report::new(&at, "", format!("not YAML: {message}")).help("compose files are YAML 1.2"));
+            pass.problem(Report::new(&at, "", format!("not YAML: {message}")).help("this is read as YAML 1.2"));
             None
         }
     }
