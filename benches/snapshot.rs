@@ -45,6 +45,7 @@ impl World {
             keeps_running: false,
             open_to: None,
             warnings: Vec::new(),
+            config_trouble: None,
         };
         Self {
             plan,

@@ -20,6 +20,7 @@ mod keys;
 mod names;
 mod output;
 mod principals;
+mod reload;
 mod route;
 mod rows;
 mod screen;
@@ -84,6 +85,8 @@ fn dispatch(args: Args) -> Result<Code, Error> {
         Command::Import(args) => import::run(global, &args),
         Command::Paths => status::paths(global),
         Command::Status { target } => status::run(global, target.as_deref()),
+        Command::Reload { dry_run: true, .. } => reload::plan(global),
+        Command::Reload { dry_run: false, how } => act::on_platform(global, Do::Reload, &how),
         Command::Secrets { action: None } => status::secrets(global),
         Command::Secrets { action: Some(SecretsAction::Reload { how }) } => {
             act::on_platform(global, Do::ReloadSecrets, &how)

@@ -23,6 +23,7 @@ mod platform;
 mod preset;
 mod problem;
 mod reader;
+mod reload;
 mod route;
 mod run;
 mod server;
@@ -33,12 +34,15 @@ mod tenant;
 mod tree;
 mod units;
 mod value;
+mod watched;
 
 pub use api::{ApiConfig, JwtConfig, JwtKey};
 pub use import::Format;
 pub use live::Live;
 pub use paths::Paths;
 pub use problem::{Problem, problems_text};
+pub use reload::{difference, restarts};
+pub use watched::Watched;
 
 use crate::model::container::EngineDef;
 use crate::model::route::Routing;
@@ -89,6 +93,8 @@ pub struct Platform {
     pub socket_group: Option<String>,
     /// Acts that touch more instances than this at once are refused.
     pub bulk_cap: u32,
+    /// Files that change are read again by themselves.
+    pub watch: bool,
 }
 
 /// Who may own the platform.
@@ -108,7 +114,7 @@ pub enum OnHangup {
     Exit,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StoreConfig {
     /// The SQLite file.
     pub path: PathBuf,
@@ -119,7 +125,7 @@ pub struct StoreConfig {
     pub audit_keep: u32,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ExampleTraffic {
     pub on: bool,
     /// Mean time between two calls.
@@ -128,7 +134,7 @@ pub struct ExampleTraffic {
     pub calls: Vec<ExampleCall>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ExampleCall {
     pub tenant: crate::model::TenantId,
     pub server: crate::model::ServerId,
@@ -136,7 +142,7 @@ pub struct ExampleCall {
     pub arguments: String,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct UiConfig {
     /// Theme name; `None`: the 16-colour default.
     pub theme: Option<String>,
@@ -177,7 +183,11 @@ pub struct LoadOptions {
 /// Reads default < file < environment < flags and checks the whole. `Err` holds every problem, in file order.
 pub fn load(options: &LoadOptions) -> Result<Config, Vec<Problem>> {
     let Checked { config, problems, warnings } = check(options);
-    // Whatever ends the reading early has reported why, so there is a config here.
+    good(config, problems, warnings)
+}
+
+/// Whatever ends the reading early has reported why, so there is a config where there is no problem.
+fn good(config: Option<Config>, problems: Vec<Problem>, warnings: Vec<Problem>) -> Result<Config, Vec<Problem>> {
     config.filter(|_| problems.is_empty()).map(|config| Config { warnings, ..config }).ok_or(problems)
 }
 
@@ -196,6 +206,20 @@ pub fn check(options: &LoadOptions) -> Checked {
     let config = read(options, &pass);
     let (problems, warnings) = pass.finish();
     Checked { config, problems, warnings }
+}
+
+/// As [`load`], with the files that were read; also those of a configuration that has problems.
+pub fn load_watched(options: &LoadOptions) -> (Result<Config, Vec<Problem>>, Watched) {
+    let pass = Pass::new(&options.env);
+    let config = read(options, &pass);
+    let watched = pass.watched.take();
+    let (problems, warnings) = pass.finish();
+    (good(config, problems, warnings), watched)
+}
+
+/// What can be read of a configuration that has problems: enough to find the owner that runs an earlier one.
+pub fn salvage(options: &LoadOptions) -> Option<Config> {
+    read(options, &Pass::lenient(&options.env))
 }
 
 fn read(options: &LoadOptions, pass: &Pass<'_>) -> Option<Config> {
@@ -224,7 +248,10 @@ pub fn import(
     if let Some(document) = &document {
         check_all(document, &pass);
     }
-    let warnings = pass.finish()?;
+    let (problems, warnings) = pass.finish();
+    if !problems.is_empty() {
+        return Err(problems);
+    }
     let root = document.map(|document| document.root).unwrap_or_default();
     Ok(Imported { toml: import::to_toml(&root), json: import::to_json(&root), warnings })
 }

@@ -38,6 +38,7 @@ pub mod plan;
 mod platform;
 pub mod principals;
 mod reap;
+mod reload;
 mod sampling;
 mod secrets;
 pub mod server;

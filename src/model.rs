@@ -13,6 +13,7 @@ pub mod limits;
 pub mod message;
 pub mod near;
 pub mod principal;
+pub mod reload;
 pub mod route;
 pub mod secret;
 pub mod server;

@@ -20,6 +20,7 @@ mod keys;
 mod pty;
 mod readme;
 mod reference_servers;
+mod reload;
 mod router;
 mod screens;
 mod screens_console;

@@ -98,6 +98,14 @@ pub enum Command {
         #[arg(value_name = "SERVER[@TENANT]")]
         target: Option<String>,
     },
+    /// Read the configuration again and take it over; a broken one changes nothing
+    Reload {
+        /// Only tell what would change
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        how: How,
+    },
     /// Which secrets are loaded (never their values), or load them again
     Secrets {
         #[command(subcommand)]

@@ -22,10 +22,11 @@ const HURRY: Duration = Duration::from_millis(500);
 pub fn run(global: &Global, view: Option<&str>) -> Result<Code, Error> {
     let view = view.map(frame::page).transpose()?;
     ui::fits(std::env::var("TERM").ok().as_deref())?;
+    let again = session::load_options(global, None);
     let config = Arc::new(session::load(global)?);
     let logs = serve::start_log(&config, false)?;
     let runtime = serve::runtime()?;
-    let found = runtime.block_on(owner::open_or_attach(&config, Face::Screen, Purpose::Own, &logs));
+    let found = runtime.block_on(owner::open_or_attach(&config, Face::Screen, Purpose::Own, &logs, Some(again)));
     let mut options = Options::new(&config.ui, peer::own_operator(Face::Screen));
     options.read_only = config.platform.read_only;
     options.bulk_cap = config.platform.bulk_cap;

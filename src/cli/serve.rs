@@ -3,7 +3,7 @@
 use super::args::{Global, Output};
 use super::error::{Code, Error};
 use super::output::{json_line, note, print};
-use super::session;
+use super::session::{self, load_options};
 use crate::api::Listening;
 use crate::config::Config;
 use crate::control::lock::Purpose;
@@ -30,7 +30,7 @@ pub fn run(global: &Global) -> Result<Code, Error> {
     let runtime = runtime()?;
     // From here on: a signal that comes during the start is one that ends it.
     let signals = runtime.block_on(async { Signals::new() })?;
-    let owner = runtime.block_on(Owner::start(config.clone(), Purpose::Own, logs))?;
+    let owner = runtime.block_on(Owner::start(config.clone(), Purpose::Own, logs, Some(load_options(global, None))))?;
     if let Err(error) = runtime.block_on(owner.ready()) {
         runtime.block_on(owner.stop(STOP));
         return Err(error.into());

@@ -6,7 +6,7 @@ use super::{output, serve};
 use crate::config::{self, Config, LoadOptions};
 use crate::control::client::AttachError;
 use crate::control::handle::Interest;
-use crate::control::lock::Purpose;
+use crate::control::lock::{self, Purpose};
 use crate::control::logs::Logs;
 use crate::control::owner::{self, Found, Owner};
 use crate::control::{Handle, Link, peer};
@@ -69,12 +69,15 @@ pub fn operator() -> Operator {
 impl Session {
     /// Attaches to the owner; with none, what `need` says.
     pub fn open(global: &Global, need: Need) -> Result<Self, Error> {
-        let config = Arc::new(load(global)?);
+        let config = match load(global) {
+            Ok(config) => Arc::new(config),
+            Err(error) => return Self::beside_broken(global, error),
+        };
         if need == Need::Owner {
             return Ok(Self::attach(&config, global.output)??);
         }
         let runtime = serve::runtime()?;
-        let found = runtime.block_on(owner::open_or_attach(&config, Face::Cli, Purpose::Moment, &Logs::new()))?;
+        let found = runtime.block_on(owner::open_or_attach(&config, Face::Cli, Purpose::Moment, &Logs::new(), None))?;
         let (handle, moment) = match found {
             Found::Attached(handle) => (handle, None),
             Found::Owner(owner) => (owner.handle(), Some(*owner)),
@@ -84,6 +87,18 @@ impl Session {
         }
         let (output, read_only) = (global.output, config.platform.read_only);
         Ok(Self { handle, output, read_only, runtime, moment })
+    }
+
+    /// The owner runs by what the files said before they were broken: it must still be reached.
+    fn beside_broken(global: &Global, error: Error) -> Result<Self, Error> {
+        let config = config::salvage(&load_options(global, None));
+        match config.filter(|config| lock::holder(&config.paths.socket).is_some()) {
+            Some(config) => {
+                output::remark(global.output, &format!("the owner runs an earlier configuration: {}", error.message));
+                Ok(Self::attach(&config, global.output)??)
+            }
+            None => Err(error),
+        }
     }
 
     /// Attaches to a running owner, waiting for one that is just starting; the inner error if there is none.

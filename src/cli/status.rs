@@ -85,6 +85,10 @@ fn summary(state: &Snapshot, link: Link) -> String {
     ];
     let mut text: String =
         lines.iter().map(|(name, value)| format!("{name:<13} {}\n", output::one_line(value))).collect();
+    if let Some(trouble) = &p.config_trouble {
+        let line = format!("not taken over: {trouble}");
+        text.push_str(&format!("{:<13} {}\n", "config", output::one_line(&line)));
+    }
     for warning in p.warnings.iter().chain(&state.totals.store_error) {
         text.push_str(&format!("{:<13} {}\n", "warning", output::one_line(warning)));
     }

@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The gateway as configured. It listens nowhere unless told to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ApiConfig {
     pub listen: Vec<SocketAddr>,
     /// Who a caller without a credential is; `None`: nobody. Loopback addresses alone.

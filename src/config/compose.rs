@@ -60,6 +60,7 @@ struct Project<'p> {
 /// Reads the file that `field` names. `None` if it cannot be used (that was reported).
 pub(super) fn include(field: &Field<'_>, order: usize) -> Option<ComposeFile> {
     let asked = asked(field)?;
+    field.pass.watch(&asked.path);
     let text = include::read_text(field.pass, &asked.path, field.at(), &field.key)?;
     let folder = asked.path.parent().map(Path::to_owned).unwrap_or_default();
     let source = Rc::new(Source {

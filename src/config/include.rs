@@ -10,7 +10,7 @@ use std::rc::Rc;
 /// A larger file is no configuration.
 const MAX_BYTES: u64 = 64 << 20;
 /// Tables that come as lists and add up over files.
-const LISTS: [&str; 4] = ["server", "tenant", "engine", "stack"];
+const LISTS: [&str; 5] = ["server", "tenant", "engine", "stack", "route"];
 
 struct Includes<'p, 'e> {
     pass: &'p Pass<'e>,
@@ -43,6 +43,7 @@ impl Includes<'_, '_> {
         if self.refuse_again(&canonical, asked_at, key) {
             return None;
         }
+        self.pass.watch(path);
         let text = read_text(self.pass, path, asked_at, key)?;
         let source = Rc::new(Source {
             name,
@@ -116,6 +117,7 @@ impl Includes<'_, '_> {
         // The folder's own name may hold what a pattern would take for a wildcard.
         let folder = glob::Pattern::escape(&source.folder.display().to_string());
         let whole = if text.starts_with('/') { text.to_owned() } else { format!("{folder}/{text}") };
+        self.pass.watch_pattern(&whole);
         let found: Vec<PathBuf> = match glob::glob(&whole) {
             Ok(paths) => paths.filter_map(Result::ok).filter(|path| path.is_file()).collect(),
             Err(error) => {

@@ -3,14 +3,20 @@
 
 use super::problem::Problem;
 use super::tree::Place;
+use super::watched::Watched;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// One reading of a configuration.
 pub(super) struct Pass<'e> {
     env: &'e BTreeMap<String, String>,
     problems: RefCell<Vec<Ordered>>,
     warnings: RefCell<Vec<Ordered>>,
+    /// Files that were read.
+    pub watched: RefCell<Watched>,
+    /// What can be read of a broken text is read.
+    pub lenient: bool,
 }
 
 /// A problem with its position among the sources.
@@ -68,7 +74,28 @@ impl<'p> Report<'p> {
 
 impl<'e> Pass<'e> {
     pub fn new(env: &'e BTreeMap<String, String>) -> Self {
-        Self { env, problems: RefCell::default(), warnings: RefCell::default() }
+        Self {
+            env,
+            problems: RefCell::default(),
+            warnings: RefCell::default(),
+            watched: RefCell::default(),
+            lenient: false,
+        }
+    }
+
+    /// One that reads on where a text is broken.
+    pub fn lenient(env: &'e BTreeMap<String, String>) -> Self {
+        Self { lenient: true, ..Self::new(env) }
+    }
+
+    /// A change of this file is a change of the configuration.
+    pub fn watch(&self, path: &Path) {
+        self.watched.borrow_mut().files.insert(path.to_owned());
+    }
+
+    /// So is a file that comes to match.
+    pub fn watch_pattern(&self, pattern: &str) {
+        self.watched.borrow_mut().patterns.insert(pattern.to_owned());
     }
 
     /// A variable of the environment; an empty one counts as unset, as everywhere in the XDG rules.

@@ -24,6 +24,7 @@ pub(super) fn platform<'t>(from: Option<&Field<'t>>, embedded: bool) -> (Platfor
         on_hangup: if embedded { OnHangup::Exit } else { OnHangup::Keep },
         socket_group: None,
         bulk_cap: 10,
+        watch: true,
     };
     let Some(mut from) = from.and_then(Field::table) else { return (out, None) };
     out.name = from.or("name", out.name, platform_name);
@@ -34,6 +35,7 @@ pub(super) fn platform<'t>(from: Option<&Field<'t>>, embedded: bool) -> (Platfor
         from.or("on_hangup", out.on_hangup, |f| f.choice(&[("keep", OnHangup::Keep), ("exit", OnHangup::Exit)]));
     out.socket_group = from.opt("socket_group", |f| f.full_text().map(str::to_owned));
     out.bulk_cap = from.or("bulk_cap", out.bulk_cap, |f| f.count(1..=100_000));
+    out.watch = from.flag("watch", out.watch);
     let socket = from.opt("socket", |f| Some((f.path()?, f.at())));
     from.finish();
     (out, socket)

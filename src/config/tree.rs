@@ -107,7 +107,7 @@ pub(super) fn parse(text: &str, source: &Rc<Source>, pass: &Pass) -> Option<Tabl
         let at = Place { source: source.clone(), span };
         pass.problem(Report::new(&at, "", format!("not TOML: {}", error.message())));
     }
-    errors.is_empty().then(|| table(document.get_ref(), source, pass))
+    (errors.is_empty() || pass.lenient).then(|| table(document.get_ref(), source, pass))
 }
 
 /// Reads one value, as `--set key=VALUE` gives it; what is no TOML value is text.

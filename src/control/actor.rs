@@ -13,6 +13,7 @@ use super::gpus::owner::Held;
 use super::jobs::{Jobs, verdict};
 use super::lifecycle::Event;
 use super::plan::Plan;
+use super::reload;
 use super::snapshot::{Builder, Dirty, Inputs, Yard};
 use super::stacks::{Stacks, WatchedLine, life};
 use super::worker::Report;
@@ -102,6 +103,8 @@ pub enum Msg {
     /// Instances that go on serving since an earlier owner.
     Survivors(Vec<InstanceKey>),
     Finished(Vec<Arc<CallRecord>>),
+    /// The configuration was read again.
+    Reload(Box<reload::Read>),
     /// The connection of this run ended a while ago; if it still counts as live, it is lost.
     Lost {
         key: InstanceKey,
@@ -140,7 +143,7 @@ pub struct Actor {
     pub(super) auth: AuthLog,
     pub(super) durable: mpsc::Sender<durable::Write>,
     builder: Builder,
-    platform: Arc<PlatformInfo>,
+    pub(super) platform: Arc<PlatformInfo>,
     figures: AllFigures,
     tools: HashMap<ServerId, u32>,
     host: Arc<HostUsage>,
@@ -332,6 +335,7 @@ impl Actor {
             Msg::Engine(id, state) => self.engine(&id, &state),
             Msg::Survivors(keys) => self.fleet.take_up(&self.plan, keys),
             Msg::Finished(records) => self.finished(&records),
+            Msg::Reload(read) => self.reload(*read),
             Msg::Lost { key, run, reason } => {
                 if self.fleet.slot(&key).is_some_and(|slot| slot.run == run) {
                     self.fleet.apply(&self.plan, &key, Event::Lost(reason));

@@ -124,6 +124,11 @@ impl Actor {
                 self.finish(*other, JobOutcome::Cancelled, format!("cancelled by {}", act.operator.name));
                 self.finish(job, JobOutcome::Ok, "cancelled".to_owned());
             }
+            Command::Reload => {
+                if let Err(why) = self.deck.reloads.ask(job) {
+                    self.finish(job, JobOutcome::Failed, why);
+                }
+            }
             Command::ReloadSecrets => self.reload_secrets(job),
             Command::ReapOrphans => self.reap_orphans(job),
             Command::Shutdown => {

@@ -9,6 +9,7 @@ pub mod usage;
 use super::gpus::watch::Watch;
 use super::stacks::WatchedLine;
 use crate::model::message::FindingRow;
+use crate::model::reload::ConfigTrouble;
 use crate::model::{InstanceKey, InstanceRow, ServerId, Snapshot, Stamp, State, TenantId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -30,6 +31,8 @@ pub struct Conditions {
     pub auth: BTreeMap<InstanceKey, AuthTrouble>,
     /// The newest failed write (or the failed opening) of the store, and since when.
     pub store: Option<(String, Stamp)>,
+    /// Why the files as they are now are not taken over.
+    pub config: Option<ConfigTrouble>,
     /// Since when there are orphans.
     pub orphans_since: Stamp,
     pub dropped_since: Stamp,
@@ -81,6 +84,7 @@ struct Hit {
 
 const RULES: &[Rule] = &[
     Rule { word: "STORE", severity: 3, next: &["activity"], find: store },
+    Rule { word: "CONFIG", severity: 3, next: &["activity"], find: config },
     Rule { word: "FAILED", severity: 3, next: &["logs", "explain", "restart"], find: failed },
     Rule { word: HANGING, severity: 3, next: &["explain", "fence", "restart"], find: hanging },
     Rule { word: "AUTH", severity: 3, next: &["explain", "restart", "logs"], find: auth },
@@ -190,6 +194,18 @@ fn store(view: &View<'_>) -> Vec<Hit> {
         since: *since,
     };
     view.conditions.store.iter().map(hit).collect()
+}
+
+/// A reload that would have broken something: what ran before goes on.
+fn config(view: &View<'_>) -> Vec<Hit> {
+    let hit = |trouble: &ConfigTrouble| Hit {
+        object: "config".to_owned(),
+        target: None,
+        text: format!("not taken over: {trouble}"),
+        tenants: Vec::new(),
+        since: trouble.since,
+    };
+    view.conditions.config.iter().map(hit).collect()
 }
 
 fn failed(view: &View<'_>) -> Vec<Hit> {

@@ -9,6 +9,7 @@ use super::events::Events;
 use super::logs::Logs;
 use super::platform::StartOptions;
 use super::principals::Principals;
+use super::reload::Reloads;
 use super::secrets::Vault;
 use super::usage_history::Histories;
 use crate::backend::{Backend, Orphan};
@@ -40,6 +41,7 @@ pub struct Deck {
     pub store: StoreCell,
     pub backends: Backends,
     pub engines: Engines,
+    pub reloads: Reloads,
     /// What containers use, replaced whole by whoever measures; the yard shows it.
     pub container_usage: watch::Sender<Arc<ContainerUsage>>,
     pub usage_history: Mutex<Histories>,

@@ -26,6 +26,7 @@ pub fn config(fill: impl FnOnce(&mut Config)) -> Config {
             on_hangup: OnHangup::Exit,
             socket_group: None,
             bulk_cap: 10,
+            watch: false,
         },
         store: StoreConfig {
             path: "/nonexistent/deck.db".into(),
@@ -126,6 +127,7 @@ pub fn platform() -> PlatformInfo {
         keeps_running: false,
         open_to: None,
         warnings: Vec::new(),
+        config_trouble: None,
     }
 }
 

@@ -4,9 +4,10 @@
 use super::deck::Deck;
 use super::launch::Blueprint;
 use super::lifecycle::{Effect, Event, Life, Now};
-use super::plan::Plan;
+use super::plan::{Placement, Plan};
 use super::secrets::Used;
 use super::worker::{Creating, Creation, Report, Stop, Worker};
+use crate::config::{Config, restarts};
 use crate::model::container::EngineId;
 use crate::model::instance::{BackendKind, Mark};
 use crate::model::message::{EventKind, Level};
@@ -46,6 +47,10 @@ pub struct Slot {
     pub kind: BackendKind,
     pub used: Vec<Used>,
     blueprint: Blueprint,
+    /// Other definitions, which hold from its next start on.
+    next: Option<Next>,
+    /// Its next stop waits for calls in flight as long as one may take: nobody is in a hurry.
+    let_finish: bool,
     waiters: Vec<Demand>,
     creation: Option<Creation>,
     /// A remote's own command, to be run by the next creation.
@@ -59,6 +64,14 @@ pub struct Slot {
     /// When it last began to serve; idle time counts from there.
     pub served_since: Stamp,
     pub next_probe: Duration,
+}
+
+/// What an instance becomes.
+struct Next {
+    blueprint: Blueprint,
+    place: Placement,
+    /// Monotonic.
+    since: Duration,
 }
 
 impl Fleet {
@@ -104,6 +117,40 @@ impl Fleet {
         }
     }
 
+    /// Other definitions hold now. What runs and was started with what changed goes on until it can start anew; what is
+    /// no longer wanted will end when its calls have. A session keeps the definitions that it began with.
+    pub fn follow_definitions(&mut self, plan: &Plan, config: &Config) {
+        for key in self.slots.keys().filter(|key| key.session.is_none()).cloned().collect::<Vec<_>>() {
+            let tenant = key.tenant.as_ref().and_then(|t| plan.tenants.get(t)).cloned();
+            let (place, def) = (plan.place(&key), plan.servers.get(&key.server).cloned());
+            let Some(slot) = self.slots.get_mut(&key) else { continue };
+            let (Some(place), Some(def), true) = (place, def, plan.instances().contains_key(&key)) else {
+                slot.let_finish = true;
+                continue;
+            };
+            let blueprint = Blueprint::new(config, key.clone(), def, tenant);
+            let old = &slot.blueprint;
+            let before = (&*old.def, old.tenant.as_deref());
+            let anew = slot.life.is_live() && restarts(before, (&*blueprint.def, blueprint.tenant.as_deref()));
+            let next = Next { blueprint, place, since: self.deck.clock.now() };
+            slot.next = Some(next);
+            if !anew {
+                self.take_next(&key);
+            }
+        }
+    }
+
+    /// The newest definitions hold from here on.
+    fn take_next(&mut self, key: &InstanceKey) {
+        let Some(slot) = self.slots.get_mut(key) else { return };
+        let Some(Next { blueprint, place, .. }) = slot.next.take() else { return };
+        (slot.blueprint, slot.kind) = (blueprint, place.backend);
+        if let Some(row) = self.rows.get_mut(key) {
+            (row.backend, row.transport, row.environment) = (place.backend, place.transport, place.environment);
+        }
+        self.dirty.insert(key.clone());
+    }
+
     fn ensure(&mut self, plan: &Plan, key: &InstanceKey) -> bool {
         if let Some(slot) = self.slots.get_mut(key) {
             slot.retired = false;
@@ -128,6 +175,8 @@ impl Fleet {
             run: 0,
             kind: place.backend,
             used: Vec::new(),
+            next: None,
+            let_finish: false,
             blueprint,
             waiters: Vec::new(),
             creation: None,
@@ -293,11 +342,15 @@ impl Fleet {
     }
 
     fn carry_out(&mut self, plan: &Plan, key: &InstanceKey, effect: Effect) {
+        if effect == Effect::Create {
+            self.take_next(key);
+        }
         let Some(slot) = self.slots.get_mut(key) else { return };
         let reason = slot.life.reason.clone();
         let mut worker =
             Worker { deck: self.deck.clone(), blueprint: slot.blueprint.clone(), kind: slot.kind, run: slot.run };
-        let stop = |kill, take_down| Stop { kill, take_down, reason };
+        let let_finish = std::mem::take(&mut slot.let_finish);
+        let stop = |kill, take_down| Stop { kill, take_down, let_finish, reason };
         match effect {
             Effect::Create => {
                 slot.run += 1;
@@ -472,6 +525,16 @@ impl Fleet {
 }
 
 impl Slot {
+    /// Since when it runs by definitions that no longer hold.
+    pub fn stale_since(&self) -> Option<Duration> {
+        self.next.as_ref().map(|next| next.since)
+    }
+
+    /// Its next stop waits for the calls in flight.
+    pub fn let_finish(&mut self) {
+        self.let_finish = true;
+    }
+
     pub fn settings(&self) -> &crate::model::server::Settings {
         &self.blueprint.def.settings
     }

@@ -21,6 +21,7 @@ impl Actor {
         for key in self.fleet.live.clone() {
             let activity = self.deck.router.activity(&key);
             self.watch_hang(&key, &activity, now);
+            self.watch_stale(&key, &activity);
             self.watch_idle(&key, &activity, now);
             if probes > 0 && self.probe_due(&key) {
                 probes -= 1;
@@ -51,6 +52,26 @@ impl Actor {
         }
         let why = hangs.then(|| format!("hanging: {} calls in flight and none finishes", activity.in_flight));
         self.fleet.apply(&self.plan, key, Event::Hanging(why));
+    }
+
+    /// One whose definition changed starts anew between two calls. Where one call always follows the other, it lets those
+    /// in flight finish after a while, and new ones wait for the start.
+    fn watch_stale(&mut self, key: &InstanceKey, activity: &Activity) {
+        let Some(slot) = self.fleet.slot_mut(key) else { return };
+        let Some(since) = slot.stale_since() else { return };
+        let changed = || "its definition changed".to_owned();
+        match slot.life.phase {
+            Phase::Live(_) => {
+                let quiet = slot.life.fenced && activity.in_flight == 0;
+                let patience = slot.settings().timeout / 2;
+                slot.let_finish();
+                if quiet || self.deck.router.begin_stop(key) || self.deck.clock.now() > since + patience {
+                    self.fleet.apply(&self.plan, key, Event::Restart(changed()));
+                }
+            }
+            Phase::Dozing => self.fleet.apply(&self.plan, key, Event::Sleep(changed())),
+            _ => {}
+        }
     }
 
     fn watch_idle(&mut self, key: &InstanceKey, activity: &Activity, now: Stamp) {

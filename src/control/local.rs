@@ -10,7 +10,7 @@ use super::gpus::ledger;
 use super::handle::{Fut, Inside, Interest, Link, Pipe, Port};
 use super::logs::{self, Wanted};
 use super::stacks::plan;
-use super::{impact, inspect};
+use super::{impact, inspect, reload};
 use crate::model::call::CallDetail;
 use crate::model::filter::Filter;
 use crate::model::gpu::GpuHeld;
@@ -98,6 +98,7 @@ impl Local {
                 self.store().await?;
                 Answer::Users(deck.principals.users())
             }
+            Query::Reload => Answer::Reload(reload::dry_run(deck).await?),
             Query::StackPlan { stack, undeploy } => Answer::StackPlan(plan::dry_run(deck, &stack, undeploy).await?),
         })
     }

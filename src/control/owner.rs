@@ -8,7 +8,7 @@ use super::logs::Logs;
 use super::platform::{self, Platform, StartError, StartOptions};
 use super::server::Server;
 use super::snapshot::Builder;
-use crate::config::{Config, OnHangup, OwnerMode};
+use crate::config::{Config, LoadOptions, OnHangup, OwnerMode};
 use crate::model::message::Face;
 use crate::model::snapshot::PlatformInfo;
 use crate::model::{Snapshot, Stamp};
@@ -56,8 +56,8 @@ pub enum OwnError {
 impl Owner {
     /// Takes the lock, starts the platform and, unless it is for a moment only, opens the socket. A few milliseconds:
     /// what is slow (the store, secrets, instances) comes behind it.
-    /// Everything runs on the runtime that this is called in.
-    pub async fn start(config: Arc<Config>, purpose: Purpose, logs: Arc<Logs>) -> Result<Self, OwnError> {
+    /// Everything runs on the runtime that this is called in. `again`: how the configuration is read when it is reloaded.
+    pub async fn start(config: Arc<Config>, purpose: Purpose, logs: Arc<Logs>, again: Option<LoadOptions>) -> Result<Self, OwnError> {
         let socket = config.paths.socket.clone();
         let lock = lock::take_soon(&socket, purpose, PATIENCE).await?;
         let momentary = purpose == Purpose::Moment;
@@ -66,7 +66,7 @@ impl Owner {
             false => Some(Door::open(&socket, config.platform.socket_group.as_deref(), &lock)?),
         };
         let program = std::env::current_exe().map_err(OwnError::Program)?;
-        let options = StartOptions { runtime: tokio::runtime::Handle::current(), program, momentary, logs };
+        let options = StartOptions { runtime: tokio::runtime::Handle::current(), program, momentary, logs, reload: again };
         let platform = platform::start(config, options)?;
         let server = listening.map(|door| Server::start(door, platform.handle.clone()));
         Ok(Self { platform, server, _lock: lock })
@@ -103,6 +103,7 @@ pub async fn open_or_attach(
     face: Face,
     purpose: Purpose,
     logs: &Arc<Logs>,
+    again: Option<LoadOptions>,
 ) -> Result<Found, OwnError> {
     match attach(&config.paths.socket, face).await {
         Ok(handle) => return Ok(Found::Attached(handle)),
@@ -112,7 +113,7 @@ pub async fn open_or_attach(
         Err(AttachError::NoOwner(_)) => {}
         Err(error) => return Err(error.into()),
     }
-    match Owner::start(config.clone(), purpose, logs.clone()).await {
+    match Owner::start(config.clone(), purpose, logs.clone(), again).await {
         Ok(owner) => Ok(Found::Owner(Box::new(owner))),
         // Somebody else was quicker.
         Err(OwnError::Lock(LockError::Held(_))) => Ok(Found::Attached(attach(&config.paths.socket, face).await?)),
@@ -160,6 +161,7 @@ fn nothing_yet(config: &Config) -> Arc<Snapshot> {
         keeps_running: config.platform.on_hangup == OnHangup::Keep,
         open_to: None,
         warnings: Vec::new(),
+        config_trouble: None,
     };
     Builder::new(Arc::new(platform)).last().clone()
 }

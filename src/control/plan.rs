@@ -65,6 +65,13 @@ impl Plan {
         self.derive();
     }
 
+    /// Takes over other definitions; run-time changes stay.
+    pub fn follow(&mut self, config: &Config) {
+        let changes = std::mem::take(&mut self.changes);
+        *self = Self { changes, ..Self::new(config, []) };
+        self.derive();
+    }
+
     fn derive(&mut self) {
         let users: BTreeMap<_, Vec<_>> = self
             .servers

@@ -15,13 +15,14 @@ use super::local::Local;
 use super::logs::{self, Logs};
 use super::plan::Plan;
 use super::principals::{self, Principals};
+use super::reload::{self, Reloads};
 use super::sampling;
 use super::secrets::Vault;
 use super::snapshot::{Builder, Dirty, Inputs};
 use super::yard;
 use crate::backend::process::{ProcessBackend, ProcessOptions};
 use crate::backend::simulated::{SimulatedBackend, SimulatedOptions};
-use crate::config::{Config, Live, OnHangup};
+use crate::config::{Config, Live, LoadOptions, OnHangup};
 use crate::model::message::{EventKind, Level};
 use crate::model::snapshot::PlatformInfo;
 use crate::model::{InstanceRow, Stamp};
@@ -54,6 +55,8 @@ pub struct StartOptions {
     pub momentary: bool,
     /// mcpdeck's own log goes here, too ([`Logs::layer`]).
     pub logs: Arc<Logs>,
+    /// How the configuration is read again; `None`: never.
+    pub reload: Option<LoadOptions>,
 }
 
 /// Why a platform cannot start, or not serve.
@@ -89,9 +92,12 @@ pub fn start(config: Arc<Config>, options: StartOptions) -> Result<Platform, Sta
     let example = config.example_traffic.as_ref().is_some_and(|t| t.on) && !options.momentary;
     let engines = Engines::open(&config);
     let live = Live::new(config.clone());
+    let again = options.reload.clone().filter(|_| config.source.is_some() && !options.momentary);
+    let (reloads, asked) = Reloads::new(again);
     let deck = Arc::new(Deck {
         backends: backends(&config, &options, &engines, &clock),
         engines,
+        reloads,
         container_usage: watch::Sender::default(),
         usage_history: Mutex::default(),
         left_behind: watch::Sender::default(),
@@ -126,6 +132,7 @@ pub fn start(config: Arc<Config>, options: StartOptions) -> Result<Platform, Sta
     deck.spawn("keys in use", principals::keep_used(deck.clone()));
     deck.spawn("attached consoles", until_stopped(&deck, tell_consoles(deck.clone(), changes)));
     deck.spawn("loading", load(deck.clone(), events_queue));
+    deck.spawn("reload", until_stopped(&deck, reload::run(deck.clone(), asked)));
     deck.spawn("gpus", until_stopped(&deck, gpus::follow::follow(deck.clone())));
     deck.spawn("yard", until_stopped(&deck, yard::follow(deck.clone())));
     deck.spawn("usage", until_stopped(&deck, sample(deck.clone())));
@@ -215,9 +222,9 @@ fn backends(config: &Config, options: &StartOptions, engines: &Engines, clock: &
     }
 }
 
-/// What can be shown before anything is known but the config.
-fn first_snapshot(config: &Config, plan: &Plan, clock: &Clock) -> Builder {
-    let platform = Arc::new(PlatformInfo {
+/// What a snapshot says of the platform itself.
+pub(super) fn info(config: &Config, clock: &Clock) -> PlatformInfo {
+    PlatformInfo {
         name: config.platform.name.clone(),
         environment: config.platform.environment,
         read_only: config.platform.read_only,
@@ -231,7 +238,13 @@ fn first_snapshot(config: &Config, plan: &Plan, clock: &Clock) -> Builder {
         keeps_running: config.platform.on_hangup == OnHangup::Keep,
         open_to: config.api.open_to(),
         warnings: config.warnings.iter().map(|w| format!("{}:{}: {}: {}", w.file, w.line, w.key, w.message)).collect(),
-    });
+        config_trouble: None,
+    }
+}
+
+/// What can be shown before anything is known but the config.
+fn first_snapshot(config: &Config, plan: &Plan, clock: &Clock) -> Builder {
+    let platform = Arc::new(info(config, clock));
     let row = |(key, place): (&crate::model::InstanceKey, &super::plan::Placement)| {
         let mut row = InstanceRow::new(key.clone(), *place, clock.booted);
         row.reason = "never started yet".to_owned();

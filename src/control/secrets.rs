@@ -5,10 +5,11 @@ use crate::config::{Config, JwtKey};
 use crate::model::secret::{Hidden, Secret, SecretRef, SecretRow};
 use crate::model::server::EnvValue;
 use crate::model::{InstanceKey, Run, ServerDef, ServerId, Stamp, TenantDef, TenantId};
+use arc_swap::ArcSwap;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 
@@ -52,7 +53,7 @@ pub struct Used {
 /// Everything loaded so far, by reference: one value however often it is named.
 pub struct Vault {
     salt: String,
-    places: BTreeMap<Place, SecretRef>,
+    places: ArcSwap<BTreeMap<Place, SecretRef>>,
     loaded: Mutex<HashMap<SecretRef, Loaded>>,
     /// Values that were replaced: what started with them still has them. The newest ones.
     replaced: Mutex<VecDeque<Secret>>,
@@ -61,22 +62,28 @@ pub struct Vault {
 impl Vault {
     /// Knows every secret that the config names; loads nothing yet.
     pub fn new(config: &Config) -> Self {
-        let mut places = BTreeMap::new();
-        for server in &config.servers {
-            add_server(&mut places, server);
-        }
-        for tenant in &config.tenants {
-            add_tenant(&mut places, tenant);
-        }
-        if let Some(JwtKey::Secret(source)) = config.api.jwt.as_ref().map(|jwt| &jwt.key) {
-            places.insert(Place { tenant: None, server: None, name: "api.jwt.secret".to_owned() }, source.clone());
-        }
+        let places = ArcSwap::from_pointee(places(config));
         Self { salt: config.platform.name.clone(), places, loaded: Mutex::default(), replaced: Mutex::default() }
+    }
+
+    /// From now on it knows those of another config; what was loaded stays, for masking.
+    pub fn follow(&self, config: &Config) {
+        self.places.store(Arc::new(places(config)));
     }
 
     /// Reads every secret anew. A missing one is a row with its reason, not an error.
     pub async fn load_all(&self) {
-        let mut sources: Vec<&SecretRef> = self.places.values().collect();
+        self.load_each(|_| true).await;
+    }
+
+    /// Reads those that were never read.
+    pub async fn load_new(&self) {
+        self.load_each(|source| !self.lock().contains_key(source)).await;
+    }
+
+    async fn load_each(&self, wanted: impl Fn(&SecretRef) -> bool) {
+        let places = self.places.load_full();
+        let mut sources: Vec<&SecretRef> = places.values().filter(|source| wanted(source)).collect();
         sources.sort_by_key(|s| format!("{s:?}"));
         sources.dedup();
         // Few at a time: a `command` secret may be a password manager that asks one question after the other.
@@ -148,7 +155,7 @@ impl Vault {
                 stale: stale.get(source).map(|keys| of_place(keys, place)).unwrap_or_default(),
             }
         };
-        self.places.iter().map(row).collect()
+        self.places.load().iter().map(row).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<SecretRef, Loaded>> {
@@ -170,6 +177,20 @@ pub fn named<'a>(server: Option<&'a ServerDef>, tenant: Option<&'a TenantDef>) -
     let changed = tenant.and_then(|t| t.servers.get(&server?.id)).map(|o| &o.secrets);
     let layers = [server.map(|s| &s.secrets), own, changed];
     layers.into_iter().flatten().flatten().map(|(name, source)| (name.as_str(), source)).collect()
+}
+
+fn places(config: &Config) -> BTreeMap<Place, SecretRef> {
+    let mut places = BTreeMap::new();
+    for server in &config.servers {
+        add_server(&mut places, server);
+    }
+    for tenant in &config.tenants {
+        add_tenant(&mut places, tenant);
+    }
+    if let Some(JwtKey::Secret(source)) = config.api.jwt.as_ref().map(|jwt| &jwt.key) {
+        places.insert(Place { tenant: None, server: None, name: "api.jwt.secret".to_owned() }, source.clone());
+    }
+    places
 }
 
 fn add_server(places: &mut BTreeMap<Place, SecretRef>, def: &ServerDef) {

@@ -153,7 +153,9 @@ impl Builder {
         let loads = Loads::of(inputs.pending);
         let held = Held::of(&inputs.yard.gpus);
         let work = Work { inputs: &inputs, loads: &loads, before: &self.last };
-        let all = dirty.all || self.last.revision == 0;
+        // A row that came or went moves the others.
+        let moved = |key: &InstanceKey| self.last.instance(key).is_some() != inputs.instances.contains_key(key);
+        let all = dirty.all || self.last.revision == 0 || dirty.instances.iter().any(moved);
         let instances = if all { work.all_instances() } else { work.some_instances(&dirty, &self.loads) };
         let behind = Behind::of(&inputs.yard.containers, &instances);
         let sums = Sums { work: &work, instances: &instances, held: &held, behind: &behind };

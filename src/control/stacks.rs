@@ -11,6 +11,7 @@ mod rows;
 use super::actor::{Actor, Msg};
 use super::adopted;
 use super::deck::Deck;
+use crate::config::Config;
 use crate::model::container::{Adopt, Claim, ContainerAct, ContainerKey, ContainerRow, EngineId, EngineState};
 use crate::model::message::{JobOutcome, Level};
 use crate::model::server::Settings;
@@ -44,6 +45,7 @@ struct Slot {
 }
 
 /// Work on one part.
+#[derive(Clone)]
 struct Work {
     cancel: CancellationToken,
     done: CancellationToken,
@@ -62,15 +64,40 @@ pub struct WatchedLine {
 
 impl Stacks {
     pub fn new(stacks: &[Arc<StackDef>]) -> Self {
-        let slot = |def: &Arc<StackDef>| {
-            let life = Life::new(def.clone(), Settings::default().restart);
-            (def.id.clone(), Slot { work: life.parts.iter().map(|_| None).collect(), life })
-        };
+        let slot = |def: &Arc<StackDef>| (def.id.clone(), Slot::new(def));
         Self { slots: stacks.iter().map(slot).collect(), recognised: BTreeSet::new(), stopped: BTreeMap::new() }
     }
 }
 
+/// The same, wherever it stands.
+fn same(a: &StackDef, b: &StackDef) -> bool {
+    StackDef { defined_at: String::new(), ..a.clone() } == StackDef { defined_at: String::new(), ..b.clone() }
+}
+
 impl Slot {
+    fn new(def: &Arc<StackDef>) -> Self {
+        let life = Life::new(def.clone(), Settings::default().restart);
+        Self { work: life.parts.iter().map(|_| None).collect(), life }
+    }
+
+    /// One of another definition. What is still being ended on its parts is waited for, and no longer listened to.
+    fn after(old: &Self, def: &Arc<StackDef>) -> Self {
+        let mut slot = Self::new(def);
+        for (at, part) in def.parts.iter().enumerate() {
+            let before = old.life.def.parts.iter().position(|old| old.name == part.name);
+            let Some(before) = before else { continue };
+            slot.work[at].clone_from(&old.work[before]);
+            slot.life.parts[at].run = old.life.parts[before].run;
+        }
+        slot
+    }
+
+    fn end_all(&mut self) {
+        for part in 0..self.work.len() {
+            self.end(part);
+        }
+    }
+
     /// Ends the work on a part; the token fires when it is over.
     fn end(&mut self, part: usize) -> Option<CancellationToken> {
         let work = self.work[part].take()?;
@@ -157,6 +184,47 @@ impl Actor {
             self.deck.config().stacks.iter().filter(|def| def.autostart).map(|def| def.id.clone()).collect();
         for id in wanted {
             self.deploy(None, &id);
+        }
+    }
+
+    /// Stacks that other definitions would change while they are being worked on.
+    pub(super) fn busy_stacks(&self, new: &Config) -> Vec<String> {
+        let busy = self.stacks.slots.iter().filter(|(_, slot)| slot.life.job.is_some());
+        let changed = busy.filter(|(id, slot)| !new.stacks.iter().any(|def| def.id == **id && same(def, &slot.life.def)));
+        changed.map(|(id, _)| format!("stack {id} changes and is being worked on: reload when that is done")).collect()
+    }
+
+    /// Other definitions hold now. What runs goes on: a changed stack is kept as it stands until it is deployed again, one
+    /// that is no longer defined is let go, and its containers are orphans.
+    pub(super) fn follow_stacks(&mut self, new: &Config) {
+        let mut before = std::mem::take(&mut self.stacks.slots);
+        let mut running: Vec<(StackId, Vec<usize>)> = Vec::new();
+        for def in &new.stacks {
+            let old = before.remove(&def.id);
+            let slot = match old {
+                Some(old) if same(def, &old.life.def) => old,
+                Some(mut old) => {
+                    let up = old.life.up;
+                    old.end_all();
+                    running.extend(up.then(|| (def.id.clone(), Vec::new())));
+                    Slot::after(&old, def)
+                }
+                None => Slot::new(def),
+            };
+            self.stacks.slots.insert(def.id.clone(), slot);
+        }
+        for (id, mut gone) in before {
+            gone.end_all();
+            if gone.life.up {
+                let text = format!("stack {id} is no longer defined: what runs of it goes on as orphans");
+                self.deck.events.notice(Level::Warn, text);
+            }
+        }
+        for (id, mut parts) in running {
+            let ours = self.yard.containers.iter().filter(|row| row.owner.claim == Claim::Ours && row.state.is_live());
+            let of_stack = ours.filter_map(|row| self.part_of(row)).filter(|(stack, _)| *stack == id);
+            parts.extend(of_stack.map(|(_, part)| part));
+            self.stack_event(&id, Event::Found(parts));
         }
     }
 

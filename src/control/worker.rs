@@ -84,6 +84,8 @@ pub struct Stop {
     pub kill: bool,
     /// With the containers that stand behind a remote one.
     pub take_down: bool,
+    /// Calls in flight may take as long as the server's timeout.
+    pub let_finish: bool,
     pub reason: String,
 }
 
@@ -404,7 +406,7 @@ impl Worker {
         let left = self.deck.stop_time_left();
         let close = settings.stop_close.min(left / 2);
         if !stop.kill {
-            self.drain(close).await;
+            self.drain(if stop.let_finish { settings.timeout.min(left) } else { close }).await;
         }
         self.deck.router.close(self.key(), &stop.reason);
         let term = settings.stop_term.min(left / 2);

@@ -89,6 +89,8 @@ pub enum Command {
         tenant: TenantId,
     },
     ExampleTraffic(bool),
+    /// Read the configuration again and take it over, whole or not at all.
+    Reload,
     /// Re-read every secret; running instances keep theirs until restarted.
     ReloadSecrets,
     CancelCall(CallId),
@@ -146,6 +148,7 @@ impl Command {
             Self::Disable { .. } => "disable",
             Self::Revert { .. } => "revert",
             Self::ExampleTraffic(_) => "example-traffic",
+            Self::Reload => "reload",
             Self::ReloadSecrets => "secrets reload",
             Self::CancelCall(_) => "cancel-call",
             Self::CancelJob(_) => "cancel-job",
@@ -464,6 +467,8 @@ pub enum Query {
         tenant: TenantId,
         ask: RouteAsk,
     },
+    /// What a reload of the configuration would do.
+    Reload,
     /// What a deployment (or its end) would do.
     StackPlan {
         stack: StackId,
@@ -507,6 +512,7 @@ pub enum Answer {
     StackPlan(Vec<StackStep>),
     Keys(Vec<KeyRow>),
     Users(Vec<UserRow>),
+    Reload(super::reload::ReloadPlan),
 }
 
 /// What a server offers one tenant, each list as the JSON text of its array (`[]` if it has none).

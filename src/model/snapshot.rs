@@ -67,6 +67,8 @@ pub struct PlatformInfo {
     pub open_to: Option<String>,
     /// Warnings of the config that is running.
     pub warnings: Vec<String>,
+    /// Why the files as they are now are not taken over; `None`: they are.
+    pub config_trouble: Option<super::reload::ConfigTrouble>,
 }
 
 /// One customer.

@@ -92,6 +92,7 @@ pub fn empty_state() -> Arc<Snapshot> {
         keeps_running: true,
         open_to: None,
         warnings: Vec::new(),
+        config_trouble: None,
     };
     snapshot::Builder::new(Arc::new(platform)).last().clone()
 }

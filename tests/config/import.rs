@@ -93,7 +93,7 @@ fn a_config_that_includes_foreign_files_reads_as_if_they_were_written_in_our_wor
     }
     let of = |id: &str| config.servers.iter().find(|def| def.id.as_str() == id).unwrap();
     assert!(of("grafana").defined_at.ends_with("deck.toml:2"), "{}", of("grafana").defined_at);
-    assert!(of("genesys").defined_at.ends_with("mcp_servers.json:13"), "{}", of("genesys").defined_at);
+    assert!(of("genesys").defined_at.ends_with("mcp_servers.json:12"), "{}", of("genesys").defined_at);
     assert!(of("odoo-lab").defined_at.ends_with("odoo-lab.yaml:1"), "{}", of("odoo-lab").defined_at);
     assert_eq!(of("git").settings.timeout.as_secs(), 30);
     let tenant = config.tenants.iter().find(|def| def.answers_to("vattenfall-de")).unwrap();

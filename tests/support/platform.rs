@@ -32,9 +32,11 @@ pub fn config_file(name: &str, dir: &Path, text: &str) -> PathBuf {
 pub fn platform_called(name: &str, dir: &Path, text: &str) -> Platform {
     let file = config_file(name, dir, text);
     let env = std::env::vars().collect();
-    let config = load(&LoadOptions { file: Some(file), env, set: Vec::new() });
+    let again = LoadOptions { file: Some(file), env, set: Vec::new() };
+    let config = load(&again);
     let config = config.unwrap_or_else(|problems| panic!("{}", problems_text(&problems)));
     let options = StartOptions {
+        reload: Some(again),
         runtime: tokio::runtime::Handle::current(),
         program: env!("CARGO_BIN_EXE_mcpdeck").into(),
         momentary: false,

@@ -170,6 +170,7 @@ fn platform() -> PlatformInfo {
         keeps_running: true,
         open_to: None,
         warnings: Vec::new(),
+        config_trouble: None,
     }
 }
 

@@ -44,6 +44,13 @@ fn server(name: &str, field: &Field<'_>) -> Option<Node> {
 }
 
 fn remote(address: &Field<'_>, from: &mut Reader<'_>, id: &str, out: &mut Table) -> Option<()> {
+    for key in ["type", "transport"] {
+        if let Some(field) = from.get(key)
+            && field.node.value.as_text() == Some("sse")
+        {
+            put(out, "transport", field.at(), Value::Text("sse".to_owned()));
+        }
+    }
     let mut node = url(address)?;
     if let Value::Text(text) = &mut node.value {
         *text = literal(text);

@@ -4,8 +4,8 @@ use super::Treatment;
 use super::Treatment::{Ignored, Mapped, Refused, Silent};
 
 const CLIENT: &str = "it concerns the client that the file was written for";
+const FORM: &str = "`transport`, if it is sse; everything else follows from `command` or `url`";
 const ENABLING: &str = "a tenant enables what it uses: enabled = [\"...\"]";
-const FORM: &str = "how it is spoken follows from `command` or `url`";
 
 /// The top of `mcp_servers.json`.
 pub const CUSTOMERS: [(&str, Treatment); 1] = [("customers", Mapped("the tenants"))];
@@ -31,7 +31,7 @@ pub const SERVER: [(&str, Treatment); 7] = [
     ("connection", Mapped("where it runs; see below")),
     ("description", Mapped("`description`")),
     ("name", Mapped("the id, and the name")),
-    ("priority", Mapped("the label `priority` (lower first)")),
+    ("priority", Mapped("`priority`, turned round: there the lowest comes first, here the highest")),
     ("use_cases", Mapped("`use_cases`")),
     ("version", Mapped("`version`")),
 ];
@@ -71,8 +71,8 @@ pub const DESKTOP_SERVER: [(&str, Treatment); 18] = [
     ("httpUrl", Mapped("`url`")),
     ("serverUrl", Mapped("`url`")),
     ("timeout", Ignored("its unit differs from client to client: set `timeout` yourself")),
-    ("transport", Silent(FORM)),
-    ("type", Silent(FORM)),
+    ("transport", Mapped(FORM)),
+    ("type", Mapped(FORM)),
     ("url", Mapped("`url`; ws:// is refused: use http")),
 ];
 

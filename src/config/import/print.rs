@@ -77,7 +77,8 @@ fn key(name: &str) -> String {
 }
 
 fn quoted(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
+    // JSON escapes what TOML does, but for one character.
+    serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")
 }
 
 /// The tree as JSON.

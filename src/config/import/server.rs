@@ -3,7 +3,7 @@
 use super::super::reader::{Field, Reader};
 use super::super::tree::{Entry, Node, Table, Value};
 use super::keys::{CONNECTION, SERVER};
-use super::values::{env_value, literal, scalar, url};
+use super::values::{env_value, literal, url};
 use super::{Made, desktop, keep, put, put_table, sort_out};
 use crate::config::pass::Report;
 use crate::model::slug;
@@ -28,9 +28,9 @@ pub fn read(root: &Field<'_>, made: &mut Made) -> Option<()> {
         keep(&mut out, key, &mut from, key);
     }
     if let Some(field) = from.get("priority") {
-        let mut labels = Table::new();
-        put(&mut labels, "priority", field.at(), Value::Text(scalar(&field)?));
-        put_table(&mut out, "labels", field.at(), labels);
+        // There the lowest comes first, here the highest.
+        let lowest_first = field.integer(-1000..=1000)?;
+        put(&mut out, "priority", field.at(), Value::Integer(-lowest_first));
     }
     let connection = from.get("connection")?;
     connect(&mut connection.table()?, &id, &mut out)?;
@@ -44,13 +44,14 @@ fn connect(from: &mut Reader<'_>, id: &str, out: &mut Table) -> Option<()> {
     #[derive(Clone, Copy, PartialEq)]
     enum Kind {
         Http,
+        Sse,
         Stdio,
         WebSocket,
     }
     let kinds = [
         ("http", Kind::Http),
         ("streamable-http", Kind::Http),
-        ("sse", Kind::Http),
+        ("sse", Kind::Sse),
         ("stdio", Kind::Stdio),
         ("ws", Kind::WebSocket),
         ("websocket", Kind::WebSocket),
@@ -80,6 +81,9 @@ fn connect(from: &mut Reader<'_>, id: &str, out: &mut Table) -> Option<()> {
         from.pass.problem(Report::new(from.at, &from.key, "`url` is missing").help("give url: http://..."));
         return None;
     };
+    if kind == Kind::Sse {
+        put(out, "transport", address.at(), Value::Text("sse".to_owned()));
+    }
     let mut node = url(&address)?;
     if let Value::Text(text) = &mut node.value {
         *text = literal(text);

@@ -14,6 +14,11 @@ pub fn is_secret(name: &str) -> bool {
     looks_secret(name) && !name.ends_with("_env")
 }
 
+/// The same, and where a name of a variable belongs stands what is none: the secret itself, by all appearances.
+pub fn holds_secret(name: &str, value: &Value) -> bool {
+    is_secret(name) || name.ends_with("_env") && value.as_text().is_some_and(|text| !is_variable(text))
+}
+
 pub fn has_variable(text: &str) -> bool {
     text.contains("${")
 }

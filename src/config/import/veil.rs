@@ -1,8 +1,8 @@
-//! Hides plain secrets in a foreign file before anything is said about it: letters become `x`, digits `0`, so that every
+//! Hides plain secrets in a foreign file before anything is said about it: letters become `x`, digits `1`, so that every
 //! place stays where it is and every value keeps its kind.
 
 use super::super::tree::{Node, Value};
-use super::values::{has_variable, is_secret, secret_argument, url_secrets};
+use super::values::{has_variable, holds_secret, secret_argument, url_secrets};
 use std::ops::Range;
 
 /// `text` without the secrets that stand in it; `None` if there are none.
@@ -15,7 +15,7 @@ pub fn veiled(text: &str, root: &Node) -> Option<String> {
     let hidden = |at: usize| found.iter().any(|range| range.contains(&at));
     let veil = |(at, c): (usize, char)| match c {
         c if !hidden(at) => c.to_string(),
-        c if c.is_ascii_digit() => "0".to_owned(),
+        c if c.is_ascii_digit() => "1".to_owned(),
         // As many bytes as before.
         c if c.is_alphanumeric() => "x".repeat(c.len_utf8()),
         c => c.to_string(),
@@ -27,7 +27,7 @@ fn find(text: &str, node: &Node, secret: bool, found: &mut Vec<Range<usize>>) {
     match &node.value {
         Value::Table(table) => {
             for (name, entry) in table {
-                find(text, &entry.node, is_secret(name), found);
+                find(text, &entry.node, holds_secret(name, &entry.node.value), found);
             }
         }
         Value::List(items) => {

@@ -132,6 +132,7 @@ fn is_harmful(command: &Command, snap: &Snapshot) -> bool {
         | Command::Probe(_)
         | Command::Enable { .. }
         | Command::ExampleTraffic(_)
+        | Command::Reload
         | Command::ReloadSecrets
         | Command::CreateKey(_)
         | Command::AddUser(_)
