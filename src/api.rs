@@ -2,6 +2,7 @@
 //! Runs in the owner alone. Hands MCP bytes to the router and everything else to the handle; must never import a
 //! backend, the store or a screen.
 
+mod access;
 mod auth;
 mod current;
 mod error;
@@ -15,11 +16,13 @@ mod rest;
 pub use listen::{ListenError, Listening};
 
 use crate::control::handle::{Caller, Handle, Inside};
+use crate::router::TRACE;
 use bytes::Bytes;
 use current::Current;
 use error::Error;
+use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::{Request, Response};
 use limits::Limits;
 use rest::Rest;
@@ -27,6 +30,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// A body of ours: whole, or a stream of events.
 pub type Body = UnsyncBoxBody<Bytes, Infallible>;
@@ -42,6 +46,8 @@ pub struct Gateway {
     pub connections: Arc<()>,
     /// Takes nothing new: streams end.
     pub closing: CancellationToken,
+    /// Requests under way, until the end of their answers.
+    pub requests: TaskTracker,
     rest: Rest,
 }
 
@@ -53,6 +59,7 @@ impl Gateway {
         Some(Arc::new(Self {
             rest: Rest::new(),
             closing: CancellationToken::new(),
+            requests: TaskTracker::new(),
             current: Current::default(),
             connections: Arc::default(),
             limits,
@@ -62,10 +69,32 @@ impl Gateway {
     }
 
     /// Answers one request; whatever goes wrong becomes a response in the shape of its face.
-    pub async fn answer(self: Arc<Self>, peer: SocketAddr, mut request: Request<Incoming>) -> Response<Body> {
+    pub async fn answer(self: Arc<Self>, peer: SocketAddr, request: Request<Incoming>) -> Response<Body> {
+        let under_way = self.requests.token();
+        let line = access::Line::begin(peer, &request);
+        let response = TRACE.scope(line.trace, self.respond(peer, request)).await;
+        line.end(&response);
+        if response.body().size_hint().exact().is_some() {
+            return response;
+        }
+        // A stream is under way until it ends.
+        response.map(|body| {
+            body.map_frame(move |frame| {
+                let _ = &under_way;
+                frame
+            })
+            .boxed_unsync()
+        })
+    }
+
+    async fn respond(self: Arc<Self>, peer: SocketAddr, mut request: Request<Incoming>) -> Response<Body> {
         let path = request.uri().path();
         let is_mcp = path == "/mcp" || path.starts_with("/mcp/");
-        if let Err(error) = auth::check_sender(&self, request.headers()) {
+        let refused = match self.closing.is_cancelled() && !access::is_watching(path) {
+            true => Err(Error::Unavailable("the platform is shutting down: ask another one, or again soon".to_owned())),
+            false => auth::check_sender(&self, request.headers()),
+        };
+        if let Err(error) = refused {
             return if is_mcp { error.into_json_rpc() } else { error.into_rest() };
         }
         if path == login::PATH {

@@ -95,6 +95,16 @@ pub struct Platform {
     pub bulk_cap: u32,
     /// Files that change are read again by themselves.
     pub watch: bool,
+    pub log_format: LogFormat,
+}
+
+/// How mcpdeck's own log is written where nobody draws.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    #[default]
+    Text,
+    /// One object a line.
+    Json,
 }
 
 /// Who may own the platform.

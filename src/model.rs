@@ -23,6 +23,7 @@ pub mod template;
 pub mod tenant;
 pub mod text;
 pub mod time;
+pub mod trace;
 pub mod usage;
 pub mod why;
 

@@ -197,6 +197,11 @@ pub enum OpenError {
     Transport(String),
 }
 
+tokio::task_local! {
+    /// Where the request that a task answers stands in its caller's trace: calls made in it are passed on a step further.
+    pub static TRACE: crate::model::trace::Trace;
+}
+
 /// One message of a caller.
 pub struct CallRequest {
     pub tenant: TenantId,

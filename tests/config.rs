@@ -136,7 +136,8 @@ fn every_valid_file_becomes_the_config_it_means() {
 fn every_example_is_without_problems_and_warnings() {
     let env =
         [("ETIM_HOST", "etim.example"), ("GRAFANA_URL", "https://grafana.example"), ("VATTENFALL_GRAFANA_TOKEN", "t")];
-    for path in files("config/examples") {
+    let toml = |path: &PathBuf| path.extension().is_some_and(|end| end == "toml");
+    for path in files("config/examples").into_iter().filter(toml) {
         assert_eq!(problems_text(&good(file(&path, &env, &[])).warnings), "", "{}", path.display());
     }
 }

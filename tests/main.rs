@@ -26,6 +26,7 @@ mod screens;
 mod screens_console;
 mod screens_containers;
 mod screens_narrow;
+mod serve;
 mod stacks;
 mod store_contract;
 mod support;

@@ -189,6 +189,7 @@ async fn settings_count_from_the_next_call_on_without_a_restart() {
 async fn what_is_no_longer_defined_ends_after_its_calls_and_looks_unknown() {
     let slow = SERVERS.replace("latency = \"20ms\"", "latency = \"1s\"");
     let deck = Deck::start(QUIET, &slow).await;
+    deck.call("etim").await;
     let handle = deck.platform.handle.clone();
     let flying = tokio::spawn(async move { call(&handle, "eaton", "etim", "search", None).await.unwrap().outcome });
     deck.until("a call is in flight", |state| state.totals.in_flight > 0).await;
@@ -198,6 +199,22 @@ async fn what_is_no_longer_defined_ends_after_its_calls_and_looks_unknown() {
     let refused = call(&deck.platform.handle, "eaton", "etim", "search", None).await.unwrap();
     assert_eq!(refused.outcome, Outcome::Refused);
     assert_eq!(flying.await.unwrap(), Outcome::Ok, "it was let finish");
+    deck.until("its row goes", |state| state.instances.iter().all(|row| row.key.to_string() != "etim")).await;
+    deck.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_waits_for_what_is_no_longer_defined_is_told_and_starts_nothing() {
+    let slow = SERVERS.replace("latency = \"20ms\"", "start = \"1s\"");
+    let deck = Deck::start(QUIET, &slow).await;
+    let handle = deck.platform.handle.clone();
+    let waiting = tokio::spawn(async move { call(&handle, "eaton", "etim", "search", None).await.unwrap() });
+    deck.until("it starts", |state| state.instances.iter().any(|row| row.state == State::Starting)).await;
+    let law = slow.find("[[server]]\nid = \"law\"").unwrap();
+    deck.write(&slow[law..].replace("[\"etim\", \"law\"]", "[\"law\"]"));
+    assert_eq!(deck.reload().await.outcome, Some(JobOutcome::Ok));
+    let told = waiting.await.unwrap();
+    assert!(told.outcome != Outcome::Ok && told.error.is_some(), "{told:?}");
     deck.until("its row goes", |state| state.instances.iter().all(|row| row.key.to_string() != "etim")).await;
     deck.end().await;
 }

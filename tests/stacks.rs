@@ -330,3 +330,52 @@ async fn a_killed_owner_finds_its_stack_again() {
     deck.act(undeploy()).await.unwrap();
     assert_eq!(deck.on_engine(), []);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stack_reaches_the_router_from_its_network_and_nobody_else_does() {
+    let name = "a_stack_reaches_the_router_from_its_network_and_nobody_else_does";
+    let Some(lab) = docker(name) else { return };
+    let line = "trap 'exit 0' TERM; until wget -q -O /dev/null $MCPDECK_URL/health; do sleep 0.1; done; \
+                wget -q -O - --post-data x $MCPDECK_URL/mcp/etim 2>&1 | /busybox grep 401 && echo known by nobody; \
+                echo at $MCPDECK_URL end; sleep 600 & wait";
+    let asks = part("asks", line, "ready = { log = \"known by nobody\" }");
+    let port = free_port();
+    let config = stack(&[asks]).replacen("tenant = \"eaton\"\n", "tenant = \"eaton\"\nrouter = true\n", 1);
+    let api = format!("[api]\nstack_port = {port}\nanonymous = {{ tenant = \"eaton\" }}\n");
+    let mut deck = Deck::start(&lab, &(head(&lab, &[]) + &config + &api)).await;
+    engine_is_up(&deck).await;
+    let gateway = mcpdeck::api::Listening::open(deck.handle().clone()).await.unwrap().expect("a gateway");
+    // It is ready only when it reached us, and was told that nobody is anonymous there.
+    deck.act(deploy()).await.unwrap();
+    let there = state(&deck, StackState::Ready).await;
+    let inspected = lab.ask("GET", &format!("/containers/{}/json", container(&there, "asks").id), None).unwrap();
+    let inspected: serde_json::Value = serde_json::from_str(&inspected).unwrap();
+    let env = inspected["Config"]["Env"].as_array().unwrap().iter().filter_map(|value| value.as_str());
+    let url = env.into_iter().find_map(|value| value.strip_prefix("MCPDECK_URL=")).expect("MCPDECK_URL").to_owned();
+    // From another network the same address leads nowhere.
+    let other = lab.run(&unique("other"), &["wget", "-T", "3", "-q", "-O", "/dev/null", &format!("{url}/health")]);
+    let begun = std::time::Instant::now();
+    let ended = loop {
+        let state = other.inspect()["State"].clone();
+        if state["Running"] == false {
+            break state["ExitCode"].as_i64();
+        }
+        assert!(begun.elapsed().as_secs() < 30, "it neither reaches nor fails: {state}");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    };
+    assert_ne!(ended, Some(0), "it reached a network that is not its own");
+    let at = url.strip_prefix("http://").unwrap().to_owned();
+    deck.act(undeploy()).await.unwrap();
+    let gone = async {
+        while tokio::net::TcpStream::connect(&at).await.is_ok() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), gone).await.expect("the listener goes with the network");
+    gateway.close(std::time::Duration::from_secs(5)).await;
+    deck.end().await;
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}

@@ -2,16 +2,19 @@
 
 use super::Gateway;
 use crate::control::handle::Handle;
+use crate::model::stack::Gate;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::process::{Resource, getrlimit};
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -20,6 +23,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How often idle sessions are looked for.
 const REAP_LEAST: Duration = Duration::from_millis(250);
 const REAP_MOST: Duration = Duration::from_secs(30);
+/// After an address that could not be opened, before the next attempt.
+const AGAIN: Duration = Duration::from_secs(2);
 /// Part of the descriptors we may have that connections may take: the rest is for servers, consoles and files.
 const DESCRIPTOR_PART: u64 = 2;
 
@@ -33,55 +38,62 @@ pub struct ListenError {
 
 /// The gateway's open sockets.
 pub struct Listening {
+    /// What it listened on when it began.
     pub addresses: Vec<SocketAddr>,
     gateway: Arc<Gateway>,
     stop: CancellationToken,
     hang_up: CancellationToken,
     tasks: TaskTracker,
-    drain: Duration,
 }
 
 impl Listening {
-    /// Opens every address of `[api] listen`; `None` if there is none, or the platform is not in this process.
+    /// Opens every address of `[api] listen`, and from then on follows the configuration and the networks of stacks that
+    /// ask for the router. `None` if the platform is not in this process.
     pub async fn open(handle: Handle) -> Result<Option<Self>, ListenError> {
         let Some(gateway) = Gateway::new(handle) else { return Ok(None) };
-        let config = gateway.inside.config.get().api.clone();
-        if config.listen.is_empty() {
-            return Ok(None);
-        }
-        if let Some(open) = config.open_to() {
+        let config = gateway.inside.config.get();
+        if !config.api.listen.is_empty()
+            && let Some(open) = config.api.open_to()
+        {
             tracing::warn!("{open}");
         }
         let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX) / DESCRIPTOR_PART;
-        let most = u64::from(config.max_connections).min(descriptors);
-        let room = Arc::new(Semaphore::new(usize::try_from(most).unwrap_or(Semaphore::MAX_PERMITS)));
-        let (stop, tasks) = (gateway.closing.clone(), TaskTracker::new());
-        let hang_up = CancellationToken::new();
-        let mut addresses = Vec::new();
-        for address in config.listen {
-            let failed = |reason| ListenError { address, reason };
-            let listener = TcpListener::bind(address).await.map_err(failed)?;
-            addresses.push(listener.local_addr().map_err(failed)?);
-            let door = Door {
-                gateway: gateway.clone(),
-                stop: stop.clone(),
-                hang_up: hang_up.clone(),
-                tasks: tasks.clone(),
-                room: room.clone(),
-            };
-            tasks.spawn(door.accept(listener));
+        let most = u64::from(config.api.max_connections).min(descriptors);
+        let door = Door {
+            gateway: gateway.clone(),
+            stop: CancellationToken::new(),
+            hang_up: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            room: Arc::new(Semaphore::new(usize::try_from(most).unwrap_or(Semaphore::MAX_PERMITS))),
+            gate: None,
+        };
+        let (mut addresses, mut open) = (Vec::new(), BTreeMap::new());
+        for address in &config.api.listen {
+            let (listener, stop) = door.open(*address, None).await?;
+            addresses.push(listener);
+            open.insert(*address, stop);
         }
+        let (stop, hang_up, tasks) = (door.stop.clone(), door.hang_up.clone(), door.tasks.clone());
+        tasks.spawn(door.follow(open));
         tasks.spawn(reap(gateway.clone(), stop.clone()));
-        Ok(Some(Self { addresses, gateway, stop, hang_up, tasks, drain: config.drain }))
+        Ok(Some(Self { addresses, gateway, stop, hang_up, tasks }))
     }
 
-    /// Takes nothing new, lets what is under way end within `[api] drain` and `most`, and hangs up on the rest.
+    /// Answers every new request with 503 for as long as `[api] notice` says and calls are under way, then takes no more
+    /// connections, and hangs up on what does not end; all of it within `[api] drain` and `most`.
     pub async fn close(self, most: Duration) {
-        self.stop.cancel();
-        self.tasks.close();
+        let api = &self.gateway.inside.config.get().api;
+        let by = Instant::now() + api.drain.min(most);
+        self.gateway.closing.cancel();
         // What a client waits for it gets; what it merely listens to it need not wait for.
         self.gateway.inside.router.end_streams();
-        if tokio::time::timeout(self.drain.min(most), self.tasks.wait()).await.is_err() {
+        tokio::time::sleep(api.notice.min(most)).await;
+        self.gateway.requests.close();
+        // Those that are left are hung up on below.
+        let _ = timeout_at(by, self.gateway.requests.wait()).await;
+        self.stop.cancel();
+        self.tasks.close();
+        if timeout_at(by, self.tasks.wait()).await.is_err() {
             tracing::warn!("{} connections did not end in time and are closed", self.tasks.len());
             // A connection that is dropped cancels its call.
             self.hang_up.cancel();
@@ -102,7 +114,7 @@ async fn reap(gateway: Arc<Gateway>, stop: CancellationToken) {
     }
 }
 
-/// One listener's way in.
+/// The way in.
 #[derive(Clone)]
 struct Door {
     gateway: Arc<Gateway>,
@@ -112,9 +124,62 @@ struct Door {
     hang_up: CancellationToken,
     tasks: TaskTracker,
     room: Arc<Semaphore>,
+    /// Where it leads to alone; the machine's address in one network of containers is reached from the others, too.
+    gate: Option<Gate>,
 }
 
 impl Door {
+    /// Opens one address; the token closes it again.
+    async fn open(&self, address: SocketAddr, gate: Option<Gate>) -> Result<(SocketAddr, CancellationToken), ListenError> {
+        let failed = |reason| ListenError { address, reason };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let at = listener.local_addr().map_err(failed)?;
+        let own = Self { stop: self.stop.child_token(), gate, ..self.clone() };
+        let stop = own.stop.clone();
+        self.tasks.spawn(own.accept(listener));
+        Ok((at, stop))
+    }
+
+    /// Keeps those open that are wanted. One that cannot be opened is tried again.
+    async fn follow(self, mut open: BTreeMap<SocketAddr, CancellationToken>) {
+        let (mut turned, mut gates) = (self.gateway.inside.config.turned(), self.gateway.inside.gates.clone());
+        let mut told = BTreeSet::new();
+        loop {
+            turned.mark_unchanged();
+            let api = &self.gateway.inside.config.get().api;
+            let at = |gate: &Gate| (SocketAddr::new(gate.address, api.stack_port), Some(*gate));
+            let mut wanted: BTreeMap<_, _> = gates.borrow_and_update().iter().map(at).collect();
+            wanted.extend(api.listen.iter().map(|address| (*address, None)));
+            open.retain(|address, stop| {
+                let keep = wanted.contains_key(address);
+                if !keep {
+                    tracing::info!("no longer listening on {address}");
+                    stop.cancel();
+                }
+                keep
+            });
+            let missing: Vec<_> = wanted.into_iter().filter(|(address, _)| !open.contains_key(address)).collect();
+            for (address, gate) in &missing {
+                match self.open(*address, *gate).await {
+                    Ok((at, stop)) => {
+                        tracing::info!("listening on {at}");
+                        told.remove(address);
+                        open.insert(*address, stop);
+                    }
+                    Err(error) if told.insert(*address) => tracing::warn!("{error}; it is tried again"),
+                    Err(_) => {}
+                }
+            }
+            let all_open = missing.iter().all(|(address, _)| open.contains_key(address));
+            tokio::select! {
+                Ok(()) = turned.changed() => {}
+                Ok(()) = gates.changed() => {}
+                () = tokio::time::sleep(AGAIN), if !all_open => {}
+                () = self.stop.cancelled() => return,
+            }
+        }
+    }
+
     async fn accept(self, listener: TcpListener) {
         // Dropped between two connections, it loses none.
         tokio::select! {
@@ -126,6 +191,9 @@ impl Door {
     async fn accept_all(&self, listener: &TcpListener) {
         while let Ok(place) = self.room.clone().acquire_owned().await {
             match listener.accept().await {
+                Ok((_, peer)) if self.gate.is_some_and(|gate| !gate.leads_to(peer.ip())) => {
+                    tracing::debug!("{peer} is not of the network that this address is for");
+                }
                 Ok((stream, peer)) => drop(self.tasks.spawn(self.clone().serve(stream, peer, place))),
                 Err(error) => {
                     tracing::warn!("cannot accept a connection: {error}");

@@ -33,6 +33,7 @@ use super::{BackendError, ContainerSpec, Fut, Progress};
 use crate::model::Stamp;
 use crate::model::container::{ContainerAct, ContainerKey, EngineDef, EngineId, EngineState};
 use crate::model::server::Limits;
+use crate::model::stack::Gate;
 use crate::model::usage::InstanceUsage;
 use connect::{Client, Door};
 use provide::Workshop;
@@ -188,6 +189,19 @@ impl Yard {
 impl Engine for DockerEngine {
     fn id(&self) -> &EngineId {
         &self.yard.id
+    }
+
+    fn ensure_network(&self, name: &str, platform: &str) -> Fut<'_, Result<(), BackendError>> {
+        let (name, platform) = (name.to_owned(), platform.to_owned());
+        Box::pin(async move {
+            let client = self.client().await?;
+            self.yard.workshop.networks.ensure(&client, &name, &platform).await
+        })
+    }
+
+    fn gateway(&self, name: &str) -> Fut<'_, Result<Option<Gate>, BackendError>> {
+        let name = name.to_owned();
+        Box::pin(async move { network::gateway(&self.client().await?, &name).await })
     }
 
     fn watch(&self) -> watch::Receiver<Arc<Inventory>> {

@@ -5,6 +5,7 @@ use super::{BackendError, Fut, Progress};
 use crate::model::Stamp;
 use crate::model::container::{ContainerAct, ContainerHealth, ContainerKey, ContainerState, EngineId, EngineState};
 use crate::model::server::Limits;
+use crate::model::stack::Gate;
 use crate::model::usage::InstanceUsage;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,6 +39,19 @@ pub trait Engine: Send + Sync {
 
     /// Stops and removes a container of ours; `Ok` if there is none.
     fn remove(&self, id: &str, grace: Duration) -> Fut<'_, Result<(), BackendError>>;
+
+    /// Makes the network `name` of `platform` if there is none.
+    fn ensure_network(&self, name: &str, platform: &str) -> Fut<'_, Result<(), BackendError>> {
+        let _ = (name, platform);
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// Where containers in the network `name` reach the engine's machine; `None` if there is no such network, or it has
+    /// no address there.
+    fn gateway(&self, name: &str) -> Fut<'_, Result<Option<Gate>, BackendError>> {
+        let _ = name;
+        Box::pin(std::future::ready(Ok(None)))
+    }
 
     /// Log lines in order. The channel is bounded and closes at the end; dropping the receiver ends the reading.
     fn logs(&self, id: &str, range: LogRange) -> mpsc::Receiver<RawLine>;

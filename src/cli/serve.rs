@@ -4,13 +4,18 @@ use super::args::{Global, Output};
 use super::error::{Code, Error};
 use super::output::{json_line, note, print};
 use super::session::{self, load_options};
+use super::log;
+use super::service::{self, State};
 use crate::api::Listening;
 use crate::config::Config;
+use crate::control::Handle;
 use crate::control::lock::Purpose;
 use crate::control::logs::Logs;
 use crate::control::owner::Owner;
+use crate::model::{Act, Command, JobId, Operator};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -37,7 +42,15 @@ pub fn run(global: &Global) -> Result<Code, Error> {
     }
     let life = runtime.block_on(Life::begin(owner))?;
     tell_ready(global.output, &config, life.addresses())?;
-    runtime.block_on(until_told(life, signals))
+    service::tell(State::Ready);
+    runtime.block_on(async {
+        let signals = tokio::select! {
+            told = told(&life, signals) => told,
+            never = reload_on_hangup(life.owner.handle()) => match never? {},
+        };
+        service::tell(State::Stopping);
+        stop(life, signals, STOP).await
+    })
 }
 
 /// A platform that this process owns, and its gateway.
@@ -117,7 +130,7 @@ pub fn start_log(config: &Config, stderr: bool) -> Result<Arc<Logs>, Error> {
                 .help("a level (error, warn, info, debug, trace), or target=level pairs with commas")
         })
     };
-    let lines = stderr.then(|| tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false));
+    let lines = stderr.then(|| log::lines(config.platform.log_format));
     let all = logs.layer().and_then(lines).with_filter(filter(&config.log)?);
     // Fails only where a test has set another one before.
     let _ = tracing_subscriber::registry().with(all).try_init();
@@ -150,13 +163,51 @@ impl Signals {
     }
 }
 
+/// SIGHUP under `serve`: the configuration is read again, one reload after the other.
+async fn reload_on_hangup(handle: Handle) -> Result<Infallible, Error> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    loop {
+        if hangup.recv().await.is_none() {
+            return std::future::pending().await;
+        }
+        service::tell(State::Reloading);
+        let operator = Operator { name: "SIGHUP".to_owned(), ..session::operator() };
+        match handle.run(Act { command: Command::Reload, operator, confirm: None }).await {
+            Ok(job) => ended(&handle, job).await,
+            Err(why) => tracing::warn!("SIGHUP does not reload: {why}"),
+        }
+        service::tell(State::Ready);
+    }
+}
+
+/// Returns when the job is over; what became of it is an event, and in the log.
+async fn ended(handle: &Handle, job: JobId) {
+    let mut revisions = handle.revisions();
+    loop {
+        let state = handle.state();
+        if let Some(row) = state.jobs.iter().find(|row| row.id == job && row.outcome.is_some()) {
+            tracing::info!("SIGHUP: {}", row.message);
+            return;
+        }
+        if revisions.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
 /// Serves until a signal or the shutdown command, then stops everything.
-pub async fn until_told(life: Life, mut signals: Signals) -> Result<Code, Error> {
+pub async fn until_told(life: Life, signals: Signals) -> Result<Code, Error> {
+    let signals = told(&life, signals).await;
+    stop(life, signals, STOP).await
+}
+
+/// Returns at a signal or the shutdown command.
+async fn told(life: &Life, mut signals: Signals) -> Signals {
     tokio::select! {
         () = signals.any() => {}
         () = life.owner.asked_to_stop() => {}
     }
-    stop(life, signals, STOP).await
+    signals
 }
 
 /// Stops everything in order; a second signal ends the process at once, and its helper kills what it started.

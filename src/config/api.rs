@@ -43,6 +43,11 @@ pub struct ApiConfig {
     pub max_sessions: usize,
     /// A session that nobody uses for so long ends.
     pub session_idle: Duration,
+    /// How long new requests are answered with 503, at least, before connections are refused: time for whoever spreads
+    /// the load to notice.
+    pub notice: Duration,
+    /// Where containers of stacks reach the router, on the address of their network.
+    pub stack_port: u16,
     /// How long calls under way may take to end when the platform does.
     pub drain: Duration,
 }
@@ -64,6 +69,8 @@ impl Default for ApiConfig {
             read_timeout: Duration::from_secs(30),
             max_sessions: 20_000,
             session_idle: Duration::from_secs(30 * 60),
+            notice: Duration::ZERO,
+            stack_port: 7780,
             drain: Duration::from_secs(10),
         }
     }
@@ -105,6 +112,8 @@ pub(super) fn api<'t>(
     out.read_timeout = from.or("read_timeout", out.read_timeout, |f| f.duration(seconds(1, 600)));
     out.max_sessions = from.or("max_sessions", out.max_sessions, |f| f.count(1..=1_000_000).map(|n| n as usize));
     out.session_idle = from.or("session_idle", out.session_idle, |f| f.duration(seconds(1, 7 * 24 * 3600)));
+    out.notice = from.or("notice", out.notice, |f| f.duration(seconds(0, 60)));
+    out.stack_port = from.or("stack_port", out.stack_port, |f| f.integer(1..=65_535)?.try_into().ok());
     out.drain = from.or("drain", out.drain, |f| f.duration(seconds(0, 600)));
     from.finish();
     out

@@ -3,23 +3,35 @@
 use super::Config;
 use arc_swap::ArcSwap;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// Cheap to share and to ask; never waits.
 #[derive(Clone)]
-pub struct Live(Arc<ArcSwap<Config>>);
+pub struct Live(Arc<Inner>);
+
+struct Inner {
+    now: ArcSwap<Config>,
+    turned: watch::Sender<()>,
+}
 
 impl Live {
     pub fn new(config: Arc<Config>) -> Self {
-        Self(Arc::new(ArcSwap::new(config)))
+        Self(Arc::new(Inner { now: ArcSwap::new(config), turned: watch::Sender::new(()) }))
     }
 
     /// What holds now. Ask once for each piece of work, so that its parts agree.
     pub fn get(&self) -> Arc<Config> {
-        self.0.load_full()
+        self.0.now.load_full()
     }
 
     /// From now on `next` holds.
     pub fn set(&self, next: Arc<Config>) {
-        self.0.store(next);
+        self.0.now.store(next);
+        self.0.turned.send_replace(());
+    }
+
+    /// Word of each swap.
+    pub fn turned(&self) -> watch::Receiver<()> {
+        self.0.turned.subscribe()
     }
 }

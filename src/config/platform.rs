@@ -3,7 +3,7 @@
 use super::paths::{Paths, Socket};
 use super::reader::{Field, Reader};
 use super::tree::{Node, Value};
-use super::{ExampleCall, ExampleTraffic, GpuConfig, OnHangup, OwnerMode, Platform, StoreConfig, UiConfig};
+use super::{ExampleCall, ExampleTraffic, GpuConfig, LogFormat, OnHangup, OwnerMode, Platform, StoreConfig, UiConfig};
 use crate::model::server::Environment;
 use crate::model::slug;
 use serde_json::{Map, Number};
@@ -25,6 +25,7 @@ pub(super) fn platform<'t>(from: Option<&Field<'t>>, embedded: bool) -> (Platfor
         socket_group: None,
         bulk_cap: 10,
         watch: true,
+        log_format: LogFormat::Text,
     };
     let Some(mut from) = from.and_then(Field::table) else { return (out, None) };
     out.name = from.or("name", out.name, platform_name);
@@ -35,6 +36,8 @@ pub(super) fn platform<'t>(from: Option<&Field<'t>>, embedded: bool) -> (Platfor
         from.or("on_hangup", out.on_hangup, |f| f.choice(&[("keep", OnHangup::Keep), ("exit", OnHangup::Exit)]));
     out.socket_group = from.opt("socket_group", |f| f.full_text().map(str::to_owned));
     out.bulk_cap = from.or("bulk_cap", out.bulk_cap, |f| f.count(1..=100_000));
+    out.log_format =
+        from.or("log_format", out.log_format, |f| f.choice(&[("text", LogFormat::Text), ("json", LogFormat::Json)]));
     out.watch = from.flag("watch", out.watch);
     let socket = from.opt("socket", |f| Some((f.path()?, f.at())));
     from.finish();

@@ -54,7 +54,8 @@ fn later(old: &Config, new: &Config) -> Vec<String> {
             out.push(format!("{key} counts {when}"));
         }
     };
-    told(old.log == new.log, "log", "when the owner starts again");
+    let log = |config: &Config| (config.log.clone(), config.platform.log_format);
+    told(log(old) == log(new), "log", "when the owner starts again");
     told(old.platform.owner == new.platform.owner, "platform.owner", "when the owner starts again");
     told(old.platform.on_hangup == new.platform.on_hangup, "platform.on_hangup", "when the owner starts again");
     let driver = |config: &Config| (config.gpu.library.clone(), config.gpu.proc.clone());

@@ -148,7 +148,7 @@ fn check_settings(draft: &Draft<'_, ServerDef>, [autostart, limits, doze]: [bool
 pub(super) fn needs_tenant(hole: &Hole) -> bool {
     match hole {
         Hole::TenantId | Hole::TenantName | Hole::TenantEnvironment | Hole::Context(_) | Hole::Config(_) => true,
-        Hole::ServerId | Hole::Data => false,
+        Hole::ServerId | Hole::Data | Hole::Router => false,
     }
 }
 

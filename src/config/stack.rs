@@ -11,7 +11,9 @@ use super::pass::Report;
 use super::platform::ENVIRONMENTS;
 use super::reader::{Field, Reader};
 use super::tree::{Node, Place};
+use crate::model::server::EnvValue;
 use crate::model::stack::{PartDef, StackDef, StackOwner};
+use crate::model::template::Template;
 use crate::model::{ServerId, StackId, TenantId};
 use part::Addition;
 
@@ -81,10 +83,14 @@ fn stack<'t>(field: Field<'t>, order: usize, engines: &Engines) -> Option<StackD
     let engine = from.opt("engine", |f| engines.name(f));
     let environment = from.opt("environment", |f| f.choice(&ENVIRONMENTS));
     let autostart = from.flag("autostart", false);
+    let router = from.flag("router", false);
     let contents = contents(&mut from, order);
     from.finish();
     // What is wrong with its contents is told already; its names are checked all the same.
-    let contents = contents.unwrap_or_default();
+    let mut contents = contents.unwrap_or_default();
+    if router {
+        contents.parts.iter_mut().for_each(|part| tell_router(&mut part.def));
+    }
     let def = StackDef {
         id: id?,
         owner: owner?,
@@ -97,6 +103,13 @@ fn stack<'t>(field: Field<'t>, order: usize, engines: &Engines) -> Option<StackD
         defined_at: field.at().label(),
     };
     Some(StackDraft { def, from: field, parts: contents.parts, project: contents.project })
+}
+
+/// Every part is told where the router is, unless its own word stands there.
+fn tell_router(part: &mut PartDef) {
+    if let Ok(text) = Template::parse("{router}") {
+        part.run.env.entry("MCPDECK_URL".to_owned()).or_insert(EnvValue::Text(text));
+    }
 }
 
 /// Whom it stands behind; the names are checked when all tenants and servers are known.

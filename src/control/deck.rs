@@ -14,6 +14,7 @@ use super::secrets::Vault;
 use super::usage_history::Histories;
 use crate::backend::{Backend, Orphan};
 use crate::config::{Config, Live};
+use crate::model::stack::Gate;
 use crate::model::container::EngineId;
 use crate::model::instance::BackendKind;
 use crate::model::message::Level;
@@ -42,6 +43,8 @@ pub struct Deck {
     pub backends: Backends,
     pub engines: Engines,
     pub reloads: Reloads,
+    /// Where stacks look for the router.
+    pub gates: watch::Sender<BTreeSet<Gate>>,
     /// What containers use, replaced whole by whoever measures; the yard shows it.
     pub container_usage: watch::Sender<Arc<ContainerUsage>>,
     pub usage_history: Mutex<Histories>,

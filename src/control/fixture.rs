@@ -27,6 +27,7 @@ pub fn config(fill: impl FnOnce(&mut Config)) -> Config {
             socket_group: None,
             bulk_cap: 10,
             watch: false,
+            log_format: Default::default(),
         },
         store: StoreConfig {
             path: "/nonexistent/deck.db".into(),

@@ -249,6 +249,8 @@ impl Fleet {
         let answer = match slot.life.state() {
             State::Ready | State::Degraded | State::Unknown => Ok(()),
             State::Stopped | State::Fenced | State::Failed => Err(slot.life.reason.clone()),
+            // Nobody may use it any more: who waits for it must not start it again.
+            State::Dormant if slot.retired => Err(slot.life.reason.clone()),
             State::Dormant => return self.apply(plan, key, Event::Demand),
             State::Starting | State::Backoff | State::Doze | State::Stopping => return,
         };

@@ -3,9 +3,11 @@
 pub use super::principals::{Caller, LoginError, Principals, Unproven};
 pub use super::tally::{Lives, Tally};
 use crate::config::Live;
+use crate::model::stack::Gate;
 use crate::model::message::{Exec, ExecIn, ExecOut};
 use crate::model::{Act, Answer, Chunk, Feed, JobId, Query, Refusal, Snapshot, Stamp};
 use crate::router::Router;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
@@ -71,6 +73,8 @@ pub struct Inside {
     pub principals: Arc<Principals>,
     /// What happened in instances' lives, counted.
     pub tally: Arc<Tally>,
+    /// Where stacks look for the router: addresses of their networks on this machine.
+    pub gates: watch::Receiver<BTreeSet<Gate>>,
 }
 
 /// What a face looks at.

@@ -214,6 +214,7 @@ impl Port for Local {
             router: deck.router.clone(),
             config: deck.live.clone(),
             principals: deck.principals.clone(),
+            gates: deck.gates.subscribe(),
             tally: deck.events.tally.clone(),
         })
     }

@@ -18,6 +18,7 @@ use super::principals::{self, Principals};
 use super::reload::{self, Reloads};
 use super::sampling;
 use super::secrets::Vault;
+use super::stacks;
 use super::snapshot::{Builder, Dirty, Inputs};
 use super::yard;
 use crate::backend::process::{ProcessBackend, ProcessOptions};
@@ -98,6 +99,7 @@ pub fn start(config: Arc<Config>, options: StartOptions) -> Result<Platform, Sta
         backends: backends(&config, &options, &engines, &clock),
         engines,
         reloads,
+        gates: watch::Sender::default(),
         container_usage: watch::Sender::default(),
         usage_history: Mutex::default(),
         left_behind: watch::Sender::default(),
@@ -133,6 +135,7 @@ pub fn start(config: Arc<Config>, options: StartOptions) -> Result<Platform, Sta
     deck.spawn("attached consoles", until_stopped(&deck, tell_consoles(deck.clone(), changes)));
     deck.spawn("loading", load(deck.clone(), events_queue));
     deck.spawn("reload", until_stopped(&deck, reload::run(deck.clone(), asked)));
+    deck.spawn("gates", until_stopped(&deck, stacks::gates::follow(deck.clone())));
     deck.spawn("gpus", until_stopped(&deck, gpus::follow::follow(deck.clone())));
     deck.spawn("yard", until_stopped(&deck, yard::follow(deck.clone())));
     deck.spawn("usage", until_stopped(&deck, sample(deck.clone())));

@@ -2,6 +2,7 @@
 //! a task of its own ([`keep`]). A stack outlives us: what runs is recognised by its labels when we come back.
 
 mod capacity;
+pub mod gates;
 mod keep;
 pub mod life;
 pub mod plan;
@@ -198,7 +199,7 @@ impl Actor {
     /// that is no longer defined is let go, and its containers are orphans.
     pub(super) fn follow_stacks(&mut self, new: &Config) {
         let mut before = std::mem::take(&mut self.stacks.slots);
-        let mut running: Vec<(StackId, Vec<usize>)> = Vec::new();
+        let mut running: Vec<StackId> = Vec::new();
         for def in &new.stacks {
             let old = before.remove(&def.id);
             let slot = match old {
@@ -206,7 +207,7 @@ impl Actor {
                 Some(mut old) => {
                     let up = old.life.up;
                     old.end_all();
-                    running.extend(up.then(|| (def.id.clone(), Vec::new())));
+                    running.extend(up.then(|| def.id.clone()));
                     Slot::after(&old, def)
                 }
                 None => Slot::new(def),
@@ -220,11 +221,9 @@ impl Actor {
                 self.deck.events.notice(Level::Warn, text);
             }
         }
-        for (id, mut parts) in running {
-            let ours = self.yard.containers.iter().filter(|row| row.owner.claim == Claim::Ours && row.state.is_live());
-            let of_stack = ours.filter_map(|row| self.part_of(row)).filter(|(stack, _)| *stack == id);
-            parts.extend(of_stack.map(|(_, part)| part));
-            self.stack_event(&id, Event::Found(parts));
+        let mut there = self.there(|_| true);
+        for id in running {
+            self.stack_event(&id, Event::Found(there.remove(&id).unwrap_or_default()));
         }
     }
 
@@ -357,8 +356,18 @@ impl Actor {
         if new.is_empty() {
             return;
         }
+        for (id, parts) in self.there(|row| new.contains(&row.key.engine)) {
+            // A deployment that is under way knows better.
+            if self.stacks.slots.get(&id).is_some_and(|slot| !slot.life.up) {
+                self.stack_event(&id, Event::Found(parts));
+            }
+        }
+    }
+
+    /// What there is of each stack among the containers that are `looked_at`.
+    fn there(&self, looked_at: impl Fn(&ContainerRow) -> bool) -> BTreeMap<StackId, Vec<(usize, There)>> {
         let mut there: BTreeMap<StackId, Vec<(usize, There)>> = BTreeMap::new();
-        for row in self.yard.containers.iter().filter(|row| new.contains(&row.key.engine)) {
+        for row in self.yard.containers.iter().filter(|row| looked_at(row)) {
             if row.owner.claim == Claim::Ours
                 && let Some((id, part)) = self.part_of(row)
             {
@@ -371,12 +380,7 @@ impl Actor {
                 there.entry(id).or_default().push((part, how));
             }
         }
-        for (id, parts) in there {
-            // A deployment that is under way knows better.
-            if self.stacks.slots.get(&id).is_some_and(|slot| !slot.life.up) {
-                self.stack_event(&id, Event::Found(parts));
-            }
-        }
+        there
     }
 
     fn part_of(&self, row: &ContainerRow) -> Option<(StackId, usize)> {

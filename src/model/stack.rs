@@ -1,5 +1,8 @@
 //! Stacks: the containers that stand behind a tenant or a shared server.
 
+use std::net::IpAddr;
+use super::server::EnvValue;
+use super::template::Hole;
 use super::container::{Adopt, ContainerKey, ContainerRun, EngineId};
 use super::server::{Environment, Limits};
 use super::{ServerId, Stamp, TenantId};
@@ -25,6 +28,37 @@ pub struct StackDef {
     pub autostart: bool,
     /// File and line, for messages.
     pub defined_at: String,
+}
+
+/// The way from a network of containers to its machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Gate {
+    /// The machine's address there.
+    pub address: IpAddr,
+    /// So many bits at its beginning are those of every address of the network.
+    pub prefix: u8,
+}
+
+impl Gate {
+    /// True if `other` is an address of the network.
+    pub fn leads_to(&self, other: IpAddr) -> bool {
+        let bits = |address: IpAddr| match address {
+            IpAddr::V4(address) => (u128::from(address.to_bits()), 32),
+            IpAddr::V6(address) => (address.to_bits(), 128),
+        };
+        let ((ours, width), (theirs, other_width)) = (bits(self.address), bits(other.to_canonical()));
+        let shift = width - u32::from(self.prefix).min(width);
+        width == other_width && (ours ^ theirs).checked_shr(shift).unwrap_or(0) == 0
+    }
+}
+
+impl StackDef {
+    /// True if one of its parts is told where the router is.
+    pub fn wants_router(&self) -> bool {
+        let texts = self.parts.iter().flat_map(|part| part.run.env.values());
+        let texts = texts.filter_map(|value| if let EnvValue::Text(text) = value { Some(text) } else { None });
+        texts.into_iter().any(|text| text.holes().any(|hole| *hole == Hole::Router))
+    }
 }
 
 /// Whom a stack stands behind.
@@ -151,4 +185,27 @@ pub struct StackStep {
     pub does: String,
     /// Why it cannot be done, if it cannot.
     pub refused: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gate_leads_to_the_addresses_of_its_network_alone() {
+        for (address, prefix, other, leads) in [
+            ("172.18.0.1", 16, "172.18.7.9", true),
+            ("172.18.0.1", 16, "172.19.0.2", false),
+            ("172.18.0.1", 16, "::ffff:172.18.0.2", true),
+            ("10.0.0.1", 24, "10.0.1.1", false),
+            ("10.0.0.1", 0, "8.8.8.8", true),
+            ("10.0.0.1", 32, "10.0.0.2", false),
+            ("fd00::1", 64, "fd00::2", true),
+            ("fd00::1", 64, "fd01::2", false),
+            ("fd00::1", 64, "10.0.0.1", false),
+        ] {
+            let gate = Gate { address: address.parse().unwrap(), prefix };
+            assert_eq!(gate.leads_to(other.parse().unwrap()), leads, "{address}/{prefix} {other}");
+        }
+    }
 }

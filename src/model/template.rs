@@ -1,5 +1,5 @@
 //! Text with placeholders: `{tenant.id}`, `{tenant.name}`, `{tenant.environment}`, `{tenant.context.KEY}`,
-//! `{config.KEY}`, `{server.id}`, `{data}` (the instance's data folder). `{{` and `}}` are literal braces.
+//! `{config.KEY}`, `{server.id}`, `{data}` (the instance's data folder), `{router}` (in the environment of a stack's part). `{{` and `}}` are literal braces.
 //! A secret is never a placeholder: it has its own value form, so that it cannot end up in a shown text.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -29,6 +29,8 @@ pub enum Hole {
     Config(String),
     ServerId,
     Data,
+    /// Where a part of a stack reaches the router.
+    Router,
 }
 
 /// Why a text is no template, or cannot be filled in.
@@ -113,6 +115,7 @@ impl Hole {
             "tenant.environment" => Self::TenantEnvironment,
             "server.id" => Self::ServerId,
             "data" => Self::Data,
+            "router" => Self::Router,
             _ => match (name.strip_prefix("tenant.context."), name.strip_prefix("config.")) {
                 (Some(key), _) if !key.is_empty() => Self::Context(key.to_owned()),
                 (_, Some(key)) if !key.is_empty() => Self::Config(key.to_owned()),
@@ -132,6 +135,7 @@ impl fmt::Display for Hole {
             Self::Config(key) => write!(f, "config.{key}"),
             Self::ServerId => f.write_str("server.id"),
             Self::Data => f.write_str("data"),
+            Self::Router => f.write_str("router"),
         }
     }
 }

@@ -17,7 +17,7 @@ use super::slot::{Link, Slot};
 use super::table::{NoRoute, Route};
 use super::upstream::{Answer, Ask, Expects, Fault, SessionKey};
 use super::wire::ErrorObject;
-use super::{CallReply, CallRequest, Demand, Router};
+use super::{CallReply, CallRequest, Demand, Router, TRACE};
 use crate::model::call::Origin;
 use crate::model::message::CallEvent;
 use crate::model::server::Settings;
@@ -38,6 +38,9 @@ pub async fn carry(router: &Router, request: CallRequest, client: Client, outbox
     let CallRequest { tenant, server, body, era, timeout, origin, principal, role, session, events } = request;
     let id = router.next_id();
     let message = Message::read(body, id, matches!(origin, Origin::Console | Origin::Cli));
+    // What stands in the message is closer to whoever asks than what stands around it.
+    let trace = message.as_ref().ok().and_then(|m| m.meta.trace).or_else(|| TRACE.try_with(|trace| *trace).ok());
+    let trace = trace.map(|trace| trace.child(fastrand::u64(1..)));
     let (method, tool) = message.as_ref().map(|m| (m.method.clone(), m.name.clone())).unwrap_or_default();
     let relay = message.as_ref().ok().zip(outbox).map(|(m, outbox)| Arc::new(Relay::new(outbox, &client, m)));
     let table = router.table.load_full();
@@ -55,6 +58,7 @@ pub async fn carry(router: &Router, request: CallRequest, client: Client, outbox
         origin,
         principal,
         role,
+        trace,
         events,
         relay,
         timeout: timeout.unwrap_or(settings.timeout),
@@ -318,10 +322,18 @@ impl Trip<'_> {
     fn ask(&self, link: &Link, era: Era, tool: Option<&ToolFacts>) -> Result<Ask<'_>, Stop> {
         let injection = self.route.injection().map_err(Stop::refused)?;
         let id = link.upstream.next_id();
-        let dressing = Dressing { id, era, injection, client: &self.client, progress: self.flight.events.is_some() };
+        let dressing = Dressing {
+            id,
+            era,
+            injection,
+            client: &self.client,
+            progress: self.flight.events.is_some(),
+            trace: self.flight.trace,
+        };
         let type_of = |name: &str| tool.map_or(ArgumentType::Text, |t| t.argument_type(name));
         let body = self.message.dress(&dressing, type_of)?;
         let mut headers = injection.headers.clone();
+        headers.extend(self.flight.trace.map(mirror::trace));
         if era == Era::Modern {
             if let Client::Modern(modern) = &self.client {
                 // What the schema does not name is passed on; what it names is computed anew.

@@ -109,7 +109,7 @@ fn fill(template: &Template, tenant: &TenantDef, server: &ServerDef) -> Result<S
         Hole::Config(key) => tenant.servers.get(&server.id).and_then(|o| o.config.get(key)).cloned(),
         Hole::ServerId => Some(server.id.to_string()),
         // A folder of the machine that the instance runs on means nothing in a message.
-        Hole::Data => None,
+        Hole::Data | Hole::Router => None,
     };
     template.render(tenant.id.as_str(), value).map_err(|e| format!("cannot inject into `{}`: {e}", server.id))
 }

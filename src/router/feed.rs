@@ -235,6 +235,7 @@ impl Ear<'_> {
             origin: Origin::Http,
             principal: self.principal.to_owned(),
             role: None,
+            trace: None,
             events: None,
             relay: Some(self.relay.clone()),
             timeout: Duration::ZERO,

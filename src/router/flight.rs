@@ -1,6 +1,7 @@
 //! Calls under way: their deadlines, progress and cancellation. Sharded by call id; no lock is held over an await.
 
 use super::client::Relay;
+use crate::model::trace::Trace;
 use crate::model::call::Origin;
 use crate::model::message::CallEvent;
 use crate::model::principal::Role;
@@ -32,6 +33,7 @@ pub struct Flight {
     pub origin: Origin,
     pub principal: String,
     pub role: Option<Role>,
+    pub trace: Option<Trace>,
     pub instance: OnceLock<InstanceKey>,
     pub cancelled: CancellationToken,
     pub events: Option<mpsc::Sender<CallEvent>>,
@@ -62,6 +64,7 @@ pub struct Plan {
     pub origin: Origin,
     pub principal: String,
     pub role: Option<Role>,
+    pub trace: Option<Trace>,
     pub events: Option<mpsc::Sender<CallEvent>>,
     pub relay: Option<Arc<Relay>>,
     pub timeout: Duration,
@@ -70,8 +73,23 @@ pub struct Plan {
 
 impl Flight {
     pub fn new(plan: Plan) -> Self {
-        let Plan { id, at, began, tenant, server, method, tool, origin, principal, role, events, relay, timeout, cap } =
-            plan;
+        let Plan {
+            id,
+            at,
+            began,
+            tenant,
+            server,
+            method,
+            tool,
+            origin,
+            principal,
+            role,
+            trace,
+            events,
+            relay,
+            timeout,
+            cap,
+        } = plan;
         Self {
             id,
             at,
@@ -83,6 +101,7 @@ impl Flight {
             origin,
             principal,
             role,
+            trace,
             events,
             relay,
             by: OnceLock::new(),

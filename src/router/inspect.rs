@@ -109,7 +109,7 @@ fn preview_route(router: &Router, call: &ConsoleCall, route: &Route) -> Preview 
     let opened = slot.as_ref().and_then(|s| s.opened.load_full());
     let era = call.era.or(opened.map(|o| o.era)).unwrap_or(Era::Legacy);
     let tool = message.name.as_deref().and_then(|name| view.as_deref()?.facts.get(name));
-    let dressing = Dressing { id: 1, era, injection, client: &Client::Bare, progress: true };
+    let dressing = Dressing { id: 1, era, injection, client: &Client::Bare, progress: true, trace: None };
     match message.dress(&dressing, |name| tool.map_or(ArgumentType::Text, |t| t.argument_type(name))) {
         Ok(after) => preview.after = String::from_utf8_lossy(&after).into_owned(),
         Err(stop) => preview.refused = Some(stop.error),

@@ -93,6 +93,18 @@ impl<'a> Ledger<'a> {
 
     fn settle(&mut self, record: &Arc<CallRecord>, body: &Bytes) {
         self.closed = true;
+        tracing::debug!(
+            target: "mcpdeck::call",
+            trace = self.flight.trace.map(|trace| trace.id()),
+            call = %record.id,
+            tenant = %record.tenant,
+            server = %record.server,
+            method = record.method,
+            tool = record.tool,
+            principal = record.principal,
+            outcome = %record.outcome,
+            took_us = record.took_us,
+        );
         self.router.flights.remove(self.flight.id);
         self.router.meter.count(record);
         self.router.lifetimes.count(record);

@@ -7,6 +7,7 @@ use super::context::{ArgumentType, Injection};
 use super::era;
 use super::outcome::Stop;
 use super::wire::{self, Change, Edit, Member, WireError};
+use crate::model::trace::Trace;
 use crate::model::{CallId, Era, Outcome};
 use bytes::Bytes;
 use serde_json::value::RawValue;
@@ -19,6 +20,8 @@ const MAX_DEPTH: u32 = 128;
 /// JSON-RPC 2.0, section 5.1.
 const PARSE_ERROR: i64 = -32700;
 const INVALID_REQUEST: i64 = -32600;
+/// The `_meta` key of a trace (SEP-414).
+const TRACE_KEY: &str = "traceparent";
 
 /// A message that was read.
 #[derive(Debug)]
@@ -62,6 +65,8 @@ pub struct Meta {
     pub level: Option<Level>,
     /// Its progress token, as JSON text.
     pub token: Option<Box<str>>,
+    /// Where it says that it stands in a trace.
+    pub trace: Option<Trace>,
 }
 
 /// Why a client's bytes are no message.
@@ -81,6 +86,7 @@ pub struct Dressing<'a> {
     pub client: &'a Client,
     /// Ask for progress, though the caller may not have.
     pub progress: bool,
+    pub trace: Option<Trace>,
 }
 
 impl Message {
@@ -251,6 +257,7 @@ impl Message {
             meta.push(Edit::set("progressToken", with.id.to_string()));
         }
         meta.extend(Cell { client: with.client, era: with.era }.meta_edits());
+        meta.extend(with.trace.map(|trace| Edit::set(TRACE_KEY, wire::quote(&trace.to_string()))));
         let mut params = vec![
             Edit::new("name", Change::Keep),
             Edit::new("uri", Change::Keep),
@@ -272,6 +279,7 @@ impl Meta {
             has_capabilities: find(era::CAPABILITIES_KEY).is_some_and(|text| text.starts_with('{')),
             level: find(era::LEVEL_KEY).and_then(wire::unquote).and_then(|level| Level::parse(&level)),
             token: find("progressToken").map(Into::into),
+            trace: find(TRACE_KEY).and_then(wire::unquote).and_then(|text| Trace::parse(&text)),
         }
     }
 }

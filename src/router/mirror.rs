@@ -1,6 +1,7 @@
 //! What modern HTTP repeats of a message in its headers (SEP-2243): values, and the arguments that a tool's schema
 //! names with `x-mcp-header`. Pure.
 
+use crate::model::trace::Trace;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::header::{HeaderName, HeaderValue};
@@ -16,6 +17,12 @@ pub struct Mirror {
     pub header: HeaderName,
     /// Names from `arguments` down.
     pub path: Vec<String>,
+}
+
+/// `traceparent` (W3C Trace Context section 3.2).
+pub fn trace(trace: Trace) -> (HeaderName, HeaderValue) {
+    let value = HeaderValue::from_str(&trace.to_string());
+    (HeaderName::from_static("traceparent"), value.unwrap_or(HeaderValue::from_static("")))
 }
 
 /// Headers that are computed, never configured or injected.

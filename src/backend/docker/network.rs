@@ -4,6 +4,7 @@ use super::connect::Client;
 use super::create;
 use crate::backend::BackendError;
 use crate::model::container::labels;
+use crate::model::stack::Gate;
 use bollard::models::{EndpointSettings, Network, NetworkConnectRequest, NetworkCreateRequest};
 use bollard::query_parameters::ListNetworksOptionsBuilder;
 use serde::Deserialize;
@@ -46,6 +47,36 @@ impl Networks {
     fn cell(&self, name: &str) -> Arc<OnceCell<()>> {
         Arc::clone(self.making.lock().unwrap_or_else(PoisonError::into_inner).entry(name.to_owned()).or_default())
     }
+}
+
+/// Where the engine's machine is in a network; `None` if there is no such network, or it has none.
+pub async fn gateway(client: &Client, name: &str) -> Result<Option<Gate>, BackendError> {
+    #[derive(Deserialize)]
+    struct Shown {
+        #[serde(rename = "IPAM", default)]
+        ipam: Option<Ipam>,
+    }
+    #[derive(Deserialize)]
+    struct Ipam {
+        #[serde(rename = "Config", default)]
+        config: Option<Vec<Range>>,
+    }
+    #[derive(Deserialize)]
+    struct Range {
+        #[serde(rename = "Gateway", default)]
+        gateway: Option<String>,
+        /// `172.18.0.0/16`
+        #[serde(rename = "Subnet", default)]
+        subnet: Option<String>,
+    }
+    let shown: Option<Shown> = client.find(&format!("/networks/{name}")).await?;
+    let ranges = shown.and_then(|network| network.ipam?.config).unwrap_or_default();
+    // Some engines write the prefix behind it.
+    let gate = |range: Range| {
+        let address = range.gateway?.split('/').next()?.parse().ok()?;
+        Some(Gate { address, prefix: range.subnet?.rsplit_once('/')?.1.parse().ok()? })
+    };
+    Ok(ranges.into_iter().find_map(gate))
 }
 
 async fn exists(client: &Client, name: &str) -> Result<bool, BackendError> {

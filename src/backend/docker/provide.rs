@@ -35,7 +35,7 @@ const NAME_WAIT: Duration = Duration::from_millis(100);
 #[derive(Default)]
 pub struct Workshop {
     abilities: OnceCell<Abilities>,
-    networks: Networks,
+    pub networks: Networks,
 }
 
 /// What is to run.

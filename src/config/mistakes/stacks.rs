@@ -119,7 +119,7 @@ fn circles(stack: &StackDraft<'_>, by_name: &BTreeMap<&str, &PartDraft>) {
 /// Placeholders that have no value for this owner.
 fn holes(stack: &StackDraft<'_>, part: &PartDraft) {
     let empty = |hole: &Hole| match (&stack.def.owner, hole) {
-        (_, Hole::Data) => false,
+        (_, Hole::Data | Hole::Router) => false,
         (_, Hole::Config(_)) => true,
         (StackOwner::Tenant(_), hole) => *hole == Hole::ServerId,
         (StackOwner::Server(_), hole) => needs_tenant(hole),

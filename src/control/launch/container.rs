@@ -50,13 +50,14 @@ pub fn fingerprint(part: &PartDef) -> String {
     digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Fills in a part of a stack. `boot` is when this owner started.
+/// Fills in a part of a stack. `boot` is when this owner started; `router` is where the part reaches the router.
 pub async fn part(
     config: &Config,
     vault: &Vault,
     boot: Stamp,
     stack: &StackDef,
     part: &PartDef,
+    router: Option<String>,
 ) -> Result<Part, String> {
     let (tenant, server) = match &stack.owner {
         StackOwner::Tenant(id) => (config.tenants.iter().find(|t| t.id == *id), None),
@@ -67,6 +68,7 @@ pub async fn part(
     let whom = format!("part {} of stack {}", part.name, stack.id);
     let (tenant, server) = (tenant.map(AsRef::as_ref), server.map(AsRef::as_ref));
     let mut filler = Filler::new(whom, server, tenant, &data, vault);
+    filler.router = router;
     let network = network(platform, tenant.map(|t| &t.id), server.map(|s| &s.id));
     let mut spec = fill(&mut filler, &part.run, stack.engine.as_ref(), &BTreeMap::new(), network).await?;
     spec.aliases.push(part.name.clone());

@@ -82,7 +82,7 @@ async fn a_part_of_a_stack_has_its_own_folder_its_labels_and_its_name() {
         autostart: false,
         defined_at: "test:1".into(),
     };
-    let made = part(&config, &Vault::new(&config), Stamp(9), &stack, &def).await.unwrap();
+    let made = part(&config, &Vault::new(&config), Stamp(9), &stack, &def, None).await.unwrap();
     let spec = made.spec;
     assert_eq!((spec.engine, spec.network.as_str()), (Some("far".into()), "mcpdeck-test-tenant-eaton"));
     assert_eq!(spec.data[0].0, Path::new("/nonexistent/data/.stacks/models/vllm/db"));
@@ -93,7 +93,7 @@ async fn a_part_of_a_stack_has_its_own_folder_its_labels_and_its_name() {
     assert_eq!(label(labels::INSTANCE), None);
     let mut shared = stack.clone();
     shared.owner = StackOwner::Server("git".into());
-    let error = part(&config, &Vault::new(&config), Stamp(9), &Arc::new(shared), &def).await.err().unwrap();
+    let error = part(&config, &Vault::new(&config), Stamp(9), &Arc::new(shared), &def, None).await.err().unwrap();
     assert!(error.contains("part vllm of stack models"), "{error}");
     assert_eq!(network("test", None, Some(&"git".into())), "mcpdeck-test-server-git");
 }

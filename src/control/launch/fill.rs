@@ -16,6 +16,8 @@ pub struct Filler<'a> {
     pub server: Option<&'a ServerDef>,
     pub tenant: Option<&'a TenantDef>,
     pub data: &'a Path,
+    /// Where a part of a stack reaches the router.
+    pub router: Option<String>,
     pub vault: &'a Vault,
     pub used: Vec<Used>,
     secrets: Vec<Secret>,
@@ -29,7 +31,7 @@ impl<'a> Filler<'a> {
         data: &'a Path,
         vault: &'a Vault,
     ) -> Self {
-        Self { whom, server, tenant, data, vault, used: Vec::new(), secrets: Vec::new() }
+        Self { whom, server, tenant, data, router: None, vault, used: Vec::new(), secrets: Vec::new() }
     }
 
     /// The secrets so far, for whoever shows what it says.
@@ -51,6 +53,7 @@ impl<'a> Filler<'a> {
             Hole::Config(name) => tenant?.servers.get(&self.server?.id)?.config.get(name).cloned(),
             Hole::ServerId => self.server.map(|s| s.id.to_string()),
             Hole::Data => Some(self.data.to_string_lossy().into_owned()),
+            Hole::Router => self.router.clone(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The work on one part, in a task of its own: makes it run, waits until it is ready, and stays with it until it ends.
 //! Tells the actor by [`Report`]s; decides nothing.
 
+use super::gates;
 use super::WatchedLine;
 use super::capacity;
 use super::life::Report;
@@ -148,7 +149,11 @@ impl Keeper {
     async fn make(&self, engine: &Arc<dyn Engine>, cancel: &CancellationToken) -> Result<Option<There>, String> {
         let (deck, part) = (&self.deck, self.part());
         let config = deck.config();
-        let filled = container::part(&config, &deck.vault, deck.clock.booted, &self.stack, part).await?;
+        let router = match self.stack.wants_router() {
+            true => Some(gates::prepare(&config, &self.stack, engine).await?),
+            false => None,
+        };
+        let filled = container::part(&config, &deck.vault, deck.clock.booted, &self.stack, part, router).await?;
         let seen = engine.watch().borrow().clone();
         let before = seen.containers.iter().find(|f| is_part(f, &config.platform.name, &self.stack, part));
         let ran = before.filter(|found| found.state.is_live());
@@ -203,7 +208,10 @@ impl Keeper {
         let waited = timeout(APPEARS, inventory.wait_for(|seen| runs(seen).is_some())).await;
         let id = waited.ok().and_then(Result::ok).and_then(|seen| runs(&seen)).ok_or("it does not run")?;
         // What it was given may be gone by now; then there is nothing to mask that is known.
-        let filled = container::part(&config, &self.deck.vault, self.deck.clock.booted, &self.stack, part).await;
+        let (vault, boot) = (&self.deck.vault, self.deck.clock.booted);
+        // Where the router is, is no secret.
+        let router = Some(String::new());
+        let filled = container::part(&config, vault, boot, &self.stack, part, router).await;
         Ok(There { id, started: None, ended_before: None, hidden: filled.map(|f| f.hidden).unwrap_or_default() })
     }
 }

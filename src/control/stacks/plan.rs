@@ -57,7 +57,9 @@ pub async fn dry_run(deck: &Deck, id: &StackId, undeploy: bool) -> Result<Vec<St
 /// What only its values and its engine tell of a part: secrets that cannot be read, an image that is not there.
 async fn look_ahead(deck: &Deck, engine: &Arc<dyn Engine>, def: &StackDef, step: &mut StackStep) {
     let Some(part) = def.parts.iter().find(|part| part.name == step.part) else { return };
-    match container::part(&deck.config(), &deck.vault, deck.clock.booted, def, part).await {
+    // Where the router is, is known when the network is made.
+    let router = Some(String::new());
+    match container::part(&deck.config(), &deck.vault, deck.clock.booted, def, part, router).await {
         Err(why) => step.refused = Some(why),
         Ok(filled) => {
             let outlook = engine.outlook(&filled.spec).await;

@@ -128,6 +128,7 @@ fn flight(id: CallId, request: &ClientRequest) -> Flight {
         origin: Origin::Http,
         principal: request.principal.clone(),
         role: Some(request.role),
+        trace: None,
         events: None,
         relay: None,
         timeout: Duration::ZERO,

@@ -1,0 +1,53 @@
+//! One line a request in the log, at level debug of `mcpdeck::access` (errors of ours at info), tied to the caller's trace.
+
+use super::Body;
+use crate::model::trace::Trace;
+use hyper::body::Incoming;
+use hyper::{HeaderMap, Method, Request, Response};
+use std::net::SocketAddr;
+use tokio::time::Instant;
+use tracing::Level;
+
+const TARGET: &str = "mcpdeck::access";
+/// A path that is longer is cut in the log.
+const PATH_MAX: usize = 200;
+
+/// A request under way, as the log will tell it. Nothing of its query, headers or body.
+pub struct Line {
+    /// The caller's, or a new one.
+    pub trace: Trace,
+    began: Instant,
+    what: Option<(SocketAddr, Method, String)>,
+}
+
+impl Line {
+    pub fn begin(peer: SocketAddr, request: &Request<Incoming>) -> Self {
+        let trace = named(request.headers()).unwrap_or_else(Trace::random);
+        let told = tracing::enabled!(target: TARGET, Level::INFO);
+        let path = || request.uri().path().chars().take(PATH_MAX).collect();
+        let what = told.then(|| (peer, request.method().clone(), path()));
+        Self { trace, began: Instant::now(), what }
+    }
+
+    /// The answer begins.
+    pub fn end(self, response: &Response<Body>) {
+        let Some((peer, method, path)) = self.what else { return };
+        let took_us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let (trace, status) = (self.trace.id(), response.status());
+        let status = status.as_u16();
+        if status >= 500 {
+            tracing::info!(target: TARGET, trace, %peer, %method, path, status, took_us);
+        } else {
+            tracing::debug!(target: TARGET, trace, %peer, %method, path, status, took_us);
+        }
+    }
+}
+
+fn named(headers: &HeaderMap) -> Option<Trace> {
+    Trace::parse(headers.get("traceparent")?.to_str().ok()?)
+}
+
+/// What whoever watches us must still be told while we end.
+pub fn is_watching(path: &str) -> bool {
+    matches!(path, "/health" | "/ready" | "/status" | "/metrics")
+}

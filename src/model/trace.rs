@@ -1,0 +1,92 @@
+//! Trace context (W3C Trace Context, level 1): what ties together what several parties log of one request.
+
+use std::fmt;
+
+/// A position in a trace: the caller's, or ours below it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trace {
+    id: u128,
+    span: u64,
+    flags: u8,
+}
+
+impl Trace {
+    /// `None` where one of the two is zero, which means nothing.
+    pub fn new(id: u128, span: u64) -> Option<Self> {
+        (id != 0 && span != 0).then_some(Self { id, span, flags: 0 })
+    }
+
+    /// One that nobody began before us, and that nobody records.
+    pub fn random() -> Self {
+        let id = u128::from(fastrand::u64(1..)) << 64 | u128::from(fastrand::u64(..));
+        Self { id, span: fastrand::u64(1..), flags: 0 }
+    }
+
+    /// A `traceparent`: `00-TRACE-SPAN-FLAGS` in lower-case hex. Later versions may say more behind it.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.trim().split('-');
+        let (version, id, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let more = parts.next().is_some();
+        let lengths = (version.len(), id.len(), span.len(), flags.len()) == (2, 32, 16, 2);
+        let hex = |part: &str| part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        if !lengths || ![version, id, span, flags].into_iter().all(hex) || version == "ff" || version == "00" && more {
+            return None;
+        }
+        let flags = u8::from_str_radix(flags, 16).ok()?;
+        let trace = Self::new(u128::from_str_radix(id, 16).ok()?, u64::from_str_radix(span, 16).ok()?)?;
+        Some(Self { flags, ..trace })
+    }
+
+    /// A step below this one.
+    pub fn child(self, span: u64) -> Self {
+        Self { span: if span == 0 { self.span } else { span }, ..self }
+    }
+
+    /// What a log line names the whole by.
+    pub fn id(&self) -> String {
+        format!("{:032x}", self.id)
+    }
+}
+
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The highest version whose flags we understand.
+        write!(f, "00-{:032x}-{:016x}-{:02x}", self.id, self.span, self.flags & 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    #[test]
+    fn what_is_no_traceparent_is_not_taken_for_one() {
+        for (text, good) in [
+            (GOOD, true),
+            ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00", true),
+            ("01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more", true),
+            ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more", false),
+            ("ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", false),
+            ("00-00000000000000000000000000000000-00f067aa0ba902b7-01", false),
+            ("00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01", false),
+            ("00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01", false),
+            ("00-4bf92f3577b34da6a3ce929d0e0e473-00f067aa0ba902b7-01", false),
+            ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7", false),
+            ("", false),
+            ("00-é", false),
+        ] {
+            assert_eq!(Trace::parse(text).is_some(), good, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_child_stays_in_the_trace_under_a_span_of_its_own() {
+        let caller = Trace::parse(GOOD).unwrap();
+        let child = caller.child(0xabc);
+        assert_eq!(child.id(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!(child.to_string(), "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000abc-01");
+        assert_eq!(caller.to_string(), GOOD);
+    }
+}
