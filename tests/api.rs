@@ -2,6 +2,7 @@
 
 mod modern;
 mod rest;
+mod rough;
 mod sessions;
 mod streams;
 mod upstream;

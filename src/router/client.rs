@@ -1,5 +1,6 @@
 //! How a caller speaks MCP, and what it is told beside its answer. Owns no I/O.
 
+use super::aggregate::names::wrap_notice;
 use super::flight::lock;
 use super::hub::Filter;
 use super::message::Message;
@@ -162,6 +163,8 @@ pub struct Relay {
     subscription: Option<Box<str>>,
     /// The notices that it asked for; `None`: all.
     filter: Option<Filter>,
+    /// The server that speaks, where its client listens to many.
+    among: Option<ServerId>,
 }
 
 impl Relay {
@@ -172,23 +175,23 @@ impl Relay {
             Client::Legacy(session) => Some(session.level()),
             Client::Modern(_) => message.meta.level,
         };
-        Self { outbox, token: message.meta.token.clone(), level, subscription: None, filter: None }
+        Self { outbox, token: message.meta.token.clone(), level, subscription: None, filter: None, among: None }
     }
 
     /// For the stream that a session holds open.
     pub fn of_session(session: &Session) -> Self {
-        Self {
-            outbox: session.outbox.clone(),
-            token: None,
-            level: Some(session.level()),
-            subscription: None,
-            filter: None,
-        }
+        let (outbox, level) = (session.outbox.clone(), Some(session.level()));
+        Self { outbox, token: None, level, subscription: None, filter: None, among: None }
     }
 
     /// For a subscription; `id`: the client's, as JSON text.
     pub fn of_subscription(outbox: Arc<Outbox>, id: &str, filter: Filter) -> Self {
-        Self { outbox, token: None, level: None, subscription: Some(id.into()), filter: Some(filter) }
+        Self { outbox, token: None, level: None, subscription: Some(id.into()), filter: Some(filter), among: None }
+    }
+
+    /// What this server among many says, in the addresses of all.
+    pub fn among(self, server: Option<ServerId>) -> Self {
+        Self { among: server, ..self }
     }
 
     pub fn outbox(&self) -> &Outbox {
@@ -211,7 +214,7 @@ impl Relay {
 
     /// A subscription begins. A legacy client has none.
     pub fn acknowledged(&self, line: &Bytes) {
-        if self.subscription.is_some() {
+        if self.subscription.is_some() && self.among.is_none() {
             self.notice(line);
         }
     }
@@ -225,7 +228,8 @@ impl Relay {
 
     /// A change notice, in the words of the client's era.
     pub fn notice(&self, line: &Bytes) {
-        if let Some(notice) = marked(line, self.subscription.as_deref()) {
+        let named = self.among.as_ref().and_then(|server| named(line, server));
+        if let Some(notice) = marked(named.as_ref().unwrap_or(line), self.subscription.as_deref()) {
             self.outbox.push(notice);
         }
     }
@@ -249,6 +253,15 @@ pub fn in_one_line(line: &Bytes) -> Bytes {
     let mut out = line.to_vec();
     wire::to_one_line(&mut out);
     out.into()
+}
+
+/// A notice with the address of its resource as those who listen to many servers know it.
+fn named(line: &Bytes, server: &ServerId) -> Option<Bytes> {
+    let text = std::str::from_utf8(line).ok()?;
+    let members = wire::members(text).ok()?;
+    let params = members.iter().find(|member| member.key == "params")?;
+    let named = wrap_notice(server, params.text(text));
+    Some(with(line, params.place(), &named))
 }
 
 /// A notice that bears this subscription's id, or none.

@@ -20,7 +20,7 @@ use super::table::Route;
 use super::upstream::{Fault, SessionKey, Wire};
 use super::wire;
 use crate::model::call::Origin;
-use crate::model::{CallId, Era, ServerId, Stamp};
+use crate::model::{CallId, Era, ServerId, Stamp, TenantId};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use std::sync::Arc;
@@ -44,15 +44,15 @@ enum Listened {
     Refused(String),
 }
 
-/// One client listening to one instance.
-struct Ear<'a> {
-    route: &'a Route,
+/// A client that listens to one server, whatever instance and connection that is.
+struct Listener<'a> {
+    tenant: &'a TenantId,
     principal: &'a str,
     wants: Wants,
     relay: Arc<Relay>,
     session: Option<&'a Arc<Session>>,
-    /// Whose session it is at an HTTP upstream.
-    key: SessionKey,
+    /// Names its session at an HTTP upstream.
+    number: u32,
     /// What a client is told once nothing that changes from then on is missed.
     greeting: Option<Greeting>,
 }
@@ -63,12 +63,20 @@ struct Greeting {
     said: AtomicBool,
 }
 
-impl Greeting {
-    fn say(&self) {
-        if !self.said.swap(true, Relaxed) {
-            self.outbox.push(self.line.clone());
+impl Listener<'_> {
+    fn greet(&self) {
+        if let Some(Greeting { outbox, line, said }) = &self.greeting
+            && !said.swap(true, Relaxed)
+        {
+            outbox.push(line.clone());
         }
     }
+}
+
+/// The same at one connection.
+struct Ear<'a> {
+    route: &'a Route,
+    to: &'a Listener<'a>,
 }
 
 impl Router {
@@ -78,28 +86,37 @@ impl Router {
             Endpoint::Server(server) => vec![server.clone()],
             Endpoint::All => self.table.load().servers_of(&session.owner.tenant),
         };
+        let (router, session) = (&*self, &session);
+        let follow = servers.iter().map(|server| {
+            // Of many servers each is told with its name.
+            let among = (session.owner.endpoint == Endpoint::All).then(|| server.clone());
+            let listener = Listener {
+                tenant: &session.owner.tenant,
+                principal: &session.owner.principal,
+                wants: Wants::Session(session.clone(), among.clone()),
+                relay: Arc::new(Relay::of_session(session).among(among)),
+                session: Some(session),
+                number: session.number,
+                greeting: None,
+            };
+            async move { router.follow(server, &listener).await }
+        });
         tokio::select! {
-            _ = join_all(servers.iter().map(|server| self.feed_from(&session, server))) => {}
+            _ = join_all(follow) => {}
             () = self.streams.cancelled() => {}
         }
     }
 
-    async fn feed_from(&self, session: &Arc<Session>, server: &ServerId) {
+    /// Listens to a server, whenever it runs, until it is taken from the tenant.
+    async fn follow(&self, server: &ServerId, to: &Listener<'_>) {
         let mut pause = PAUSE;
         let mut known: Option<Arc<Link>> = None;
         loop {
-            let Ok(route) = self.table.load().route(&session.owner.tenant, server).cloned() else { return };
-            let slot = self.slots.get_or_add(&route.instance(Some(session.number)));
+            let Ok(route) = self.table.load().route(to.tenant, server).cloned() else { return };
+            let slot = self.slots.get_or_add(&route.instance(to.session.map(|session| session.number)));
             let Some(link) = serving(&slot).await else { continue };
-            let ear = Ear {
-                route: &route,
-                principal: &session.owner.principal,
-                wants: Wants::Session(session.clone()),
-                relay: Arc::new(Relay::of_session(session)),
-                session: Some(session),
-                key: SessionKey::Client(session.number),
-                greeting: None,
-            };
+            let ear = Ear { route: &route, to };
+            let _own = (to.session.is_none()).then(|| OwnSession { link: link.clone(), number: to.number });
             let fresh = known.as_ref().is_none_or(|known| !Arc::ptr_eq(known, &link));
             known = Some(link.clone());
             // What a modern server is asked for changes with what the session has subscribed to.
@@ -107,7 +124,7 @@ impl Router {
             let listened = tokio::select! {
                 listened = ear.listen(&slot, &link, fresh) => listened,
                 () = left(&slot, &link) => continue,
-                () = session.changed.notified(), if asks_anew => continue,
+                () = changed(to.session), if asks_anew => continue,
             };
             match listened {
                 Listened::Never | Listened::Refused(_) => left(&slot, &link).await,
@@ -134,6 +151,26 @@ async fn serving(slot: &Slot) -> Option<Arc<Link>> {
     link
 }
 
+/// Ready once the session wants to hear of something else.
+async fn changed(session: Option<&Arc<Session>>) {
+    match session {
+        Some(session) => session.changed.notified().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A session that a subscription has at a legacy upstream over HTTP.
+struct OwnSession {
+    link: Arc<Link>,
+    number: u32,
+}
+
+impl Drop for OwnSession {
+    fn drop(&mut self) {
+        self.link.upstream.end_session(self.number);
+    }
+}
+
 /// Ready once the slot has another connection, or none.
 async fn left(slot: &Slot, link: &Arc<Link>) {
     loop {
@@ -149,9 +186,9 @@ impl Ear<'_> {
     /// Listens until upstream ends it, or the server is taken from the tenant. `fresh`: this connection knows nothing yet
     /// of what is subscribed to.
     async fn listen(&self, slot: &Slot, link: &Link, fresh: bool) -> Listened {
-        let ear = slot.hub.listen(self.route.tenant.id.clone(), self.wants.clone(), self.relay.clone());
+        let ear = slot.hub.listen(self.route.tenant.id.clone(), self.to.wants.clone(), self.to.relay.clone());
         // Who has subscribed to a resource uses the server.
-        let _hold = (!self.wants.uris().is_empty()).then(|| slot.hub.hold());
+        let _hold = (!self.to.wants.uris().is_empty()).then(|| slot.hub.hold());
         tokio::select! {
             listened = self.attend(link, fresh) => listened,
             () = ear.gone.cancelled() => Listened::Ended,
@@ -164,14 +201,17 @@ impl Ear<'_> {
             (Wire::Query(_), Era::Legacy) => Listened::Never,
             (Wire::Stdio(_) | Wire::Sse(_), Era::Legacy) => {
                 self.subscribe(link, fresh).await;
-                self.greet();
+                self.to.greet();
                 std::future::pending().await
             }
             (Wire::Http(http), Era::Legacy) => {
                 self.subscribe(link, fresh).await;
                 let flight = self.flight();
                 let headers = self.route.injection().map(|i| i.headers.clone()).unwrap_or_default();
-                match http.follow(&self.key, self.session, headers, &flight, || self.greet()).await {
+                match http
+                    .follow(&SessionKey::Client(self.to.number), self.to.session, headers, &flight, || self.to.greet())
+                    .await
+                {
                     Ok(true) | Err(_) => Listened::Ended,
                     Ok(false) => Listened::Never,
                 }
@@ -179,24 +219,20 @@ impl Ear<'_> {
         }
     }
 
-    fn greet(&self) {
-        self.greeting.iter().for_each(Greeting::say);
-    }
-
     /// Tells a legacy server of the resources that it must tell of.
     async fn subscribe(&self, link: &Link, fresh: bool) {
         if !fresh {
             return;
         }
-        for uri in self.wants.uris() {
+        for uri in self.to.wants.uris() {
             let mut ask = era::own_ask(
                 &link.upstream,
                 Era::Legacy,
                 "resources/subscribe",
                 &format!(r#""uri":{}"#, wire::quote(&uri)),
             );
-            ask.session = self.key.clone();
-            ask.client = self.session;
+            ask.session = SessionKey::Client(self.to.number);
+            ask.client = self.to.session;
             if self.route.injection().is_ok_and(|injection| for_tenant(&mut ask, injection).is_ok()) {
                 // What it does not tell of, it does not tell of: the rest of the stream is none the worse.
                 let _ = link.upstream.ask(ask).await;
@@ -206,7 +242,7 @@ impl Ear<'_> {
 
     async fn ask(&self, link: &Link) -> Listened {
         let flight = self.flight();
-        let mut ask = era::own_ask(&link.upstream, Era::Modern, "subscriptions/listen", &self.wants.notifications());
+        let mut ask = era::own_ask(&link.upstream, Era::Modern, "subscriptions/listen", &self.to.wants.notifications());
         ask.flight = Some(&flight);
         let dressed = self.route.injection().and_then(|injection| for_tenant(&mut ask, injection));
         if let Err(why) = dressed {
@@ -233,11 +269,11 @@ impl Ear<'_> {
             method: "subscriptions/listen".to_owned(),
             tool: None,
             origin: Origin::Http,
-            principal: self.principal.to_owned(),
+            principal: self.to.principal.to_owned(),
             role: None,
             trace: None,
             events: None,
-            relay: Some(self.relay.clone()),
+            relay: Some(self.to.relay.clone()),
             timeout: Duration::ZERO,
             cap: Duration::ZERO,
         }))

@@ -1,11 +1,12 @@
 //! Who wants to hear of changes at one instance. Filled by streams of clients (`feed`), told by the upstream's reader.
 
+use super::aggregate::names::{split_uri, wrap_uri};
 use super::client::Relay;
 use super::flight::lock;
 use super::session::Session;
 use super::upstream::serverside::Notice;
 use super::wire;
-use crate::model::TenantId;
+use crate::model::{ServerId, TenantId};
 use bytes::Bytes;
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -19,8 +20,8 @@ const MAX_URIS: usize = 256;
 /// What a stream is told of.
 #[derive(Clone)]
 pub enum Wants {
-    /// Changed lists, and what the session has subscribed to.
-    Session(Arc<Session>),
+    /// Changed lists, and what the session has subscribed to. A server among many is named in the session's addresses.
+    Session(Arc<Session>, Option<ServerId>),
     Filter(Filter),
 }
 
@@ -36,15 +37,16 @@ pub struct Filter {
 impl Wants {
     pub fn wants(&self, notice: &Notice) -> bool {
         match (self, notice) {
-            (Self::Session(session), Notice::Updated(uri)) => session.subscribes_to(uri),
-            (Self::Session(_), _) => true,
+            (Self::Session(..), Notice::Updated(uri)) => self.subscribes_to(uri),
+            (Self::Session(..), _) => true,
             (Self::Filter(filter), notice) => filter.wants(notice),
         }
     }
 
     fn subscribes_to(&self, uri: &str) -> bool {
         match self {
-            Self::Session(session) => session.subscribes_to(uri),
+            Self::Session(session, None) => session.subscribes_to(uri),
+            Self::Session(session, Some(server)) => session.subscribes_to(&wrap_uri(server, uri)),
             Self::Filter(filter) => filter.uris.iter().any(|wanted| **wanted == *uri),
         }
     }
@@ -52,7 +54,8 @@ impl Wants {
     /// The resources that are subscribed to.
     pub fn uris(&self) -> Vec<Box<str>> {
         match self {
-            Self::Session(session) => session.subscriptions(),
+            Self::Session(session, None) => session.subscriptions(),
+            Self::Session(session, Some(server)) => uris_of(server, &session.subscriptions()),
             Self::Filter(filter) => filter.uris.clone(),
         }
     }
@@ -61,11 +64,17 @@ impl Wants {
     pub fn notifications(&self) -> String {
         match self {
             Self::Filter(filter) => filter.notifications(),
-            Self::Session(session) => {
-                Filter { tools: true, prompts: true, resources: true, uris: session.subscriptions() }.notifications()
+            Self::Session(..) => {
+                Filter { tools: true, prompts: true, resources: true, uris: self.uris() }.notifications()
             }
         }
     }
+}
+
+/// The resources of one server among those of many, as it calls them itself.
+fn uris_of(server: &ServerId, uris: &[Box<str>]) -> Vec<Box<str>> {
+    let own = |uri: &Box<str>| split_uri(uri).filter(|(of, _)| of == server).map(|(_, own)| own.into());
+    uris.iter().filter_map(own).collect()
 }
 
 impl Filter {
@@ -76,6 +85,11 @@ impl Filter {
             Notice::Resources => self.resources,
             Notice::Updated(uri) => self.uris.iter().any(|wanted| **wanted == **uri),
         }
+    }
+
+    /// What of it concerns one server among many.
+    pub fn of(&self, server: &ServerId) -> Self {
+        Self { uris: uris_of(server, &self.uris), ..self.clone() }
     }
 
     /// Reads the params of `subscriptions/listen`.

@@ -161,3 +161,26 @@ async fn streams_that_only_listen_do_not_hold_up_the_end() {
     let told = listening.all().await;
     assert_eq!((told.len(), &told[1]["id"], &told[1]["result"]["resultType"]), (2, &json!(9), &json!("complete")));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_may_have_a_child_of_its_own_which_ends_with_its_session() {
+    let own = "[[server]]\nid = \"own\"\nscope = \"session\"\nrun = { backend = \"simulated\", tools = [\"echo\"] }\n";
+    let deck = Deck::start(&(CONFIG.replace(r#""slow"]"#, r#""slow", "own"]"#) + own)).await;
+    let (one, two) =
+        (Legacy::begin(deck.at(), "own", json!({})).await, Legacy::begin(deck.at(), "own", json!({})).await);
+    let instance = async |client: &Legacy| {
+        let answer = client.ask(1, "tools/call", json!({ "name": "echo" })).await.json().await;
+        answer["result"]["structuredContent"]["instance"].as_str().unwrap().to_owned()
+    };
+    let (first, second) = (instance(&one).await, instance(&two).await);
+    assert!(first.starts_with("own@eaton#") && second.starts_with("own@eaton#") && first != second, "{first} {second}");
+    assert_eq!(one.end().await, 204);
+    let gone = async {
+        while deck.platform.handle.state().instances.iter().any(|row| row.key.to_string() == first) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, gone).await.expect("its child is gone");
+    assert_eq!(instance(&two).await, second, "the other's is not");
+    deck.end().await;
+}

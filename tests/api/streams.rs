@@ -157,3 +157,31 @@ async fn changes_reach_those_who_listen() {
         deck.end().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_listens_to_all_servers_hears_of_each_by_its_address() {
+    let upstream = Upstream::start(Speaks::Legacy).await;
+    let deck = Deck::start(&with(&upstream)).await;
+    let old = Legacy::begin(deck.at(), "", json!({})).await;
+    let uri = "mcpdeck:up/made://a";
+    let read = old.ask(1, "resources/read", json!({ "uri": uri })).await.json().await;
+    assert_eq!(read["result"]["contents"][0]["uri"], uri, "{read}");
+    let mut stream = old.listen().await;
+    upstream.holds(1).await;
+    assert_eq!(old.ask(2, "resources/subscribe", json!({ "uri": uri })).await.json().await["result"], json!({}));
+    let filter = json!({ "notifications": { "resourceSubscriptions": [uri] } });
+    let mut listening = modern(deck.at(), "", "sub", "subscriptions/listen", filter).await;
+    let acknowledged = listening.next().await.unwrap();
+    assert_eq!(acknowledged["params"]["notifications"]["resourceSubscriptions"], json!([uri]), "{acknowledged}");
+    upstream.holds(2).await;
+    upstream.say("notifications/resources/updated", &json!({ "uri": "made://a" }));
+    for stream in [&mut stream, &mut listening] {
+        assert_eq!(stream.next().await.unwrap()["params"]["uri"], uri);
+    }
+    // Lists and calls are told in the client's era here, too.
+    let list = modern(deck.at(), "", 3, "tools/list", json!({})).await.json().await;
+    assert_eq!((&list["result"]["resultType"], &list["result"]["ttlMs"]), (&json!("complete"), &json!(0)), "{list}");
+    let list = old.ask(4, "tools/list", json!({})).await.json().await;
+    assert_eq!(list["result"]["resultType"], Value::Null);
+    deck.end().await;
+}

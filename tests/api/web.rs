@@ -106,7 +106,7 @@ pub struct Legacy {
 
 impl Legacy {
     pub async fn begin(at: SocketAddr, server: &str, capabilities: Value) -> Self {
-        let path = format!("/mcp/{server}");
+        let path = path(server);
         let hello = json!({ "protocolVersion": "2025-11-25", "capabilities": capabilities,
             "clientInfo": { "name": "tester", "version": "1" } });
         let got = send(at, "POST", &path, &[BOTH], request(0, "initialize", hello)).await;
@@ -154,5 +154,10 @@ pub async fn modern(at: SocketAddr, server: &str, id: impl Into<Value>, method: 
     if !name.is_empty() {
         headers.push(("Mcp-Name", &name));
     }
-    send(at, "POST", &format!("/mcp/{server}"), &headers, request(id, method, params)).await
+    send(at, "POST", &path(server), &headers, request(id, method, params)).await
+}
+
+/// Of a server, or of all.
+fn path(server: &str) -> String {
+    if server.is_empty() { "/mcp".to_owned() } else { format!("/mcp/{server}") }
 }

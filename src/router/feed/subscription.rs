@@ -1,6 +1,6 @@
 //! `subscriptions/listen` of a modern client: one request whose answer is its end.
 
-use super::{Ear, Greeting, INVALID_PARAMS, Listened, left};
+use super::{Ear, Greeting, INVALID_PARAMS, Listened, Listener, OwnSession, left};
 use crate::model::call::Origin;
 use crate::model::{CallId, Era, Outcome, ServerId, Stamp};
 use crate::router::client::{ClientRequest, Endpoint, Relay, SUBSCRIPTION_KEY};
@@ -11,10 +11,10 @@ use crate::router::ledger::{End, Ledger};
 use crate::router::outcome::Stop;
 use crate::router::slot::{Link, Slot};
 use crate::router::table::Route;
-use crate::router::upstream::SessionKey;
 use crate::router::wire::ErrorObject;
 use crate::router::{Router, Served};
 use bytes::Bytes;
+use futures_util::future::join_all;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -38,16 +38,14 @@ impl Router {
         }
     }
 
-    /// Where a subscription listens, woken if it sleeps.
+    /// Where a subscription listens. One server is woken if it sleeps; of many, each is listened to when it runs.
     async fn begin(&self, request: &ClientRequest) -> Result<Begun, Stop> {
         let told = |text: String| Stop { told: Some((INVALID_PARAMS, text.clone())), ..Stop::refused(text) };
         let filter = request.message.params().and_then(Filter::read).ok_or_else(|| told(LISTEN_TO.to_owned()))?;
         if request.outbox.is_none() {
             return Err(told("a subscription is a stream: accept text/event-stream".to_owned()));
         }
-        let Endpoint::Server(server) = &request.endpoint else {
-            return Err(told("listen to one server: at /mcp/{server}".to_owned()));
-        };
+        let Endpoint::Server(server) = &request.endpoint else { return Ok(Begun { filter, one: None }) };
         let route = self.table.load().route(&request.tenant, server).cloned();
         let route = route.map_err(|_| told(format!("unknown server `{server}`")))?;
         let slot = self.slots.get_or_add(&route.instance(None));
@@ -56,57 +54,91 @@ impl Router {
         }
         let gone = || Stop::new(Outcome::Transport, format!("{} is not connected", slot.key));
         let link = slot.live().ok_or_else(gone)?;
-        Ok(Begun { filter, route, link, slot })
+        let honoured = || filter.honoured(&link.opened.capabilities);
+        let filter = if link.opened.era == Era::Legacy { honoured() } else { filter };
+        Ok(Begun { filter, one: Some(One { route, slot, link }) })
     }
 
     async fn listen_on(&self, request: ClientRequest, begun: Begun) -> Served {
-        let Begun { filter, route, slot, link } = begun;
+        let Begun { filter, one } = begun;
         let id = &*request.message.id;
-        let outbox = request.outbox.unwrap_or_default();
-        let legacy = link.opened.era == Era::Legacy;
-        let filter = if legacy { filter.honoured(&link.opened.capabilities) } else { filter };
+        let outbox = request.outbox.clone().unwrap_or_default();
         let line = acknowledgement(id, &filter);
-        let greeting = legacy.then(|| Greeting { outbox: outbox.clone(), line, said: AtomicBool::new(false) });
-        let number = self.sessions.number();
-        let ear = Ear {
-            route: &route,
+        let greeting = match &one {
+            // A modern server acknowledges for itself.
+            Some(one) if one.link.opened.era == Era::Modern => None,
+            Some(_) => Some(Greeting { outbox: outbox.clone(), line, said: AtomicBool::new(false) }),
+            // Of many some may never run: what is listened to is what runs.
+            None => {
+                outbox.push(line);
+                None
+            }
+        };
+        let listener = |filter: Filter, among, greeting| Listener {
+            tenant: &request.tenant,
             principal: &request.principal,
-            relay: Arc::new(Relay::of_subscription(outbox, id, filter.clone())),
+            relay: Arc::new(Relay::of_subscription(outbox.clone(), id, filter.clone()).among(among)),
             wants: Wants::Filter(filter),
             session: None,
-            key: SessionKey::Client(number),
+            number: self.sessions.number(),
             greeting,
         };
+        let listening = async {
+            match one {
+                Some(one) => self.listen_to(one, &listener(filter, None, greeting)).await,
+                None => {
+                    let servers = self.table.load().servers_of(&request.tenant);
+                    let follow = servers.iter().map(|server| {
+                        let to = listener(filter.of(server), Some(server.clone()), None);
+                        async move { self.follow(server, &to).await }
+                    });
+                    join_all(follow).await;
+                    Listened::Ended
+                }
+            }
+        };
+        let listened = tokio::select! {
+            listened = listening => listened,
+            () = self.streams.cancelled() => Listened::Ended,
+        };
+        if let Listened::Refused(error) = listened {
+            let code = ErrorObject::read(&error).code;
+            let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#);
+            return Served { code: Some(code), body: body.into(), route: None };
+        }
+        Served { code: None, body: ended(id), route: None }
+    }
+
+    /// Listens to one server until its connection ends.
+    async fn listen_to(&self, One { route, slot, link }: One, to: &Listener<'_>) -> Listened {
         let _hold = slot.hub.hold();
-        let _own = OwnSession { link: &link, number };
+        let _own = OwnSession { link: link.clone(), number: to.number };
+        let ear = Ear { route: &route, to };
         let listened = tokio::select! {
             listened = ear.listen(&slot, &link, true) => listened,
             () = left(&slot, &link) => Listened::Ended,
-            () = self.streams.cancelled() => Listened::Ended,
         };
-        match listened {
-            Listened::Refused(error) => {
-                let code = ErrorObject::read(&error).code;
-                let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#);
-                return Served { code: Some(code), body: body.into(), route: None };
-            }
-            Listened::Never => {
-                ear.greet();
-                left(&slot, &link).await;
-            }
-            // It comes first, even where nothing follows it.
-            Listened::Ended => ear.greet(),
+        // It comes first, even where nothing follows it.
+        if !matches!(listened, Listened::Refused(_)) {
+            to.greet();
         }
-        Served { code: None, body: ended(id), route: None }
+        if let Listened::Never = listened {
+            left(&slot, &link).await;
+        }
+        listened
     }
 }
 
 const LISTEN_TO: &str = "`notifications` says what to listen to: toolsListChanged, promptsListChanged, \
     resourcesListChanged, resourceSubscriptions";
 
-/// A subscription that has somewhere to listen.
+/// A subscription that may listen; `one`: to this server, else to all of the tenant's.
 struct Begun {
     filter: Filter,
+    one: Option<One>,
+}
+
+struct One {
     route: Arc<Route>,
     slot: Arc<Slot>,
     link: Arc<Link>,
@@ -134,18 +166,6 @@ fn flight(id: CallId, request: &ClientRequest) -> Flight {
         timeout: Duration::ZERO,
         cap: Duration::ZERO,
     })
-}
-
-/// A session that a subscription has at a legacy upstream over HTTP.
-struct OwnSession<'a> {
-    link: &'a Link,
-    number: u32,
-}
-
-impl Drop for OwnSession<'_> {
-    fn drop(&mut self) {
-        self.link.upstream.end_session(self.number);
-    }
 }
 
 fn acknowledgement(id: &str, filter: &Filter) -> Bytes {

@@ -272,7 +272,7 @@ mod tests {
             ),
             (
                 r#"{"method":"notifications/progress","params":{"progressToken":7,"progress":1,"total":4,"message":"m"}}"#,
-                r#"Progress { token: 7, place: 63..64, percent: Some(25.0), text: "m" }"#,
+                r#"Progress { token: 7, place: 61..62, percent: Some(25.0), text: "m" }"#,
             ),
             (
                 r#"{"method":"notifications/message","params":{"level":"warning","data":"a\nb"}}"#,
