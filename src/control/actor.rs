@@ -20,7 +20,7 @@ use super::worker::Report;
 use super::yard::Seen;
 use crate::model::container::{EngineId, EngineState};
 use crate::model::instance::{LastCall, Mark, ProbeFacts};
-use crate::model::message::{EventKind, JobOutcome, Level, LogSource, LogTarget};
+use crate::model::message::{EventKind, JobOutcome, LogSource, LogTarget};
 use crate::model::snapshot::PlatformInfo;
 use crate::model::usage::{HostUsage, InstanceUsage};
 use crate::model::{
