@@ -13,6 +13,8 @@ use mcpdeck::model::{Answer, Command, Operator, Outcome, Query, Stamp};
 use serde_json::json;
 use std::path::Path;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 const JWT: &str = r#"
@@ -246,6 +248,26 @@ async fn keys_outlive_the_owner_and_end_at_once() {
     let world = World::start_in(dir, "keys = true", &gone).await;
     let got = world.call(&header(&a)).await;
     assert!(got.status == 401 && got.body.contains("customer `eaton` of this credential"), "{got:?}");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_stream_ends_with_its_key() {
+    let world = World::start("keys = true", TENANTS).await;
+    let key = world.key("aa", Role::Operator, None).await;
+    let mut stream = TcpStream::connect(world.at()).await.unwrap();
+    let request = format!("GET /api/events HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {key}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut seen = Vec::new();
+    let began = async {
+        while !String::from_utf8_lossy(&seen).contains("text/event-stream") {
+            assert!(stream.read_buf(&mut seen).await.unwrap() > 0, "{}", String::from_utf8_lossy(&seen));
+        }
+    };
+    timeout(PATIENCE, began).await.expect("the stream begins");
+    world.run(Command::RevokeKey("aa".into())).await.unwrap();
+    let ended = async { while !seen.ends_with(b"0\r\n\r\n") && stream.read_buf(&mut seen).await.unwrap() > 0 {} };
+    timeout(PATIENCE, ended).await.expect("it ends with its key");
     world.end().await;
 }
 
