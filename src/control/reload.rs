@@ -219,7 +219,12 @@ impl Actor {
         }
         self.autostart();
         let deck = self.deck.clone();
-        self.deck.spawn("secrets", async move { deck.vault.load_new().await });
+        self.deck.spawn("secrets", async move {
+            deck.vault.load_new().await;
+            if let Err(why) = deck.principals.load_tokens(&deck.vault).await {
+                deck.events.notice(Level::Error, format!("no token is good: {why}"));
+            }
+        });
     }
 
     fn show_config(&mut self) {
