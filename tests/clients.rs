@@ -150,7 +150,8 @@ async fn with_a_key_they_are_whose_key_it_is() {
     let (deck, _serving, at) = deck(&CONFIG.replace("anonymous =", "# anonymous =")).await;
     let key = |tenant: &str| deck.run(&["keys", "create", "-t", tenant]).ok().out.trim().to_owned();
     let (lab, other) = (key("lab"), key("other"));
-    for (program, version) in PROGRAMS {
+    // Each of the four once: keys have nothing to do with eras.
+    for (program, version) in PROGRAMS.into_iter().step_by(2) {
         let visit = |server: &str, key: Option<&str>| {
             program.visit(&clients, &deck, &format!("http://{at}/mcp/{server}"), version, TOOL, key)
         };
