@@ -135,6 +135,7 @@ async fn what_cannot_be_answered_says_why() {
         ("POST /mcp/etim", basic, &search, 401, "only scheme of Authorization is Bearer"),
         ("GET /mcp/etim", "", "", 405, "not offered here"),
         ("POST /mcp/", "", &search, 404, "name a server"),
+        ("POST /mcp", "", &search, 200, "unknown tool `search`"),
         ("GET /nothing", "", "", 404, "nothing at /nothing"),
         ("GET /health", "", "", 200, "healthy"),
         ("GET /health", "Origin: http://localhost:3000\r\n", "", 200, "healthy"),
@@ -179,6 +180,41 @@ async fn an_operator_names_the_customer() {
         let (got, text) = send(deck.at(), "POST /mcp/law", headers, &search).await;
         assert!(got == status && text.contains(says), "{headers}: {got} {text}");
     }
+    deck.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_servers_of_a_customer_are_one_endpoint() {
+    let deck = Deck::start(CONFIG).await;
+    let list = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
+    let complete = async {
+        loop {
+            let (status, body) = send(deck.at(), "POST /mcp", "", list).await;
+            assert!(status == 200 && !body.contains("law"), "another customer's server: {status} {body}");
+            if body.contains(r#""etim_search""#) && body.contains(r#""slow_think""#) {
+                return body;
+            }
+        }
+    };
+    let body = timeout(PATIENCE, complete).await.expect("both are listed");
+    assert!(!body.contains("customer_id"), "{body}");
+    let forged = call("etim_search", &json!({ "query": "x", "customer_id": "vatt" }));
+    let (status, body) = send(deck.at(), "POST /mcp", "", &forged).await;
+    assert!(status == 200 && body.contains("eaton") && !body.contains("vatt"), "{status} {body}");
+    let foreign = call("law_search", &json!({}));
+    let (_, body) = send(deck.at(), "POST /mcp", "", &foreign).await;
+    assert!(body.contains("unknown tool `law_search`"), "{body}");
+    let led = call("search", &json!({ "query": "x" }))
+        .replace(r#""name":"search""#, r#""_meta":{"io.mcpdeck/route":{"target":"etim"}},"name":"search""#);
+    let length = led.len();
+    let request = format!(
+        "POST /mcp HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{led}"
+    );
+    let mut stream = TcpStream::connect(deck.at()).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    timeout(PATIENCE, stream.read_to_string(&mut answer)).await.expect("an answer in time").unwrap();
+    assert!(answer.contains("x-mcpdeck-route: etim; confidence=1; reason=\"the request names `etim`\""), "{answer}");
     deck.end().await;
 }
 

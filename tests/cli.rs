@@ -4,6 +4,7 @@ mod containers;
 mod credentials;
 pub mod deck;
 mod lives;
+mod routes;
 
 use deck::{CONFIG, Deck, Lines, finish};
 use rustix::process::Signal;

@@ -16,7 +16,6 @@ use super::slot::Slot;
 use super::table::{Index, Route};
 use super::wire;
 use super::{CallBody, CallRequest, Router, gate, inspect, listing};
-use crate::model::server::Scope;
 use crate::model::{CallId, Stamp, State, TenantId};
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -284,18 +283,28 @@ impl Router {
         }
         let state = slot.gate.state();
         let known = slot.lists.newest(&whose).is_some();
-        let asleep = !gate::serves(state) && (known || route.server.scope == Scope::Session);
+        let asleep = !gate::serves(state) && known;
         if asleep || matches!(state, State::Stopped | State::Fenced | State::Failed) {
             return None;
         }
         if slot.learning.swap(true, AcqRel) {
             return None;
         }
-        let (router, route, done) = (self.clone(), route.clone(), Learning(slot));
+        let (router, route, learning) = (self.clone(), route.clone(), Learning(slot));
         Some(tokio::spawn(async move {
-            let _done = done;
-            let _ = inspect::catalog(&router, &route.tenant.id, &route.server.id, true).await;
+            // Why it could not be listed shows where its state does.
+            let _ = router.fetch(&learning.0, &route).await;
         }))
+    }
+
+    async fn fetch(&self, slot: &Slot, route: &Route) -> Result<(), String> {
+        if !slot.can_enter() {
+            inspect::wake_up(self, slot, route).await?;
+        }
+        let link = slot.live().ok_or_else(|| format!("{} is not connected", slot.key))?;
+        let listing = self.view(slot, &link, route);
+        let listed = tokio::time::timeout(route.server.settings.timeout, listing).await;
+        listed.map_err(|_| format!("{} did not list its tools in time", slot.key))?.map(drop)
     }
 }
 
