@@ -82,7 +82,7 @@ fn prepare(
         Connect::Sse { url, headers } => (Sse::connect(&url, &headers, most, observer).map(Wire::Sse), hide(&headers)),
         Connect::Query { url, headers } => {
             let server = slot.key.server.as_str();
-            (Query::connect(&url, server, &headers, most).map(Wire::Query), hide(&headers))
+            (Query::connect(&url, server, &headers, most).map(Box::new).map(Wire::Query), hide(&headers))
         }
     };
     slot.hidden.store(Arc::new(hidden));

@@ -176,7 +176,7 @@ fn hit(rule: &RouteRule, context: &str, query: &str) -> Option<String> {
     find(&rule.context, context, "context").or_else(|| find(&rule.query, query, "query"))
 }
 
-fn named<'t>(texts: &'t [String], holds: impl Fn(&str) -> bool) -> Vec<&'t str> {
+fn named(texts: &[String], holds: impl Fn(&str) -> bool) -> Vec<&str> {
     texts.iter().filter(|text| holds(&text.to_lowercase())).map(String::as_str).collect()
 }
 

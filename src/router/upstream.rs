@@ -104,7 +104,7 @@ pub enum Wire {
     Stdio(stdio::Stdio),
     Http(http::Http),
     Sse(sse::Sse),
-    Query(query::Query),
+    Query(Box<query::Query>),
 }
 
 /// An open connection.

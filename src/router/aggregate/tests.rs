@@ -3,7 +3,7 @@
 use super::super::Table;
 use super::super::table::{Index, Route};
 use super::merge::{Kind, Merged};
-use super::names::{Named, split, split_name, split_uri, wrap_answer, wrap_notice, wrap_uri};
+use super::names::{Named, split, split_name, split_uri, wrap_answer, wrap_uri};
 use crate::config::{LoadOptions, load};
 use std::sync::Arc;
 
@@ -183,5 +183,4 @@ fn answers_name_resources_as_callers_know_them() {
     ] {
         assert_eq!(wrap_answer(&"etim".into(), method, body), want, "{method}");
     }
-    assert_eq!(wrap_notice(&"etim".into(), r#"{"uri":"f"}"#), r#"{"uri":"mcpdeck:etim/f"}"#);
 }

@@ -3,7 +3,7 @@
 
 use super::http::client::Client;
 use super::http::events::{Event, Events};
-use super::http::reply::refusal;
+use super::http::reply::{error_body, refusal};
 use super::http::{own_headers, shown_url};
 use super::mux::Mux;
 use super::serverside::Observer;
@@ -209,7 +209,10 @@ impl Shared {
             let response = self.client.send(request).await.map_err(|e| Refused::Fault(e.fault(&self.shown)))?;
             match response.status() {
                 // Read to its end, so that the connection serves again.
-                status if status.is_success() => Ok(drop(super::http::reply::error_body(response).await)),
+                status if status.is_success() => {
+                    error_body(response).await;
+                    Ok(())
+                }
                 StatusCode::NOT_FOUND => Err(Refused::Gone),
                 _ => Err(Refused::Fault(refusal(&self.shown, response).await)),
             }
@@ -275,14 +278,11 @@ impl Shared {
             return Err(Fault::Protocol(format!("{} answers GET with `{kind}`: no HTTP+SSE there", self.shown)));
         }
         let mut stream = Stream::new(response, self.max_message);
-        let endpoint = loop {
-            match stream.next().await.map_err(|why| Fault::Transport(format!("{} {why}", self.shown)))? {
-                Event::Endpoint(text) => break self.resolve(&text)?,
-                Event::Message(_) | Event::TooLong { .. } => {
-                    return Err(Fault::Protocol(format!("{} does not begin with `endpoint`", self.shown)));
-                }
-            }
+        let first = stream.next().await.map_err(|why| Fault::Transport(format!("{} {why}", self.shown)))?;
+        let Event::Endpoint(text) = first else {
+            return Err(Fault::Protocol(format!("{} does not begin with `endpoint`", self.shown)));
         };
+        let endpoint = self.resolve(&text)?;
         let mux = Arc::new(Mux::new(self.observer.clone(), self.max_message));
         let reader = tokio::spawn(self.clone().read(stream, mux.clone(), endpoint.clone()));
         Ok(Session { mux, endpoint, reader: reader.abort_handle() })
