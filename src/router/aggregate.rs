@@ -11,9 +11,11 @@ use super::client::{Client, Outbox};
 use super::era;
 use super::failover::{RoutedRequest, RoutedWhat, asked_in, with_meta};
 use super::fanout;
+use super::lists::View;
 use super::message::{Kind as Sort, Message};
 use super::slot::Slot;
 use super::table::{Index, Route};
+use super::upstream::serverside::Notice;
 use super::wire;
 use super::{CallBody, CallRequest, Router, gate, inspect, listing};
 use crate::model::{CallId, Stamp, State, TenantId};
@@ -302,9 +304,12 @@ impl Router {
             inspect::wake_up(self, slot, route).await?;
         }
         let link = slot.live().ok_or_else(|| format!("{} is not connected", slot.key))?;
+        let before = slot.lists.newest(&listing::view_key(route, route.injection()?));
         let listing = self.view(slot, &link, route);
         let listed = tokio::time::timeout(route.server.settings.timeout, listing).await;
-        listed.map_err(|_| format!("{} did not list its tools in time", slot.key))?.map(drop)
+        let now = listed.map_err(|_| format!("{} did not list its tools in time", slot.key))??;
+        tell_changes(slot, before.as_deref(), &now);
+        Ok(())
     }
 }
 
@@ -346,6 +351,21 @@ fn instructions(routes: &[&Arc<Route>]) -> String {
 fn why_missing(slot: &Slot) -> String {
     let (state, reason) = (slot.gate.state(), slot.reason.load());
     if reason.is_empty() { state.to_string() } else { format!("{state}: {reason}") }
+}
+
+/// Whoever was given a list without this server, or an old one, hears that there is another.
+fn tell_changes(slot: &Slot, before: Option<&View>, now: &View) {
+    let changed = |of: fn(&View) -> &String| before.map_or("[]", |before| of(before).as_str()) != of(now).as_str();
+    for (changed, notice, list) in [
+        (changed(|view| &view.tools), Notice::Tools, "tools"),
+        (changed(|view| &view.prompts), Notice::Prompts, "prompts"),
+        (changed(|view| &view.resources), Notice::Resources, "resources"),
+    ] {
+        if changed {
+            let line = wire::notification(&format!("notifications/{list}/list_changed"), "{}");
+            slot.hub.tell(&notice, &line.into());
+        }
+    }
 }
 
 /// `None`: everything is there and fresh.
