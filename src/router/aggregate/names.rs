@@ -157,3 +157,12 @@ fn uri_edits<'e>(server: &ServerId, object: &str, deep: &[&'e str]) -> Vec<Edit<
     }
     edits
 }
+
+/// A notice of `server` about one of its resources, as callers of all servers know it.
+pub fn wrap_notice(server: &ServerId, params: &str) -> String {
+    let mut out = String::with_capacity(params.len() + 32);
+    match wire::splice(params, &uri_edits(server, params, &[]), &mut out) {
+        Ok(()) => out,
+        Err(_) => params.to_owned(),
+    }
+}
