@@ -175,6 +175,8 @@ async fn every_act_does_what_it_says_and_twice_is_fine() {
             (Stop, Exited),
             (Start, Running),
             (Pause, Paused),
+            (Start, Running),
+            (Pause, Paused),
             (Restart, Running),
             (Pause, Paused),
             (Kill, Exited),

@@ -2,7 +2,8 @@
 
 use crate::support::sample;
 use mcpdeck::control::handle::Link;
-use mcpdeck::model::{Snapshot, Stamp};
+use mcpdeck::model::stack::{StackOwner, StackRow, StackState};
+use mcpdeck::model::{Environment, Snapshot, Stamp};
 use mcpdeck::ui::app::{App, Msg};
 use mcpdeck::ui::update::update;
 use mcpdeck::ui::{Options, Page, picture};
@@ -42,6 +43,24 @@ fn views_of_an_empty_platform_say_what_to_do() {
     for view in VIEWS {
         insta::assert_snapshot!(format!("{}_empty", view.name()), shot(view, &snapshot, (80, 24)));
     }
+}
+
+#[test]
+fn a_platform_of_stacks_alone_is_configured() {
+    let mut snapshot = sample::empty();
+    let row = StackRow {
+        id: "web".into(),
+        owner: StackOwner::Tenant("eaton".into()),
+        environment: Environment::Lab,
+        adopted: true,
+        compose: None,
+        state: StackState::Ready,
+        reason: String::new(),
+        parts: Vec::new(),
+    };
+    snapshot.stacks.push(row.into());
+    let text = shot(Page::Overview, &snapshot, (80, 24));
+    assert!(text.contains("nothing is wrong that mcpdeck can see"), "{text}");
 }
 
 #[test]

@@ -41,6 +41,16 @@ fn silent() -> Snapshot {
     snapshot
 }
 
+#[test]
+fn why_an_engine_is_silent_is_told_in_full() {
+    let mut snapshot = silent();
+    let reason = "unix:///run/docker.sock refuses: nothing listens there; start it: systemctl start docker";
+    let state = EngineState::Silent { since: sample::ago(190), reason: reason.into() };
+    snapshot.engines[0] = Arc::new(yard::engine("edge", state));
+    let picture = open(snapshot, (80, 24)).picture();
+    assert!(picture.contains("start docker; its rows are that old"), "{picture}");
+}
+
 /// No engine, no process.
 fn none() -> Snapshot {
     let mut snapshot = sample::empty();

@@ -3,6 +3,7 @@
 use super::args::{Get, Global};
 use super::error::{Code, Error};
 use super::get::{Choice, odd_answer, show};
+use super::output;
 use super::session::{Need, Session};
 use super::times;
 use crate::model::gpu::GpuHeld;
@@ -28,6 +29,9 @@ pub fn held(global: &Global, args: &Get) -> Result<Code, Error> {
         Some(at) => moment(rows, at),
         None => rows,
     };
+    if rows.is_empty() {
+        output::remark(session.output, "nobody held GPU memory then, or mcpdeck did not run");
+    }
     let rows: Vec<Arc<GpuHeld>> = rows.into_iter().map(Arc::new).collect();
     show(session.output, &choice.pick_telling(session.output, &rows))
 }

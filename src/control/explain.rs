@@ -9,6 +9,7 @@ use crate::model::call::CallDetail;
 use crate::model::instance::{BackendKind, Desired, InstanceRow, State};
 use crate::model::message::{ExplainWhat, Explained, LogLine};
 use crate::model::snapshot::{Cell, TenantRow};
+use crate::model::stack::StackOwner;
 use crate::model::{CallId, InstanceKey, Outcome, Refusal, ServerDef, Snapshot, Stamp, TenantId, why};
 use std::sync::Arc;
 
@@ -283,6 +284,8 @@ impl Sources<'_> {
             let good = cell.state.map(is_good);
             out.push(found(cell.server.as_str(), good, evidence).then("explain", cell.instance.as_ref()));
         }
+        let stacks = self.snapshot.stacks.iter().filter(|s| s.owner == StackOwner::Tenant(row.def.id.clone()));
+        out.extend(stacks.map(|stack| why::whole(&format!("stack {}", stack.id), stack)));
         let secrets = self.snapshot.secrets.iter().filter(|s| s.tenant.as_ref() == Some(&row.def.id));
         out.extend(secrets.map(|s| match (&s.error, &s.fingerprint) {
             (Some(error), _) => found("secret", Some(false), format!("{}: {error}", s.name)),

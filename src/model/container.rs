@@ -373,6 +373,7 @@ pub struct EngineRow {
     pub local: bool,
     pub state: EngineState,
     pub containers: u32,
+    /// Of them; neither paused ones nor those between two restarts.
     pub running: u32,
 }
 

@@ -28,14 +28,16 @@ pub fn stack(row: &StackRow, snap: &Snapshot) -> Vec<Explained> {
         StackOwner::Server(server) => format!("the server {server}"),
     };
     let how = if row.adopted { "adopted by config: started, stopped, never removed" } else { "deployed by mcpdeck" };
-    let reason = if row.reason.is_empty() { String::new() } else { format!(": {}", row.reason) };
-    let (passed, next) = verdict(row.state);
-    let mut out = vec![
-        found("it stands behind", None, format!("{behind}; {how}"), None),
-        found("all of it is ready", passed, format!("{}{reason}", row.state.name()), next),
-    ];
+    let mut out = vec![found("it stands behind", None, format!("{behind}; {how}"), None), whole("all of it is ready", row)];
     out.extend(row.parts.iter().map(|part| self::part(part, snap)));
     out
+}
+
+/// How a stack is as a whole, in one check.
+pub fn whole(check: &str, row: &StackRow) -> Explained {
+    let reason = if row.reason.is_empty() { String::new() } else { format!(": {}", row.reason) };
+    let (passed, next) = verdict(row.state);
+    found(check, passed, format!("{}{reason}", row.state.name()), next)
 }
 
 fn part(part: &PartRow, snap: &Snapshot) -> Explained {
@@ -75,22 +77,24 @@ pub fn engine(id: &EngineId, snap: &Snapshot) -> Explained {
 
 fn runs(row: &ContainerRow, snap: &Snapshot) -> Explained {
     const CHECK: &str = "it runs";
+    // What is not ours is started by somebody else.
+    let start = matches!(row.owner.claim, Claim::Ours | Claim::Adopted).then_some("start");
     let code = row.exit_code.map(|code| format!(" with {code}")).unwrap_or_default();
     match row.state {
         ContainerState::Running => found(CHECK, Some(true), format!("{} restarts", row.restarts), None),
         ContainerState::Paused => {
-            found(CHECK, Some(false), "paused: its processes get no cpu until it goes on".into(), Some("sleep"))
+            found(CHECK, Some(false), "paused: its processes get no cpu until it goes on".into(), start)
         }
         ContainerState::Restarting => {
             found(CHECK, Some(false), format!("restarting, {} times so far", row.restarts), Some("logs"))
         }
         ContainerState::Exited | ContainerState::Dead if snap.is_put_down(row) => {
-            found(CHECK, None, format!("{}{code}", stopped(row, snap)), Some("start"))
+            found(CHECK, None, format!("{}{code}", stopped(row, snap)), start)
         }
         ContainerState::Exited | ContainerState::Dead => {
             found(CHECK, Some(false), format!("ended{code}{}", meaning(row.exit_code)), Some("logs"))
         }
-        ContainerState::Created => found(CHECK, Some(false), "created and never started".into(), Some("start")),
+        ContainerState::Created => found(CHECK, Some(false), "created and never started".into(), start),
         ContainerState::Removing => found(CHECK, None, "it is being removed".into(), None),
     }
 }

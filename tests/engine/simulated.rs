@@ -48,8 +48,16 @@ async fn acts_change_what_is_seen() {
     use ContainerState::{Exited, Paused, Running};
     let engine = engine(20, 1);
     let id = first(&engine, Running);
-    let steps =
-        [(Pause, Paused), (Unpause, Running), (Stop, Exited), (Start, Running), (Restart, Running), (Kill, Exited)];
+    let steps = [
+        (Pause, Paused),
+        (Unpause, Running),
+        (Pause, Paused),
+        (Start, Running),
+        (Stop, Exited),
+        (Start, Running),
+        (Restart, Running),
+        (Kill, Exited),
+    ];
     for (act, expected) in steps {
         engine.act(&id, act, GRACE).await.unwrap();
         assert_eq!(state(&engine.watch().borrow(), &id), Some(expected), "{act:?}");

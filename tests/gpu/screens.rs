@@ -215,6 +215,11 @@ fn who_held_it_at_three_has_an_answer() {
         update(&mut app, &snapshot, Msg::Answer(token.expect("a question"), Ok(Answer::GpuHeld(night()))));
         keys(&mut app, &snapshot, "@ 0 3 : 0 0 <enter>");
         insta::assert_snapshot!(format!("gpus_past_{}x{}", size.0, size.1), shot(&app, &snapshot, size));
+        if size == (80, 24) {
+            let drawn = picture::paint(&app, &snapshot, size);
+            let inside_out = |x: u16| drawn[(x, 3)].modifier.contains(ratatui::style::Modifier::REVERSED);
+            assert!(!(0..80).any(inside_out), "a full bar at the moment chosen looks empty");
+        }
     }
 }
 

@@ -17,8 +17,11 @@ const CONFLICT: u16 = 409;
 /// Doing what is done already is fine.
 pub async fn act(engine: &DockerEngine, id: &str, act: ContainerAct, grace: Duration) -> Result<(), BackendError> {
     let client = engine.client().await?;
+    let paused = engine.row(id).is_some_and(|row| row.state == ContainerState::Paused);
+    // Who starts a paused one wants it to run; an engine starts only what has ended.
+    let act = if paused && act == ContainerAct::Start { ContainerAct::Unpause } else { act };
     let ends = matches!(act, ContainerAct::Stop | ContainerAct::Restart | ContainerAct::Kill);
-    if ends && engine.row(id).is_some_and(|row| row.state == ContainerState::Paused) {
+    if ends && paused {
         // A paused one takes no signal, not even the last, until it is woken.
         client.within(WORK, async { done(client.docker.unpause_container(id).await) }).await?;
     }

@@ -122,7 +122,6 @@ impl SimulatedEngine {
 fn after(state: ContainerState, act: ContainerAct) -> Option<ContainerState> {
     use ContainerState::{Exited, Paused, Running};
     match act {
-        ContainerAct::Start if state == Paused => None,
         ContainerAct::Start | ContainerAct::Restart => Some(Running),
         ContainerAct::Stop | ContainerAct::Kill if state.is_live() => Some(Exited),
         ContainerAct::Stop | ContainerAct::Kill => Some(state),

@@ -1,6 +1,6 @@
 //! The judgement of acts on single containers and on orphans. Pure: over a snapshot.
 
-use crate::model::container::{Claim, ContainerAct, ContainerKey, ContainerRow, EngineState};
+use crate::model::container::{Claim, ContainerAct, ContainerKey, ContainerRow, ContainerState, EngineState};
 use crate::model::stack::StackOwner;
 use crate::model::{Command, Environment, InstanceKey, Refusal, Snapshot, TenantId};
 use std::collections::BTreeSet;
@@ -91,6 +91,7 @@ pub fn follows(snapshot: &Snapshot, key: &ContainerKey, act: ContainerAct) -> Ve
     let Some(row) = snapshot.container(key) else { return Vec::new() };
     let mut out = Vec::new();
     match act {
+        ContainerAct::Start if row.state == ContainerState::Paused => out.push("it goes on from where it was paused".to_owned()),
         ContainerAct::Start if row.state.is_live() => out.push("it runs already".to_owned()),
         ContainerAct::Stop if !row.state.is_live() => out.push("it does not run".to_owned()),
         ContainerAct::Stop => out.push("it stays stopped until somebody starts it".to_owned()),

@@ -2,7 +2,7 @@ use super::super::super::fixture;
 use super::super::super::snapshot::Yard;
 use super::super::{impact, judge};
 use super::*;
-use crate::model::container::{ContainerRow, ContainerState, EngineRow, Owner, Speaks};
+use crate::model::container::{ContainerRow, EngineRow, Owner, Speaks};
 use crate::model::message::{Face, Operator};
 use crate::model::{Act, Stamp};
 

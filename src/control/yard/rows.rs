@@ -6,7 +6,7 @@ use super::claim::{COMPOSE_PROJECT, COMPOSE_SERVICE, Claimed, Eyes};
 use crate::backend::Orphan;
 use crate::backend::engine::{Found, Inventory};
 use crate::control::engines::ContainerUsage;
-use crate::model::container::{Claim, ContainerKey, ContainerRow, EngineId, EngineRow, OrphanRow, Owner};
+use crate::model::container::{Claim, ContainerKey, ContainerRow, ContainerState, EngineId, EngineRow, OrphanRow, Owner};
 use crate::model::usage::InstanceUsage;
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -134,7 +134,7 @@ fn engine_row(id: &EngineId, local: bool, inventory: &Inventory) -> EngineRow {
         local,
         state: inventory.state.clone(),
         containers: count(inventory.containers.len()),
-        running: count(inventory.containers.iter().filter(|found| found.state.is_live()).count()),
+        running: count(inventory.containers.iter().filter(|found| found.state == ContainerState::Running).count()),
     }
 }
 

@@ -80,6 +80,12 @@ fn only_what_changed_is_a_new_row() {
     assert!(gone.is_empty());
     assert_eq!(rows.containers.len(), 99);
     assert_eq!(rows.engines[0].running, 98);
+    world.changed_by(&mut rows, |w| {
+        for (at, state) in [(10, ContainerState::Paused), (11, ContainerState::Restarting)] {
+            w.containers[at] = Arc::new(Found { state, ..(*w.containers[at]).clone() });
+        }
+    });
+    assert_eq!(rows.engines[0].running, 96, "neither the paused nor the restarting one");
 }
 
 #[test]

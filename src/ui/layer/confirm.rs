@@ -309,7 +309,7 @@ impl Confirm {
     fn title(&self) -> String {
         let verb = self.commands.first().map_or("", Command::verb);
         match self.commands.as_slice() {
-            [one] => format!("{verb} {}", one.object()),
+            [one] => format!("{verb} {}", one.object()).trim_end().to_owned(),
             many => format!("{verb} {}", fmt::plural(many.len(), "object")),
         }
     }

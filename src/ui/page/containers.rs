@@ -272,7 +272,7 @@ impl Containers {
         let orphans = if orphans == 0 { String::new() } else { crate::ui::fmt::plural(orphans, "orphan") };
         let title = words::title(look, &format!("Containers {}", self.table.count()), &[orphans]);
         let inner = widget::pane(look, frame, area, &title, !self.in_detail);
-        let notes = engine_notes(look);
+        let notes = engine_notes(look, inner.width);
         if self.table.rows().is_empty() {
             return widget::empty(look, frame, inner, &self.nothing(look));
         }
@@ -319,8 +319,8 @@ impl Containers {
     }
 }
 
-/// One line for each engine that does not answer, or is not there.
-fn engine_notes(look: &Look) -> Vec<Line<'static>> {
+/// Each engine that does not answer, or is not there; why is told in full.
+fn engine_notes(look: &Look, columns: u16) -> Vec<Line<'static>> {
     let note = |engine: &EngineRow| match &engine.state {
         EngineState::Up => None,
         EngineState::Connecting => Some((format!("engine {}: connecting ...", engine.id), Role::Dim)),
@@ -331,5 +331,9 @@ fn engine_notes(look: &Look) -> Vec<Line<'static>> {
         }
     };
     let notes = look.snap.engines.iter().filter_map(|engine| note(engine));
-    notes.map(|(text, role)| Line::styled(format!(" {text}"), look.style(role))).collect()
+    let lines = |(text, role): (String, Role)| {
+        let wrapped = widget::wrap(&text, usize::from(columns).saturating_sub(2));
+        wrapped.into_iter().map(move |line| Line::styled(format!(" {line}"), look.style(role)))
+    };
+    notes.flat_map(lines).collect()
 }

@@ -262,7 +262,7 @@ impl Overview {
             let lines: Vec<Line> = text.iter().map(|l| Line::styled(format!("  {l}"), look.style(Role::Dim))).collect();
             return widget::lines(frame, reason, &lines);
         }
-        let text = match (self.attention.filter_text(), look.snap.servers.is_empty()) {
+        let text = match (self.attention.filter_text(), look.snap.servers.is_empty() && look.snap.stacks.is_empty()) {
             ("", true) => {
                 "no server is configured yet: `mcpdeck paths` says where the config file goes, `mcpdeck check` reads it"
             }

@@ -55,7 +55,7 @@ fn reach(history: &UsageHistory) -> String {
     if history.points.is_empty() {
         "none yet".to_owned()
     } else {
-        format!("{}, the newest at the right", history.reach)
+        format!("{}, newest right", history.reach)
     }
 }
 

@@ -197,7 +197,8 @@ impl Past {
         widget::lines(frame, area, &lines);
         let x = area.x + LABEL + self.column(self.at(), wide);
         let rows = Rect { x, y: area.y, width: 1, height: lines.len() as u16 };
-        frame.buffer_mut().set_style(rows, look.style(Role::Selection));
+        // Not the selection's style: turned inside out a full bar looks empty.
+        frame.buffer_mut().set_style(rows, look.style(Role::Mark));
         self.draw_hours(look, frame, Rect { x: area.x + LABEL, y: area.bottom() - 1, width: wide, height: 1 });
     }
 
