@@ -207,9 +207,8 @@ async fn all_servers_of_a_customer_are_one_endpoint() {
     let led = call("search", &json!({ "query": "x" }))
         .replace(r#""name":"search""#, r#""_meta":{"io.mcpdeck/route":{"target":"etim"}},"name":"search""#);
     let length = led.len();
-    let request = format!(
-        "POST /mcp HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{led}"
-    );
+    let request =
+        format!("POST /mcp HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{led}");
     let mut stream = TcpStream::connect(deck.at()).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();

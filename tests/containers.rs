@@ -31,7 +31,8 @@ async fn servers_in_containers_answer_over_stdio_and_http() {
     assert!(snapshot.orphans.is_empty(), "{:?}", snapshot.orphans);
     // Stopping the container is stopping the instance.
     let container = snapshot.instance(&key("box")).unwrap().container.clone().unwrap();
-    let stop = Command::Container { container, name: String::new(), act: mcpdeck::model::container::ContainerAct::Stop };
+    let stop =
+        Command::Container { container, name: String::new(), act: mcpdeck::model::container::ContainerAct::Stop };
     deck.act(stop).await.unwrap();
     assert_eq!(deck.handle().state().instance(&key("box")).unwrap().state, State::Stopped);
     deck.end().await;
@@ -104,7 +105,11 @@ async fn others_are_shown_and_never_touched() {
         let row = row(&snapshot).unwrap();
         assert_eq!(row.owner.claim, Claim::Other);
         let act = mcpdeck::model::container::ContainerAct::Kill;
-        let refused = deck.act(Command::Container { container: row.key.clone(), name: String::new(), act }).await.unwrap_err().to_string();
+        let refused = deck
+            .act(Command::Container { container: row.key.clone(), name: String::new(), act })
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(refused.contains("it is not ours"), "{refused}");
     }
     assert_eq!(deck.act(Command::ReapOrphans).await.unwrap(), "0 removed");

@@ -477,7 +477,8 @@ async fn without_its_store_a_platform_serves_nothing_and_says_why() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_started_again_once_the_platform_ends() {
-    let restless = "autostart = true\nrestart = { backoff_min = \"20ms\", backoff_max = \"50ms\", max_failures = 1000 }";
+    let restless =
+        "autostart = true\nrestart = { backoff_min = \"20ms\", backoff_max = \"50ms\", max_failures = 1000 }";
     let slow = "[[server]]\nid = \"slow\"\nrun = { backend = \"simulated\", latency = \"1500ms\", start = \"1ms\" }\n";
     let text = simulated(restless, ", faults = [{ exit_after = { after = \"60ms\" } }]") + slow;
     let mut deck = Deck::start(&text.replace("enabled = [\"etim\"]", "enabled = [\"etim\", \"slow\"]")).await;

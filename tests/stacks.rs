@@ -160,11 +160,16 @@ async fn a_part_that_is_hurt_behind_our_back_comes_back() {
     // What an operator stops stays stopped.
     let ready = state(&deck, StackState::Ready).await;
     let web = container(&ready, "web");
-    let stop = Command::Container { container: web.clone(), name: String::new(), act: mcpdeck::model::container::ContainerAct::Stop };
+    let stop = Command::Container {
+        container: web.clone(),
+        name: String::new(),
+        act: mcpdeck::model::container::ContainerAct::Stop,
+    };
     deck.act(stop).await.unwrap();
     let held = deck.until("it is held", |s| part_row(&row(s), "web").message == "stopped by ana").await;
     assert_eq!(row(&held).state, StackState::Degraded);
-    let start = Command::Container { container: web, name: String::new(), act: mcpdeck::model::container::ContainerAct::Start };
+    let start =
+        Command::Container { container: web, name: String::new(), act: mcpdeck::model::container::ContainerAct::Start };
     deck.act(start).await.unwrap();
     state(&deck, StackState::Ready).await;
     deck.act(undeploy()).await.unwrap();

@@ -130,7 +130,11 @@ struct Door {
 
 impl Door {
     /// Opens one address; the token closes it again.
-    async fn open(&self, address: SocketAddr, gate: Option<Gate>) -> Result<(SocketAddr, CancellationToken), ListenError> {
+    async fn open(
+        &self,
+        address: SocketAddr,
+        gate: Option<Gate>,
+    ) -> Result<(SocketAddr, CancellationToken), ListenError> {
         let failed = |reason| ListenError { address, reason };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let at = listener.local_addr().map_err(failed)?;

@@ -115,7 +115,9 @@ pub fn give_telling(
             report(session.output, &row)
         }
         // Its owner going away is how a shutdown ends.
-        Err(_) if ends_owner => print(&format!("the platform is stopped{}\n", output::plain(&stacks))).map(|()| Code::Ok),
+        Err(_) if ends_owner => {
+            print(&format!("the platform is stopped{}\n", output::plain(&stacks))).map(|()| Code::Ok)
+        }
         Err(lost) => Err(lost),
     }
 }

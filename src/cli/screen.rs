@@ -43,7 +43,8 @@ pub fn run(global: &Global, view: Option<&str>) -> Result<Code, Error> {
 }
 
 fn attached(handle: Handle, options: Options) -> Result<Code, Error> {
-    let ended = ui::run(handle, options).map_err(|error| Error::from(error).help("the platform is not touched by that"));
+    let ended =
+        ui::run(handle, options).map_err(|error| Error::from(error).help("the platform is not touched by that"));
     ended.map(|_| Code::Ok)
 }
 

@@ -2,10 +2,10 @@
 
 use super::args::{Global, Output};
 use super::error::{Code, Error};
-use super::output::{json_line, note, print};
-use super::session::{self, load_options};
 use super::log;
+use super::output::{json_line, note, print};
 use super::service::{self, State};
+use super::session::{self, load_options};
 use crate::api::Listening;
 use crate::config::Config;
 use crate::control::Handle;

@@ -40,8 +40,9 @@ pub fn run(global: &Global, tenant: &str, server: Option<&str>) -> Result<Code, 
     let listings = session.wait(list_all(&session, &tenant, servers));
     if let (true, Some(Listing { error: Some(error), server, .. })) = (one, listings.first()) {
         let (code, kind) = cause(&session.state(), &tenant, server);
-        return Err(Error::new(code, kind, format!("{server}: {error}"))
-            .help(format!("mcpdeck explain {server}@{tenant}")));
+        return Err(
+            Error::new(code, kind, format!("{server}: {error}")).help(format!("mcpdeck explain {server}@{tenant}"))
+        );
     }
     for listing in &listings {
         if let Some(error) = &listing.error {

@@ -157,9 +157,10 @@ fn imply(made: &mut Made, id: &str, at: &Place) {
 /// Takes up what is implied and defined nowhere else.
 pub(super) fn take_implied(root: &mut Table, at: &Place, implied: Vec<Node>) {
     for node in implied {
-        let servers = root
-            .entry("server".to_owned())
-            .or_insert_with(|| Entry { key: at.clone(), node: Node { value: Value::List(Vec::new()), at: at.clone() } });
+        let servers = root.entry("server".to_owned()).or_insert_with(|| Entry {
+            key: at.clone(),
+            node: Node { value: Value::List(Vec::new()), at: at.clone() },
+        });
         let Value::List(servers) = &mut servers.node.value else { return };
         if !servers.iter().any(|server| id_of(server).is_some() && id_of(server) == id_of(&node)) {
             servers.push(node);

@@ -1,9 +1,9 @@
 //! The layers under one roof: a file with what it includes (or the embedded default), then `MCPDECK_*`, then flags.
 
 use super::import::{self, Format};
-use super::{LoadOptions, include};
 use super::pass::{Pass, Report};
 use super::tree::{self, Entry, Node, Place, Source, Table, Value};
+use super::{LoadOptions, include};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 

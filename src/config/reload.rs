@@ -68,8 +68,7 @@ fn later(old: &Config, new: &Config) -> Vec<String> {
 fn sections(old: &Config, new: &Config) -> Vec<Change> {
     let mut out = Vec::new();
     let mut section = |name: &str, keys: &[(&str, bool)]| {
-        let keys: Vec<String> =
-            keys.iter().filter(|(_, same)| !same).map(|(key, _)| (*key).to_owned()).collect();
+        let keys: Vec<String> = keys.iter().filter(|(_, same)| !same).map(|(key, _)| (*key).to_owned()).collect();
         if !keys.is_empty() {
             out.push(Change { what: Changed::Section(name.to_owned()), how: How::Changed, keys });
         }
@@ -99,7 +98,8 @@ fn list<D: Serialize, I: Ord + Clone>(
     id: impl Fn(&D) -> &I,
     what: impl Fn(I) -> Changed,
 ) -> Vec<Change> {
-    let by_id = |list: &[Arc<D>]| list.iter().map(|def| (id(def).clone(), def.clone())).collect::<BTreeMap<I, Arc<D>>>();
+    let by_id =
+        |list: &[Arc<D>]| list.iter().map(|def| (id(def).clone(), def.clone())).collect::<BTreeMap<I, Arc<D>>>();
     let (before, after) = (by_id(old), by_id(new));
     let change = |id: &I, how, keys| Change { what: what(id.clone()), how, keys };
     let removed = before.keys().filter(|id| !after.contains_key(*id)).map(|id| change(id, How::Removed, Vec::new()));
@@ -146,10 +146,7 @@ fn without_places(value: &mut Value) {
 
 /// True if what runs by the old definitions has to start anew: what it was started with, or how it is spoken to, differs.
 /// Everything else (times, injections, health) counts from the next call on.
-pub fn restarts(
-    old: (&ServerDef, Option<&TenantDef>),
-    new: (&ServerDef, Option<&TenantDef>),
-) -> bool {
+pub fn restarts(old: (&ServerDef, Option<&TenantDef>), new: (&ServerDef, Option<&TenantDef>)) -> bool {
     let (a, b) = (old.0, new.0);
     let (x, y) = (&a.settings, &b.settings);
     (&a.run, a.via) != (&b.run, b.via)

@@ -20,7 +20,8 @@ const FIRST_READING: Duration = Duration::from_secs(25);
 pub async fn known(deck: &Deck) {
     deck.gpus_wanted.cancel();
     let mut revisions = deck.picture.revisions();
-    let asked = async { while deck.picture.get().gpus.state == GpuState::Unasked && revisions.changed().await.is_ok() {} };
+    let asked =
+        async { while deck.picture.get().gpus.state == GpuState::Unasked && revisions.changed().await.is_ok() {} };
     // What is not known then is no reason to refuse.
     let _ = timeout(FIRST_READING, asked).await;
 }

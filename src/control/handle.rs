@@ -3,8 +3,8 @@
 pub use super::principals::{Caller, LoginError, Principals, Unproven};
 pub use super::tally::{Lives, Tally};
 use crate::config::Live;
-use crate::model::stack::Gate;
 use crate::model::message::{Exec, ExecIn, ExecOut};
+use crate::model::stack::Gate;
 use crate::model::{Act, Answer, Chunk, Feed, JobId, Query, Refusal, Snapshot, Stamp};
 use crate::router::Router;
 use std::collections::BTreeSet;

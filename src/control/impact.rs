@@ -301,7 +301,9 @@ fn follows<'a>(
             out.push("tokens of this person are refused at once, and open streams end".to_owned())
         }
         Command::CreateKey(_) | Command::RotateKey { .. } | Command::AddUser(_) | Command::SetPassword { .. } => {}
-        Command::Reload => out.push("what changed starts anew between two calls; a broken file changes nothing".to_owned()),
+        Command::Reload => {
+            out.push("what changed starts anew between two calls; a broken file changes nothing".to_owned())
+        }
         Command::Probe(_) | Command::ExampleTraffic(_) | Command::CancelCall(_) | Command::CancelJob(_) => {}
     }
     out

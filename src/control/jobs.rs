@@ -159,8 +159,7 @@ impl Job {
             Some(JobOutcome::Failed) => format!("failed: {}", self.row.message),
             Some(JobOutcome::Cancelled) => "cancelled".to_owned(),
         };
-        let took_ms =
-            self.row.finished.map(|at| at.since(self.row.started).as_millis().try_into().unwrap_or(u64::MAX));
+        let took_ms = self.row.finished.map(|at| at.since(self.row.started).as_millis().try_into().unwrap_or(u64::MAX));
         JournalEntry { took_ms, ..journal::entry(&self.act, self.row.started, outcome) }
     }
 }

@@ -57,7 +57,12 @@ impl Owner {
     /// Takes the lock, starts the platform and, unless it is for a moment only, opens the socket. A few milliseconds:
     /// what is slow (the store, secrets, instances) comes behind it.
     /// Everything runs on the runtime that this is called in. `again`: how the configuration is read when it is reloaded.
-    pub async fn start(config: Arc<Config>, purpose: Purpose, logs: Arc<Logs>, again: Option<LoadOptions>) -> Result<Self, OwnError> {
+    pub async fn start(
+        config: Arc<Config>,
+        purpose: Purpose,
+        logs: Arc<Logs>,
+        again: Option<LoadOptions>,
+    ) -> Result<Self, OwnError> {
         let socket = config.paths.socket.clone();
         let lock = lock::take_soon(&socket, purpose, PATIENCE).await?;
         let momentary = purpose == Purpose::Moment;
@@ -66,7 +71,8 @@ impl Owner {
             false => Some(Door::open(&socket, config.platform.socket_group.as_deref(), &lock)?),
         };
         let program = std::env::current_exe().map_err(OwnError::Program)?;
-        let options = StartOptions { runtime: tokio::runtime::Handle::current(), program, momentary, logs, reload: again };
+        let options =
+            StartOptions { runtime: tokio::runtime::Handle::current(), program, momentary, logs, reload: again };
         let platform = platform::start(config, options)?;
         let server = listening.map(|door| Server::start(door, platform.handle.clone()));
         Ok(Self { platform, server, _lock: lock })

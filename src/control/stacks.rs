@@ -191,7 +191,8 @@ impl Actor {
     /// Stacks that other definitions would change while they are being worked on.
     pub(super) fn busy_stacks(&self, new: &Config) -> Vec<String> {
         let busy = self.stacks.slots.iter().filter(|(_, slot)| slot.life.job.is_some());
-        let changed = busy.filter(|(id, slot)| !new.stacks.iter().any(|def| def.id == **id && same(def, &slot.life.def)));
+        let changed =
+            busy.filter(|(id, slot)| !new.stacks.iter().any(|def| def.id == **id && same(def, &slot.life.def)));
         changed.map(|(id, _)| format!("stack {id} changes and is being worked on: reload when that is done")).collect()
     }
 

@@ -69,11 +69,23 @@ struct Term {
 #[derive(Clone, Debug, PartialEq)]
 enum Test {
     Word(Word),
-    Begins { field: &'static str, values: Vec<String> },
+    Begins {
+        field: &'static str,
+        values: Vec<String>,
+    },
     /// `field~value`: anywhere in it.
-    Holds { field: &'static str, values: Vec<String> },
-    Empty { field: &'static str },
-    Compares { field: &'static str, order: Order, number: f64 },
+    Holds {
+        field: &'static str,
+        values: Vec<String>,
+    },
+    Empty {
+        field: &'static str,
+    },
+    Compares {
+        field: &'static str,
+        order: Order,
+        number: f64,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,12 +1,12 @@
 //! Stacks: the containers that stand behind a tenant or a shared server.
 
-use std::net::IpAddr;
-use super::server::EnvValue;
-use super::template::Hole;
 use super::container::{Adopt, ContainerKey, ContainerRun, EngineId};
+use super::server::EnvValue;
 use super::server::{Environment, Limits};
+use super::template::Hole;
 use super::{ServerId, Stamp, TenantId};
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 

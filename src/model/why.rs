@@ -28,7 +28,8 @@ pub fn stack(row: &StackRow, snap: &Snapshot) -> Vec<Explained> {
         StackOwner::Server(server) => format!("the server {server}"),
     };
     let how = if row.adopted { "adopted by config: started, stopped, never removed" } else { "deployed by mcpdeck" };
-    let mut out = vec![found("it stands behind", None, format!("{behind}; {how}"), None), whole("all of it is ready", row)];
+    let mut out =
+        vec![found("it stands behind", None, format!("{behind}; {how}"), None), whole("all of it is ready", row)];
     out.extend(row.parts.iter().map(|part| self::part(part, snap)));
     out
 }

@@ -1,10 +1,10 @@
 //! Calls under way: their deadlines, progress and cancellation. Sharded by call id; no lock is held over an await.
 
 use super::client::Relay;
-use crate::model::trace::Trace;
 use crate::model::call::Origin;
 use crate::model::message::CallEvent;
 use crate::model::principal::Role;
+use crate::model::trace::Trace;
 use crate::model::{CallId, InstanceKey, PendingCall, ServerId, Stamp, TenantId};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};

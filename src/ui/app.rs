@@ -2,12 +2,12 @@
 //! No I/O, no terminal; imports `control::{Link, Interest}` and `model` only.
 
 use super::action::Action;
+use super::console::tree::Tree;
 use super::keymap::{Chord, Keymap};
 use super::layer::Layer;
 use super::page::{Page, Views};
 use super::shell::Left;
 use super::theme::{ColorMode, Theme};
-use super::console::tree::Tree;
 use super::widget::line::LineEdit;
 use crate::control::handle::{Interest, Link};
 use crate::model::container::ContainerKey;

@@ -36,7 +36,8 @@ impl Deck {
         let mut options = Options { view, ..Options::plain() };
         change(&mut options);
         let app = App::new(&options, Link::Attached);
-        let mut deck = Self { app, snapshot, size, effects: Vec::new(), stream: None, follows: vec![REAPED.to_owned()] };
+        let mut deck =
+            Self { app, snapshot, size, effects: Vec::new(), stream: None, follows: vec![REAPED.to_owned()] };
         deck.take(Msg::Tick(sample::NOW, 0));
         deck.take(Msg::Resize(size.0, size.1));
         deck.take(Msg::Snapshot);

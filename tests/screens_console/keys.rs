@@ -217,7 +217,8 @@ fn whose_log_is_chosen_from_a_list_and_others_are_merged_in() {
 /// An answer whose middle says `needle`, with `size` bytes of filling on each side.
 fn long_answer(deck: &mut Deck, size: usize) {
     let filling = "x".repeat(size);
-    let body = format!(r#"{{"jsonrpc":"2.0","id":17,"result":{{"a":"{filling}","b":"needle one","c":"{filling} NEEDLE"}}}}"#);
+    let body =
+        format!(r#"{{"jsonrpc":"2.0","id":17,"result":{{"a":"{filling}","b":"needle one","c":"{filling} NEEDLE"}}}}"#);
     let done = CallRecord { tenant: "eaton".into(), server: "etim".into(), ..record(1017, Outcome::Ok, 43_000) };
     deck.chunk(Chunk::Call(CallEvent::Body(body))).chunk(Chunk::Call(CallEvent::Done(Box::new(done))));
     deck.picture();

@@ -5,8 +5,8 @@
 use super::connect::Client;
 use super::instances::Shared;
 use super::listed::{self, List};
-use super::{names, network};
 use super::provide::{self, Volumes};
+use super::{names, network};
 use crate::backend::{BackendError, Orphan};
 use crate::model::InstanceKey;
 use crate::model::container::labels;

@@ -313,11 +313,13 @@ mod tests {
 
     #[test]
     fn a_row_is_read_from_what_docker_lists() {
-        let found = found(r#"{"Id":"ed90bb5a7a7dc0ac","Names":["/web/db","/db"],"Image":"postgres:16","State":"running",
+        let found = found(
+            r#"{"Id":"ed90bb5a7a7dc0ac","Names":["/web/db","/db"],"Image":"postgres:16","State":"running",
             "Status":"Up 5 minutes (health: starting)","Created":1795183278,"Labels":{"a":"b"},"Ports":[
             {"IP":"127.0.0.1","PrivatePort":8000,"PublicPort":9300,"Type":"tcp"},{"PrivatePort":53,"Type":"udp"},
             {"IP":"::","PrivatePort":8000,"PublicPort":9301,"Type":"tcp"}],
-            "NetworkSettings":{"Networks":{"t":{"IPAddress":"10.0.0.2"},"a":{}}},"Mounts":[]}"#);
+            "NetworkSettings":{"Networks":{"t":{"IPAddress":"10.0.0.2"},"a":{}}},"Mounts":[]}"#,
+        );
         assert_eq!((found.name.as_str(), found.image.as_str()), ("db", "postgres:16"));
         assert_eq!((found.state, found.since), (ContainerState::Running, Stamp(NOW.0 - 300_000)));
         assert_eq!((found.health, found.exit_code), (Some(ContainerHealth::Starting), None));
@@ -328,7 +330,8 @@ mod tests {
 
     #[test]
     fn a_row_with_words_we_do_not_know_is_still_a_row() {
-        let found = found(r#"{"Id":"abcdefabcdefabcdef","State":"teleporting","Labels":null,"Ports":null,"Names":null}"#);
+        let found =
+            found(r#"{"Id":"abcdefabcdefabcdef","State":"teleporting","Labels":null,"Ports":null,"Names":null}"#);
         assert_eq!((found.name.as_str(), found.state, found.since), ("abcdefabcdef", ContainerState::Dead, NOW));
     }
 

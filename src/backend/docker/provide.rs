@@ -204,7 +204,9 @@ impl Order {
         }
         match (own, there.label(labels::INSTANCE)) {
             (Some(own), Some(theirs)) if own != theirs => {
-                return Err(format!("{own} and {theirs} would both be the container {name}; rename one of the servers"));
+                return Err(format!(
+                    "{own} and {theirs} would both be the container {name}; rename one of the servers"
+                ));
             }
             // It bears the label of our platform, and we did not make it as what it is called.
             (Some(_), None) | (None, Some(_)) => {

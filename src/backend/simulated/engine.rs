@@ -9,9 +9,8 @@ use crate::backend::engine::{Engine, ExecPipe, ExecSpec, Found, Inventory, LogRa
 use crate::backend::{BackendError, ContainerSpec, Fut, Progress};
 use crate::model::Stamp;
 use crate::model::container::{
-    SIMULATED,
-    ContainerAct, ContainerHealth, ContainerKey, ContainerState, EngineId, EngineState, SimulatedEngine as Recipe,
-    Speaks,
+    ContainerAct, ContainerHealth, ContainerKey, ContainerState, EngineId, EngineState, SIMULATED,
+    SimulatedEngine as Recipe, Speaks,
 };
 use crate::model::server::Limits;
 use crate::model::usage::InstanceUsage;

@@ -115,7 +115,8 @@ pub fn is_host_name(text: &str) -> bool {
 pub fn alias(field: &Field<'_>) -> Option<String> {
     let text = field.full_text()?;
     if !is_host_name(text) {
-        field.wrong("a host name such as \"lake\" or \"lake.eaton\": letters, digits, `-` and `_`, parts of 63 at most");
+        field
+            .wrong("a host name such as \"lake\" or \"lake.eaton\": letters, digits, `-` and `_`, parts of 63 at most");
         return None;
     }
     Some(text.to_owned())

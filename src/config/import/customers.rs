@@ -96,7 +96,10 @@ fn values(field: &Field<'_>, customer: &str, server: &str) -> Option<(Table, Tab
             };
             secrets.insert(name.to_owned(), Entry { key, node });
         } else {
-            config.insert(name.to_owned(), Entry { key, node: Node { value: Value::Text(text), at: value.at().clone() } });
+            config.insert(
+                name.to_owned(),
+                Entry { key, node: Node { value: Value::Text(text), at: value.at().clone() } },
+            );
         }
     }
     Some((config, secrets))
@@ -109,7 +112,9 @@ fn variable(field: &Field<'_>) -> Option<Node> {
         return Some(env_reference(name, field.at()));
     }
     let report = Report::new(field.at(), &field.key, "found what is no name of a variable").hidden();
-    field.pass.problem(report.help("a key that ends with _env names a variable of the environment; the value lies there"));
+    field
+        .pass
+        .problem(report.help("a key that ends with _env names a variable of the environment; the value lies there"));
     None
 }
 

@@ -71,7 +71,8 @@ pub fn program(from: &mut Reader<'_>, id: &str) -> Option<Table> {
     for item in from.opt("args", Field::items).unwrap_or_default() {
         let said = item.node.value.as_text().map(secret_argument).unwrap_or_default();
         if said.holds || announced && !item.node.value.as_text().is_some_and(|text| text.starts_with('-')) {
-            let report = Report::new(item.at(), &item.key, "a secret on a command line: everybody on the machine reads it");
+            let report =
+                Report::new(item.at(), &item.key, "a secret on a command line: everybody on the machine reads it");
             item.pass.problem(report.hidden().help("give it in `env`, where it becomes a reference"));
         }
         announced = said.announces;

@@ -47,9 +47,7 @@ fn node(value: &ast::Value<'_>, source: &Rc<Source>, pass: &Pass<'_>) -> Node {
         },
         ast::Value::BooleanLit(flag) => Value::Bool(flag.value),
         ast::Value::NullKeyword(_) => Value::Nothing,
-        ast::Value::Array(array) => {
-            Value::List(array.elements.iter().map(|item| node(item, source, pass)).collect())
-        }
+        ast::Value::Array(array) => Value::List(array.elements.iter().map(|item| node(item, source, pass)).collect()),
         ast::Value::Object(object) => Value::Table(table(&object.properties, source, pass)),
     };
     Node { value, at }

@@ -99,16 +99,8 @@ mod tests {
 
     #[test]
     fn the_document_shows_these_tables() {
-        let tables: [&[(&str, Treatment)]; 8] = [
-            &CUSTOMERS,
-            &CUSTOMER,
-            &CUSTOMER_SERVER,
-            &SERVER,
-            &CONNECTION,
-            &DESKTOP,
-            &DESKTOP_SERVER,
-            &ON_DEMAND,
-        ];
+        let tables: [&[(&str, Treatment)]; 8] =
+            [&CUSTOMERS, &CUSTOMER, &CUSTOMER_SERVER, &SERVER, &CONNECTION, &DESKTOP, &DESKTOP_SERVER, &ON_DEMAND];
         let row = |(key, treatment): &(&str, Treatment)| match treatment {
             Mapped(into) => format!("| `{key}` | {into} |\n"),
             Silent(why) => format!("| `{key}` | nothing to do: {why} |\n"),

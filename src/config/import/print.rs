@@ -83,7 +83,9 @@ fn quoted(text: &str) -> String {
 
 /// The tree as JSON.
 pub fn json(root: &Table) -> serde_json::Value {
-    serde_json::Value::Object(root.iter().map(|(name, entry)| (name.clone(), value(&entry.node))).collect::<Map<_, _>>())
+    serde_json::Value::Object(
+        root.iter().map(|(name, entry)| (name.clone(), value(&entry.node))).collect::<Map<_, _>>(),
+    )
 }
 
 fn value(node: &Node) -> serde_json::Value {

@@ -60,7 +60,10 @@ fn connect(from: &mut Reader<'_>, id: &str, out: &mut Table) -> Option<()> {
         Some(field) => {
             let kind = field.choice(&kinds)?;
             if kind == Kind::WebSocket {
-                field.problem("WebSockets are not spoken", "MCP runs over http: give type: http and the http:// address");
+                field.problem(
+                    "WebSockets are not spoken",
+                    "MCP runs over http: give type: http and the http:// address",
+                );
                 return None;
             }
             kind

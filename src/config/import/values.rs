@@ -175,7 +175,8 @@ pub fn env_values(field: &Field<'_>, owner: &str) -> Option<Table> {
 pub fn url(field: &Field<'_>) -> Option<Node> {
     let text = field.text()?.replace("${env:", "${");
     if !url_secrets(&text).is_empty() {
-        let report = Report::new(field.at(), &field.key, "the address holds a secret, and addresses are shown on screen");
+        let report =
+            Report::new(field.at(), &field.key, "the address holds a secret, and addresses are shown on screen");
         field.pass.problem(report.hidden().help("remove it from the address, and give it as a header"));
         return None;
     }

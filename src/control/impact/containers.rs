@@ -91,7 +91,9 @@ pub fn follows(snapshot: &Snapshot, key: &ContainerKey, act: ContainerAct) -> Ve
     let Some(row) = snapshot.container(key) else { return Vec::new() };
     let mut out = Vec::new();
     match act {
-        ContainerAct::Start if row.state == ContainerState::Paused => out.push("it goes on from where it was paused".to_owned()),
+        ContainerAct::Start if row.state == ContainerState::Paused => {
+            out.push("it goes on from where it was paused".to_owned())
+        }
         ContainerAct::Start if row.state.is_live() => out.push("it runs already".to_owned()),
         ContainerAct::Stop if !row.state.is_live() => out.push("it does not run".to_owned()),
         ContainerAct::Stop => out.push("it stays stopped until somebody starts it".to_owned()),

@@ -101,7 +101,8 @@ fn a_container_is_touched_only_if_it_is_ours_or_adopted() {
     for (id, act, confirm, expected) in cases {
         assert_eq!(try_it(&snapshot, id, act, confirm), expected, "{} {id}", act.verb());
     }
-    let impact = impact(&snapshot, &Command::Container { container: key("shop-db"), name: String::new(), act: Stop }, 10);
+    let impact =
+        impact(&snapshot, &Command::Container { container: key("shop-db"), name: String::new(), act: Stop }, 10);
     assert_eq!((impact.tenants, impact.environment), (vec!["eaton".into()], Environment::Production));
     assert_eq!(impact.follows, ["it stays stopped until somebody starts it", "it stands behind shop"]);
 }

@@ -1,9 +1,9 @@
 //! The work on one part, in a task of its own: makes it run, waits until it is ready, and stays with it until it ends.
 //! Tells the actor by [`Report`]s; decides nothing.
 
-use super::gates;
 use super::WatchedLine;
 use super::capacity;
+use super::gates;
 use super::life::Report;
 use super::plan::is_part;
 use super::ready::{Progress, probe, published};

@@ -1,7 +1,9 @@
 //! Stacks as they are shown: from their lives, and from the containers where nobody keeps them. Pure.
 
 use super::life::{Life, Part, Phase};
-use crate::model::container::{Adopt, ContainerHealth, ContainerKey, ContainerRow, ContainerState, EngineId, EngineRow, EngineState};
+use crate::model::container::{
+    Adopt, ContainerHealth, ContainerKey, ContainerRow, ContainerState, EngineId, EngineRow, EngineState,
+};
 use crate::model::stack::{PartDef, PartRow, ReadyBy, StackDef, StackOwner, StackRow, StackState};
 use crate::model::{Environment, Snapshot, Stamp};
 use std::collections::BTreeMap;

@@ -43,7 +43,8 @@ fn shown(life: &Life, engine_state: EngineState, containers: &[Arc<ContainerRow>
     let config = fixture::config(|c| fixture::tenant(c, "eaton", &[], |t| t.environment = Environment::Production));
     let snapshot = fixture::snapshot(&config, &Yard::default(), |_| {});
     let engines = [engine(engine_state)];
-    Look { snapshot: &snapshot, engines: &engines, containers, first: Some(&"local".into()), stopped: &BTreeMap::new() }.row(life)
+    Look { snapshot: &snapshot, engines: &engines, containers, first: Some(&"local".into()), stopped: &BTreeMap::new() }
+        .row(life)
 }
 
 fn text(row: &StackRow) -> String {

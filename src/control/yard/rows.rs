@@ -6,7 +6,9 @@ use super::claim::{COMPOSE_PROJECT, COMPOSE_SERVICE, Claimed, Eyes};
 use crate::backend::Orphan;
 use crate::backend::engine::{Found, Inventory};
 use crate::control::engines::ContainerUsage;
-use crate::model::container::{Claim, ContainerKey, ContainerRow, ContainerState, EngineId, EngineRow, OrphanRow, Owner};
+use crate::model::container::{
+    Claim, ContainerKey, ContainerRow, ContainerState, EngineId, EngineRow, OrphanRow, Owner,
+};
 use crate::model::usage::InstanceUsage;
 use std::cmp::Ordering;
 use std::sync::Arc;

@@ -99,7 +99,10 @@ fn orphans_are_containers_and_processes() {
     let told: Vec<_> = rows.orphans.iter().map(|row| format!("{}: {}", row.what, row.why)).collect();
     assert_eq!(
         told,
-        ["container mcpdeck-test-law-eaton: the server law is gone from the config", "process group 7: git of an earlier owner"]
+        [
+            "container mcpdeck-test-law-eaton: the server law is gone from the config",
+            "process group 7: git of an earlier owner"
+        ]
     );
     world.containers.pop();
     assert!(world.look(&mut rows));

@@ -172,7 +172,9 @@ fn journal(db: &Connection, limit: u32) -> rusqlite::Result<Vec<JournalEntry>> {
                 name: row.get("operator")?,
                 face: row.get::<_, Word<_>>("face")?.0,
                 pid: row.get("pid")?,
-                grant: role(row)?.map(|role| Ok::<_, rusqlite::Error>(Grant { role, tenant: tenant(row)? })).transpose()?,
+                grant: role(row)?
+                    .map(|role| Ok::<_, rusqlite::Error>(Grant { role, tenant: tenant(row)? }))
+                    .transpose()?,
             },
             verb: row.get("verb")?,
             object: row.get("object")?,

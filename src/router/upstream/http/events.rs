@@ -148,7 +148,10 @@ mod tests {
             let mut events = Events::new(1000);
             let got: Vec<Event> = long.as_bytes().chunks(size).flat_map(|c| events.push(c)).collect();
             let [Event::TooLong { bytes, head, tail }, next] = &got[..] else { panic!("{got:?}") };
-            assert!(*bytes >= 3600 && head.iter().all(|b| *b == b'a') && tail.ends_with(&[b'z'; 500]), "{size} {bytes}");
+            assert!(
+                *bytes >= 3600 && head.iter().all(|b| *b == b'a') && tail.ends_with(&[b'z'; 500]),
+                "{size} {bytes}"
+            );
             assert!(head.len() + tail.len() <= 1000 + 8 + SCRAP, "{size}");
             assert_eq!(next, &message(b"next"));
         }

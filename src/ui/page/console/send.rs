@@ -145,7 +145,8 @@ impl Console {
         match before.len().max(after.len()) {
             0..=MAX_COMPARED => self.compared.extend(diff(before, after)),
             size => {
-                let text = format!("{}: too long to compare line by line; F6 shows the answer", fmt::bytes(size as u64));
+                let text =
+                    format!("{}: too long to compare line by line; F6 shows the answer", fmt::bytes(size as u64));
                 self.compared.push((Change::Same, text));
             }
         }

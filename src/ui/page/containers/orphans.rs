@@ -70,11 +70,7 @@ impl Row for Orphan {
     }
 
     fn columns() -> &'static [Column<Self>] {
-        const fn column(
-            title: &'static str,
-            width: Width,
-            cell: fn(&Orphan, &Look) -> Cell,
-        ) -> Column<Orphan> {
+        const fn column(title: &'static str, width: Width, cell: fn(&Orphan, &Look) -> Cell) -> Column<Orphan> {
             Column { title, width, right: false, wide: false, cell, order: None }
         }
         const COLUMNS: &[Column<Orphan>] = &[

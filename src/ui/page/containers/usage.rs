@@ -52,11 +52,7 @@ struct Series<'a> {
 }
 
 fn reach(history: &UsageHistory) -> String {
-    if history.points.is_empty() {
-        "none yet".to_owned()
-    } else {
-        format!("{}, newest right", history.reach)
-    }
+    if history.points.is_empty() { "none yet".to_owned() } else { format!("{}, newest right", history.reach) }
 }
 
 fn net(usage: &InstanceUsage) -> Option<f32> {
