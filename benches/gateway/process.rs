@@ -20,6 +20,7 @@ pub struct Process {
 
 impl Process {
     /// Starts it; with an address, waits until it listens there.
+    #[expect(clippy::disallowed_methods, reason = "a bench has nothing else to do meanwhile")]
     pub fn start(command: &mut Command, listens: Option<SocketAddr>) -> Self {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("it starts");
         let process = Self { child };

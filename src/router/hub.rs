@@ -73,8 +73,8 @@ impl Wants {
 
 /// The resources of one server among those of many, as it calls them itself.
 fn uris_of(server: &ServerId, uris: &[Box<str>]) -> Vec<Box<str>> {
-    let own = |uri: &Box<str>| split_uri(uri).filter(|(of, _)| of == server).map(|(_, own)| own.into());
-    uris.iter().filter_map(own).collect()
+    let own = |uri: &str| split_uri(uri).filter(|(of, _)| of == server).map(|(_, own)| own.into());
+    uris.iter().filter_map(|uri| own(uri)).collect()
 }
 
 impl Filter {

@@ -74,6 +74,7 @@ impl<'a> Seen<'a> {
         if keys <= FEW { Self::Few } else { Self::Many(HashSet::with_capacity(keys)) }
     }
 
+    #[expect(clippy::ptr_arg, reason = "a key is kept as it came")]
     fn has(&mut self, key: &Cow<'a, str>, before: &[Member<'a>]) -> bool {
         match self {
             Self::Few => before.iter().any(|member| member.key == *key),

@@ -189,7 +189,8 @@ mod tests {
 
     #[test]
     fn names_and_places_are_what_an_engine_takes() {
-        let cases: [(&str, fn(&str) -> bool, &[&str], &[&str]); 3] = [
+        type Case<'a> = (&'a str, fn(&str) -> bool, &'a [&'a str], &'a [&'a str]);
+        let cases: [Case<'_>; 3] = [
             (
                 "place",
                 is_target,

@@ -3,7 +3,9 @@
 
 use super::{LIBRARY, read};
 use nvml_wrapper::Nvml;
-use rustix::process::{Resource, Rlimit, Signal, getpid, kill_process, setrlimit};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal, getpid, kill_process, pidfd_open, setrlimit};
 use std::ffi::OsStr;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -17,7 +19,6 @@ pub const WORD: &str = "__gpu";
 const ANSWERED: u8 = 76;
 /// A driver that begins with eight devices takes 20 s.
 const LIMIT: Duration = Duration::from_secs(45);
-const LOOK: Duration = Duration::from_millis(5);
 /// What was killed and is still there after this hangs in the kernel.
 const KILLED: Duration = Duration::from_secs(1);
 
@@ -71,12 +72,16 @@ impl Trial {
     }
 }
 
+/// The child's end, if it ends within `limit`.
 fn wait(child: &mut Child, limit: Duration) -> std::io::Result<Option<ExitStatus>> {
+    let ending = pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
     let begun = Instant::now();
     loop {
-        match child.try_wait()? {
-            None if begun.elapsed() < limit => std::thread::sleep(LOOK),
-            ended => return Ok(ended),
+        let left = Timespec::try_from(limit.saturating_sub(begun.elapsed())).map_err(std::io::Error::other)?;
+        match poll(&mut [PollFd::new(&ending, PollFlags::IN)], Some(&left)) {
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+            Ok(_) => return child.try_wait(),
         }
     }
 }
