@@ -62,19 +62,20 @@ const PROGRAMS: [(Program, &str); 7] = [
     (Program::Inspector("legacy"), ""),
 ];
 
+/// Where a client goes, what it is to find there, and by which key.
+struct Visit<'a> {
+    url: String,
+    version: &'a str,
+    tool: &'a str,
+    key: Option<&'a str>,
+}
+
 impl Program {
     /// What went wrong, if anything did.
-    fn visit(
-        self,
-        clients: &Clients,
-        deck: &Deck,
-        url: &str,
-        version: &str,
-        tool: &str,
-        key: Option<&str>,
-    ) -> Result<(), String> {
+    fn visit(self, clients: &Clients, deck: &Deck, visit: &Visit<'_>) -> Result<(), String> {
+        let Visit { url, version, tool, key } = visit;
         let script = |mut command: Command, mode: &str| {
-            let output = command.args([url, tool, mode]).args(key).output().unwrap();
+            let output = command.args([url.as_str(), tool, mode]).args(*key).output().unwrap();
             let said = said(&output);
             let all = [format!("version {version}"), format!("called {ANSWER}")];
             let good = all.iter().all(|line| said.lines().any(|said| said == line));
@@ -87,7 +88,7 @@ impl Program {
             Self::Python(mode) => script(clients.python(PYTHON), mode),
             Self::TypeScript1 => script(clients.script(TYPESCRIPT_1), "legacy"),
             Self::TypeScript2(mode) => script(clients.script(TYPESCRIPT_2), mode),
-            Self::Inspector(era) => inspect(clients, deck, url, era, tool, key),
+            Self::Inspector(era) => inspect(clients, deck, visit, era),
         }
     }
 }
@@ -97,7 +98,8 @@ fn said(output: &Output) -> String {
 }
 
 /// The inspector does one thing at a time.
-fn inspect(clients: &Clients, deck: &Deck, url: &str, era: &str, tool: &str, key: Option<&str>) -> Result<(), String> {
+fn inspect(clients: &Clients, deck: &Deck, visit: &Visit<'_>, era: &str) -> Result<(), String> {
+    let &Visit { ref url, tool, key, .. } = visit;
     for (words, good, says) in [
         (&["--method", "tools/list"][..], true, tool),
         (&["--method", "tools/call", "--tool-name", tool], true, ANSWER),
@@ -134,7 +136,8 @@ async fn public_clients_list_call_and_are_told_of_what_is_not_there() {
     let (deck, _serving, at) = deck(CONFIG).await;
     let visit = |(program, version): (Program, &str)| {
         ENDPOINTS.map(|(path, tool)| {
-            let done = program.visit(&clients, &deck, &format!("http://{at}{path}"), version, tool, None);
+            let visit = Visit { url: format!("http://{at}{path}"), version, tool, key: None };
+            let done = program.visit(&clients, &deck, &visit);
             done.err().map(|why| format!("{program:?} at {path}:\n{why}"))
         })
     };
@@ -153,7 +156,8 @@ async fn with_a_key_they_are_whose_key_it_is() {
     // Each of the four once: keys have nothing to do with eras.
     for (program, version) in PROGRAMS.into_iter().step_by(2) {
         let visit = |server: &str, key: Option<&str>| {
-            program.visit(&clients, &deck, &format!("http://{at}/mcp/{server}"), version, TOOL, key)
+            let url = format!("http://{at}/mcp/{server}");
+            program.visit(&clients, &deck, &Visit { url, version, tool: TOOL, key })
         };
         visit("legacy", Some(&lab)).unwrap_or_else(|why| panic!("{program:?}:\n{why}"));
         visit("legacy", Some(&other)).expect_err("another customer has no such server");

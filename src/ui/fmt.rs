@@ -243,7 +243,7 @@ mod tests {
             ("etim", 4, "etim"),
             ("mcpdeck-vllm-1", 9, "mcpd…lm-1"),
             ("mcpdeck-vllm-2", 8, "mcp…lm-2"),
-            ("大阪大阪大阪", 7, "大…阪"),
+            ("大阪大阪大阪", 7, "大阪…阪"),
             ("abc", 2, "a…"),
         ] {
             let cut = fit_middle(text, columns, false);

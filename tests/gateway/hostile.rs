@@ -65,7 +65,7 @@ impl World {
 
     /// Nothing is left of those who called: no connection, no call, no panic.
     #[track_caller]
-    fn is_as_before(self) {
+    fn must_be_as_before(self) {
         self.serves_others();
         let deadline = Instant::now() + PATIENCE;
         let pending =
@@ -103,7 +103,7 @@ fn who_stalls_holds_up_nobody_and_is_hung_up_on() {
     for mut line in lines {
         assert!(line.answer().is_none_or(|answer| matches!(answer.status, 400 | 408)), "a head that does not come");
     }
-    world.is_as_before();
+    world.must_be_as_before();
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn who_leaves_half_way_leaves_nothing_behind() {
         line.send(&request[..request.len() - n % 3 * 20]);
         line.socket().shutdown(how).unwrap();
     }
-    world.is_as_before();
+    world.must_be_as_before();
 }
 
 /// A body that says its length piece by piece.
@@ -160,7 +160,7 @@ fn what_is_too_large_or_no_http_is_refused_with_its_reason() {
             ("another verb", bare("PUT", "/mcp/etim", JSON).into(), 405, -32600, "POST"),
         ],
     );
-    world.is_as_before();
+    world.must_be_as_before();
 }
 
 #[test]
@@ -187,5 +187,5 @@ fn what_is_no_message_is_refused_with_its_reason() {
             ("its stream", bare("GET", "/mcp/etim", &foreign).into(), 404, -32001, "no such session"),
         ],
     );
-    world.is_as_before();
+    world.must_be_as_before();
 }

@@ -134,7 +134,7 @@ async fn changes_reach_the_streams_of_a_shared_pipe_until_the_server_is_taken_aw
     let (for_eaton, for_abb) = (platform.router.clone().feed(eaton.clone()), platform.router.clone().feed(abb.clone()));
     let (mut for_eaton, for_abb) = (tokio::spawn(for_eaton), tokio::spawn(for_abb));
     stdio.hears("resources/subscribe", 1).await;
-    while !platform.router.activity(&key("etim")).last.is_some() {
+    while platform.router.activity(&key("etim")).last.is_none() {
         tokio::task::yield_now().await;
     }
     let say = |method: &str, params: Value| {

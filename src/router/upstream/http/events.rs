@@ -54,6 +54,13 @@ impl Text {
         self.tail.drain(..self.tail.len().saturating_sub(SCRAP));
     }
 
+    /// More than the limit by now, however it is counted: it ends as `line` does.
+    fn cut(&mut self, line: &Text) {
+        self.kept.truncate(SCRAP);
+        self.tail.clone_from(&line.tail);
+        self.bytes = line.bytes;
+    }
+
     fn is_cut(&self) -> bool {
         !self.tail.is_empty()
     }
@@ -96,9 +103,7 @@ impl Events {
             }
             self.data.push(data.strip_prefix(b" ").unwrap_or(data), self.limit);
             if line.is_cut() {
-                // More than the limit by now, however it is counted.
-                self.data.push(&line.tail, 0);
-                self.data.bytes = line.bytes;
+                self.data.cut(&line);
             }
         } else if let Some(kind) = line.kept.strip_prefix(b"event:") {
             self.is_endpoint = kind.strip_prefix(b" ").unwrap_or(kind) == b"endpoint";

@@ -10,8 +10,10 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
-/// Sessions kept; beyond it the one unused longest is ended.
+/// Sessions kept; at so many those unused longest are ended, an eighth of them at once.
 const MAX: usize = 32_768;
+/// With fewer nobody looks for idle ones.
+const FEW: usize = 1024;
 const IDLE: Duration = Duration::from_secs(600);
 
 /// What the handshake agreed on.
@@ -28,7 +30,15 @@ pub type Place = Arc<OnceCell<Session>>;
 
 #[derive(Default)]
 pub struct Sessions {
-    places: Mutex<HashMap<SessionKey, (Place, Instant)>>,
+    places: Mutex<Places>,
+}
+
+#[derive(Default)]
+struct Places {
+    /// With when each was used last.
+    by_key: HashMap<SessionKey, (Place, Instant)>,
+    /// How many there may be before the idle ones are looked for again: a look at all of them is not for each call.
+    sweep_at: usize,
 }
 
 impl Sessions {
@@ -36,45 +46,50 @@ impl Sessions {
     pub fn place(&self, key: &SessionKey) -> (Place, Vec<Session>) {
         let now = Instant::now();
         let mut places = lock(&self.places);
-        if let Some((place, used)) = places.get_mut(key) {
+        if let Some((place, used)) = places.by_key.get_mut(key) {
             *used = now;
             return (place.clone(), Vec::new());
         }
-        let gone = make_room(&mut places, now);
+        let gone = places.make_room(now);
         let place = Place::default();
-        places.insert(key.clone(), (place.clone(), now));
+        places.by_key.insert(key.clone(), (place.clone(), now));
         (place, gone)
     }
 
     /// The upstream forgot this session: the next call shakes hands again. Nothing happens if another was first.
     pub fn forget(&self, key: &SessionKey, place: &Place) {
         let mut places = lock(&self.places);
-        if places.get(key).is_some_and(|(now, _)| Arc::ptr_eq(now, place)) {
-            places.remove(key);
+        if places.by_key.get(key).is_some_and(|(now, _)| Arc::ptr_eq(now, place)) {
+            places.by_key.remove(key);
         }
     }
 
     /// Takes out the session of a client that has left.
     pub fn take(&self, key: &SessionKey) -> Option<Session> {
-        lock(&self.places).remove(key).and_then(|(place, _)| place.get().cloned())
+        lock(&self.places).by_key.remove(key).and_then(|(place, _)| place.get().cloned())
     }
 
     pub fn take_all(&self) -> Vec<Session> {
-        std::mem::take(&mut *lock(&self.places)).into_values().filter_map(|(place, _)| place.get().cloned()).collect()
+        let places = std::mem::take(&mut lock(&self.places).by_key);
+        places.into_values().filter_map(|(place, _)| place.get().cloned()).collect()
     }
 }
 
-fn make_room(places: &mut HashMap<SessionKey, (Place, Instant)>, now: Instant) -> Vec<Session> {
-    if places.len() < MAX / 2 {
-        return Vec::new();
+impl Places {
+    fn make_room(&mut self, now: Instant) -> Vec<Session> {
+        if self.by_key.len() < self.sweep_at.max(FEW) {
+            return Vec::new();
+        }
+        let others = self.by_key.iter().filter(|(key, _)| **key != SessionKey::Own);
+        let mut oldest: Vec<_> = others.map(|(key, (_, used))| (*used, key.clone())).collect();
+        oldest.sort_unstable_by_key(|(used, _)| *used);
+        let over = if self.by_key.len() < MAX { 0 } else { MAX / 8 };
+        let goes = |at: usize, used: Instant| at < over || now.duration_since(used) > IDLE;
+        let gone = oldest.into_iter().enumerate().filter(|(at, (used, _))| goes(*at, *used));
+        let gone = gone.filter_map(|(_, (_, key))| self.by_key.remove(&key)?.0.get().cloned()).collect();
+        self.sweep_at = (self.by_key.len() * 2).min(MAX);
+        gone
     }
-    let mut idle: Vec<_> =
-        places.iter().filter(|(key, _)| **key != SessionKey::Own).map(|(k, (_, used))| (*used, k.clone())).collect();
-    idle.sort_unstable_by_key(|(used, _)| *used);
-    let over = (places.len() + 1).saturating_sub(MAX);
-    let goes = |at: usize, used: Instant| at < over || now.duration_since(used) > IDLE;
-    let gone = idle.into_iter().enumerate().filter(|(at, (used, _))| goes(*at, *used));
-    gone.filter_map(|(_, (_, key))| places.remove(&key)?.0.get().cloned()).collect()
 }
 
 #[cfg(test)]
@@ -87,7 +102,10 @@ mod tests {
         for n in 0..MAX + 10 {
             sessions.place(&SessionKey::Client(n as u32));
         }
-        assert_eq!(lock(&sessions.places).len(), MAX);
+        let kept = lock(&sessions.places).by_key.len();
+        assert!((MAX / 2..=MAX).contains(&kept), "{kept}");
+        let newest = SessionKey::Client(MAX as u32 + 9);
+        assert!(lock(&sessions.places).by_key.contains_key(&newest), "the oldest went");
     }
 
     #[test]
