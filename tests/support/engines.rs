@@ -24,8 +24,9 @@ pub const IMAGE: &str = "localhost/mcpdeck-test/box-2:latest";
 /// How long a busy machine may take for one request.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Seconds after which a Podman service that nobody uses ends, because nothing else would end it.
-const IDLE_S: &str = "120";
+/// Seconds after which a Podman service that nobody uses ends, because nothing else would end it; other tests may take
+/// minutes before the next one needs it.
+const IDLE_S: &str = "900";
 
 /// What Podman needs where it may raise no limits and no systemd runs.
 const PODMAN_SETTINGS: &str = r#"
