@@ -1,4 +1,4 @@
-//! A file with all that it includes, ours and foreign ones ([`import`]), as one tree. What comes as a list of tables adds
+//! A file with all that it includes, ours and foreign ones (see `import`), as one tree. What comes as a list of tables adds
 //! up; anything else is given once.
 
 use super::import;
