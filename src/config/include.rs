@@ -1,5 +1,5 @@
-//! A file with all that it includes, ours and foreign ones (see `import`), as one tree. What comes as a list of tables adds
-//! up; anything else is given once.
+//! A file with all that it includes, ours and foreign ones (see `import`), as one tree. What comes as a list of tables
+//! adds up; anything else is given once.
 
 use super::import;
 use super::pass::{Pass, Report};
