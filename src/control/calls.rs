@@ -8,14 +8,20 @@ use crate::model::message::{Chunk, Level};
 use crate::model::{CallId, CallRecord, Stamp};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::{broadcast, mpsc};
 
 /// Finished calls in memory.
 const KEPT: usize = 5000;
 /// Calls that a follower may lag behind before it loses some.
 const FOLLOW: usize = 4096;
-/// Records in one write, and in one chunk.
+/// Records in one chunk.
 const BATCH: usize = 512;
+/// Records in one write.
+const WRITE: usize = 4096;
+/// Each write waits for the disk: after one of so many records the next is gathered for a while.
+const BUSY: usize = 32;
+const GATHER: Duration = Duration::from_millis(25);
 
 pub struct Calls {
     kept: Mutex<VecDeque<Arc<CallRecord>>>,
@@ -117,7 +123,7 @@ pub async fn record(deck: Arc<Deck>, mut records: mpsc::Receiver<Arc<CallRecord>
         let mut batch = Vec::new();
         tokio::select! {
             biased;
-            n = records.recv_many(&mut batch, BATCH) => if n == 0 { return },
+            n = records.recv_many(&mut batch, WRITE) => if n == 0 { return },
             () = deck.stop.cancelled() => return,
         }
         deck.calls.add(&batch);
@@ -140,6 +146,9 @@ pub async fn record(deck: Arc<Deck>, mut records: mpsc::Receiver<Arc<CallRecord>
                 missed += count;
                 deck.store.failed(&error);
             }
+        }
+        if count >= BUSY {
+            tokio::time::sleep(GATHER).await;
         }
     }
 }

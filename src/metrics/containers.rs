@@ -20,7 +20,7 @@ const THOROUGH_EVERY: u32 = 10;
 /// Part of the descriptors we may have that is held open here; what is beyond is opened for each reading.
 const HELD_PART: u64 = 4;
 /// A rate over less time says little, and the kernel counts in steps.
-const SHORTEST: Duration = Duration::from_millis(80);
+const SHORTEST: Duration = Duration::from_millis(60);
 /// Containers that a first look takes in.
 const FIRST_LOOK: usize = 1024;
 /// Assumed where the kernel names no bound.
