@@ -1,5 +1,6 @@
 //! What the kernel's files tell, read on a thread that may block. What is looked at for the first time is read twice,
-//! a tenth of a second apart, so that a rate is known soon; containers are looked at before anybody asks.
+//! with the shortest time between that tells a rate, so that one is known soon; containers are looked at before anybody
+//! asks.
 
 use crate::metrics::{Containers, Groups, Host, Target};
 use crate::model::InstanceKey;
