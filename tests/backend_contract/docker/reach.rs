@@ -22,21 +22,23 @@ async fn a_tenants_container_reaches_its_own_and_no_others() {
         let mut serving = Pipes::of(server.attached);
         assert_eq!(serving.answer().await, "up\n");
 
-        let ask = |host: &str| {
+        let ask = |host: &str, times: u32| {
             format!(
-                "for i in 1 2 3; do printf 'GET /index.html HTTP/1.0\\r\\n\\r\\n' | nc -w 2 {host} 8000 | grep {word} && exit; \
-                 sleep 0.2; done; echo no"
+                "for i in $(seq {times}); do \
+                 printf 'GET /index.html HTTP/1.0\\r\\n\\r\\n' | nc -w 2 {host} 8000 | grep {word} && exit; sleep 0.2; done; echo no"
             )
         };
         let found = format!("{word}\n");
+        // The server and the engine's names may take a while to be there; once they are, whoever may not reach them is told
+        // so at once.
         let cases = [
-            ("a@eaton", "eaton", address, &*found),
-            ("b@eaton", "eaton", "web", &*found),
-            ("a@rexel", "rexel", address, "no\n"),
-            ("b@rexel", "rexel", "web", "no\n"),
+            ("a@eaton", "eaton", address, 100, &*found),
+            ("b@eaton", "eaton", "web", 100, &*found),
+            ("a@rexel", "rexel", address, 3, "no\n"),
+            ("b@rexel", "rexel", "web", 3, "no\n"),
         ];
-        for (name, tenant, host, answer) in cases {
-            let mut client = harbour.script(name, &ask(host));
+        for (name, tenant, host, times, answer) in cases {
+            let mut client = harbour.script(name, &ask(host, times));
             client.network = harbour.network(tenant);
             let started = harbour.start(client).await;
             assert_eq!(Pipes::of(started.attached).rest_of_stdout().await, answer, "{}: {name} asks {host}", lab.name);
