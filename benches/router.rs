@@ -158,7 +158,13 @@ async fn routed(connect: Connect, child: Option<Child>) -> Way {
         (0..1000).map(|n| (Arc::new(tenant(&format!("t{n}"))), vec![server.id.clone()])).collect();
     tenants.push((Arc::new(tenant("eaton")), vec![server.id.clone()]));
     let key = InstanceKey::shared(server.id.clone());
-    router.set_table(Table { servers: vec![server], tenants, read_only: false, routing: Default::default() });
+    router.set_table(Table {
+        servers: vec![server],
+        tenants,
+        read_only: false,
+        guards: Default::default(),
+        routing: Default::default(),
+    });
     let options = OpenOptions {
         era: EraChoice::Legacy,
         hint: None,
@@ -206,6 +212,7 @@ fn tenant(id: &str) -> TenantDef {
         name: id.to_owned(),
         environment: Environment::Lab,
         read_only: false,
+        guard: Default::default(),
         context: [("lakehouse_path".to_owned(), format!("/lake/{id}"))].into(),
         labels: Default::default(),
         secrets: Default::default(),

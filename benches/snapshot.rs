@@ -35,6 +35,7 @@ impl World {
             name: "bench".into(),
             environment: Environment::Lab,
             read_only: false,
+            guards: Default::default(),
             version: "0".into(),
             pid: 1,
             boot: Stamp(1),

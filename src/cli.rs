@@ -31,6 +31,7 @@ mod session;
 mod status;
 mod stream;
 mod terminal;
+mod themes;
 mod times;
 mod toggle;
 mod tools;
@@ -66,18 +67,21 @@ pub fn main() -> ExitCode {
 /// The exit code; that of a command inside a container is passed on as it is.
 fn run(args: Args) -> Result<u8, Error> {
     match &args.command {
-        Some(Command::Exec(exec)) if args.view.is_none() => exec::run(&args.global, exec),
+        Some(Command::Exec(exec)) if args.view.is_none() && args.theme.is_none() && !args.ascii => {
+            exec::run(&args.global, exec)
+        }
         _ => dispatch(args).map(|code| code as u8),
     }
 }
 
 fn dispatch(args: Args) -> Result<Code, Error> {
     let global = &args.global;
-    if args.view.is_some() && args.command.is_some() {
-        return Err(Error::usage("--view opens the screen and stands without a command"));
+    let of_screen = [("--view", args.view.is_some()), ("--theme", args.theme.is_some()), ("--ascii", args.ascii)];
+    if let (Some((flag, _)), true) = (of_screen.iter().find(|(_, given)| *given), args.command.is_some()) {
+        return Err(Error::usage(format!("{flag} is about the screen and stands without a command")));
     }
     let Some(command) = args.command else {
-        return screen::run(global, args.view.as_deref());
+        return screen::run(global, args.view.as_deref(), args.theme, args.ascii);
     };
     use crate::model::Command as Do;
     use crate::model::container::ContainerAct;
@@ -93,6 +97,7 @@ fn dispatch(args: Args) -> Result<Code, Error> {
         Command::Secrets { action: Some(SecretsAction::Reload { how }) } => {
             act::on_platform(global, Do::ReloadSecrets, &how)
         }
+        Command::Secrets { action: Some(SecretsAction::Roll(roll)) } => act::roll(global, &roll),
         Command::Get(get) => get::run(global, &get),
         Command::Call(call) => call::run(global, &call),
         Command::Tools { tenant, server } => tools::run(global, &tenant.tenant, server.as_deref()),
@@ -127,7 +132,7 @@ fn dispatch(args: Args) -> Result<Code, Error> {
         Command::Deploy(deploy) => deploy::run(global, &deploy, false),
         Command::Undeploy(deploy) => deploy::run(global, &deploy, true),
         Command::Inspect { target } => inspect::run(global, &target),
-        Command::Exec(_) => Err(Error::usage("--view opens the screen and stands without a command")),
+        Command::Exec(_) => Err(Error::usage("flags of the screen stand without a command")),
         Command::Shutdown { how } => act::on_platform(global, Do::Shutdown, &how),
         Command::Logs(logs) => history::logs(global, &logs),
         Command::Explain { what } => history::explain(global, &what),
@@ -136,6 +141,7 @@ fn dispatch(args: Args) -> Result<Code, Error> {
         Command::Users { action } => users::run(global, &action),
         Command::Mcp { name } => builtin(&name),
         Command::Frame(args) => frame::run(global, &args),
+        Command::Themes { name, color } => themes::run(global, name.as_deref(), color),
     }
 }
 

@@ -11,6 +11,7 @@ mod compose;
 mod container;
 mod draft;
 mod engine;
+mod guard;
 mod import;
 mod include;
 mod inject;
@@ -45,6 +46,7 @@ pub use reload::{difference, restarts};
 pub use watched::Watched;
 
 use crate::model::container::EngineDef;
+use crate::model::guard::Guards;
 use crate::model::route::Routing;
 use crate::model::server::Settings;
 use crate::model::stack::StackDef;
@@ -60,6 +62,8 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct Config {
     pub platform: Platform,
+    /// What is refused in each environment.
+    pub guards: Guards,
     pub store: StoreConfig,
     pub paths: Paths,
     pub servers: Vec<Arc<ServerDef>>,
@@ -270,6 +274,7 @@ fn check_all(document: &layers::Document, pass: &Pass<'_>) -> Option<Config> {
     let mut root = Reader::new(&document.root, &document.at, String::new(), pass);
     let embedded = document.file.is_none();
     let (platform, socket) = platform::platform(root.get("platform").as_ref(), embedded);
+    let guards = guard::guards(root.get("guard").as_ref());
     let paths = paths::paths(root.get("paths").as_ref(), &root, &platform.name, socket);
     let store = platform::store(root.get("store").as_ref(), &paths);
     let gpu = platform::gpu(root.get("gpu").as_ref());
@@ -298,6 +303,7 @@ fn check_all(document: &layers::Document, pass: &Pass<'_>) -> Option<Config> {
     root.finish();
     Some(Config {
         platform,
+        guards,
         store,
         paths,
         servers: servers.into_iter().map(|draft| Arc::new(draft.def)).collect(),

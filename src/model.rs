@@ -7,6 +7,7 @@ pub mod call;
 pub mod container;
 pub mod filter;
 pub mod gpu;
+pub mod guard;
 pub mod id;
 pub mod instance;
 pub mod limits;

@@ -36,6 +36,7 @@ mod upstream;
 mod wire;
 
 use crate::model::call::{CallDetail, Origin};
+use crate::model::guard::Guards;
 use crate::model::instance::{ProbeFacts, Transport};
 use crate::model::message::{CallEvent, Catalog, ConsoleCall, Preview};
 use crate::model::principal::Role;
@@ -134,6 +135,8 @@ pub struct Table {
     pub tenants: Vec<(Arc<TenantDef>, Vec<ServerId>)>,
     /// Calls of tools not marked read-only are refused everywhere.
     pub read_only: bool,
+    /// What is refused in each environment.
+    pub guards: Guards,
     pub routing: Arc<Routing>,
 }
 

@@ -40,5 +40,5 @@ pub mod widget;
 
 pub use app::Options;
 pub use page::Page;
-pub use picture::{Format, frame};
+pub use picture::{Format, frame, preview};
 pub use run::{Ended, Error, fits, run};

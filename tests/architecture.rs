@@ -38,7 +38,7 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("governor", &["control/principals/password.rs", "api/limits.rs"]),
     ("serde_saphyr", &["config/compose/yaml.rs"]),
     ("jsonc_parser", &["config/import/json.rs"]),
-    ("notify", &["control/reload/watch.rs"]),
+    ("notify", &["control/reload/watch.rs", "ui/theme/watch.rs"]),
 ];
 
 fn sources(dir: &Path, out: &mut Vec<(String, String)>) {

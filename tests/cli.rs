@@ -181,6 +181,28 @@ fn enabling_offline_is_kept_and_can_be_taken_back() {
 }
 
 #[test]
+fn guardrails_refuse_with_their_reason_and_five() {
+    let guards = "[guard.production]\nread_only = \"frozen until Friday\"\n\
+                  [guard.lab]\ndeny = { restart = \"their batch runs\" }\nbulk_cap = { instances = 1, reason = \"step by step\" }\n";
+    let deck = Deck::new(&format!("{CONFIG}\n{guards}"));
+    let _owner = deck.serve();
+    for (words, kind, why) in [
+        (&["restart", "memory@lab"][..], "denied", "restart is denied in lab: their batch runs"),
+        (&["start", "memory@eaton"], "read_only", "production is read-only: frozen until Friday"),
+        (&["disable", "memory", "eaton", "--confirm", "eaton"], "read_only", "frozen until Friday"),
+        (&["call", "-t", "eaton", "memory", "notes_add", "text=x"], "refused", "frozen until Friday"),
+    ] {
+        let run = deck.run(&[words, &["-o", "json"]].concat());
+        let (code, found, message) = run.error();
+        assert_eq!((run.code, code, &*found), (5, 5, kind), "{words:?}: {}", run.err);
+        assert!(message.contains(why), "{words:?}: {message}");
+    }
+    // Looking is free, and so is what no guardrail names.
+    deck.run(&["call", "-t", "eaton", "memory", "notes_search", "query=x"]).ok();
+    deck.run(&["start", "memory@lab"]).ok();
+}
+
+#[test]
 fn calls_end_with_the_code_of_their_outcome() {
     let deck = Deck::new(CONFIG);
     let _owner = deck.serve();

@@ -148,19 +148,18 @@ async fn incident_c_a_credential_is_rotated_and_half_of_the_calls_fail() {
     let mut screen = Glass::open(platform.handle.clone());
     // The cause is one line, and names who holds the old one.
     screen.shows(&["AUTH", "secret token", "token is newer than what graf@eaton, graf@vatt started with"]).await;
-    screen.keys("e").await.shows(&["Why: graf@eaton", "✗  secret  R restart", "the newest is"]).await;
+    screen.keys("e").await.shows(&["Why: graf@eaton", "✗  secret  r roll", "the newest is"]).await;
     screen.keys("<esc> 2 <enter> <left> <left>").await;
     screen
         .shows(&["token for graf  set", "loaded", "2 instances still hold an older one: graf@eaton, graf@vatt"])
         .await;
     screen.keys(": r e l o a d - s e c <enter>").await.shows(&["secrets reload: done"]).await;
 
-    // One by one; each takes its instance off the line.
-    screen.keys("1 R").await.shows(&["restart graf@eaton", "[ restart ]"]).await;
-    screen.keys("y").await.shows(&["token is newer than what graf@vatt started with"]).await;
-    assert_eq!((outcome("eaton").await, outcome("vatt").await), (Ok, Auth));
-    screen.keys("R").await.shows(&["restart graf@vatt", "[ restart ]"]).await;
+    // All that hold the old value, and nothing else; it says so before it is done.
+    screen.keys("1 r").await;
+    screen.shows(&["secrets roll token --server graf", "2  graf@eaton, graf@vatt", "2 at a time are restarted"]).await;
     screen.keys("y").await.shows(&["✓ RESOLVED secret token"]).await;
+    assert_eq!((outcome("eaton").await, outcome("vatt").await), (Ok, Ok));
     screen.keys("2 <enter>").await.lacks("hold an older one").await;
     for tenant in ["eaton", "festo", "segur", "vatt"] {
         assert_eq!(outcome(tenant).await, Ok, "{tenant}");

@@ -108,6 +108,7 @@ impl Screen {
                 follows: vec!["3 calls in flight fail".into(), "calls are refused until a start".into()],
                 type_name: type_name.map(str::to_owned),
                 refused: None,
+                bulk_cap: 10,
             };
             self.take(Msg::Answer(token, Ok(Answer::Impact(impact))));
         }

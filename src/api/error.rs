@@ -66,7 +66,7 @@ fn told(refusal: &Refusal) -> String {
 fn status_of(refusal: &Refusal) -> StatusCode {
     match refusal {
         Refusal::NotFound(_) => StatusCode::NOT_FOUND,
-        Refusal::ReadOnly(_) => StatusCode::FORBIDDEN,
+        Refusal::ReadOnly(_) | Refusal::Denied(_) => StatusCode::FORBIDDEN,
         Refusal::NeedsConfirm { .. } => StatusCode::PRECONDITION_REQUIRED,
         Refusal::Refused(_) => StatusCode::CONFLICT,
         Refusal::Busy(_) | Refusal::NoOwner(_) => StatusCode::SERVICE_UNAVAILABLE,

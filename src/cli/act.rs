@@ -1,6 +1,6 @@
 //! Acts: give a command, wait for its job, tell what became of it.
 
-use super::args::{Act as Args, How, Output};
+use super::args::{Act as Args, How, Output, SecretsRoll};
 use super::error::{Code, Error};
 use super::names::Thing;
 use super::output::{self, json, print};
@@ -8,7 +8,7 @@ use super::rows::job_word;
 use super::session::{self, Need, Session};
 use super::{args::Global, deploy, names};
 use crate::model::container::{ContainerAct, ContainerKey};
-use crate::model::message::{JobOutcome, JobRow};
+use crate::model::message::{JobOutcome, JobRow, Roll};
 use crate::model::stack::that_go_on;
 use crate::model::{Act, Command, InstanceKey, JobId, Refusal, Snapshot, StackId};
 use std::sync::Arc;
@@ -61,6 +61,20 @@ fn on_stack(session: &Session, stack: StackId, act: ContainerAct, how: &How) -> 
                 .help(names.join(", ")))
         }
     }
+}
+
+/// `secrets roll`.
+pub fn roll(global: &Global, args: &SecretsRoll) -> Result<Code, Error> {
+    let session = Session::open(global, Need::Owner)?;
+    let state = session.state();
+    let tenant = args.tenant.as_deref().map(|name| names::tenant(&state, name)).transpose()?;
+    let command = Command::Roll(Roll {
+        secret: args.name.clone(),
+        server: args.server.as_deref().map(Into::into),
+        tenant,
+        at_once: args.at_once,
+    });
+    give(&session, command, &args.how)
 }
 
 /// `reap`: with nobody to ask, by a platform of our own, which finds the same as the dry run does.

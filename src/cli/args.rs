@@ -17,6 +17,12 @@ pub struct Args {
     /// View that the screen opens with
     #[arg(long, value_name = "VIEW")]
     pub view: Option<String>,
+    /// Theme of the screen: one of `mcpdeck themes`, or the path of a .toml file
+    #[arg(long, value_name = "THEME")]
+    pub theme: Option<String>,
+    /// Draw the screen with ASCII symbols alone
+    #[arg(long)]
+    pub ascii: bool,
     #[command(subcommand)]
     pub command: Option<Command>,
 }
@@ -235,15 +241,42 @@ pub enum Command {
     },
     /// Draw one frame of a view
     Frame(Frame),
+    /// The themes that there are, each with what it makes of every state
+    Themes {
+        /// One of them, or the path of a .toml file
+        name: Option<String>,
+        /// How many colours to show them in; without it what the terminal has
+        #[arg(long, value_enum)]
+        color: Option<Color>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
 pub enum SecretsAction {
+    /// Restart what still holds an older value, a few at a time; ends at the first that does not come up again
+    Roll(SecretsRoll),
     /// Read every secret again; running instances keep theirs until restarted
     Reload {
         #[command(flatten)]
         how: How,
     },
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct SecretsRoll {
+    /// Only this secret; else whichever has an older value in use
+    pub name: Option<String>,
+    /// Only instances of this server
+    #[arg(long)]
+    pub server: Option<String>,
+    /// Only instances of this tenant: id, alias or display name
+    #[arg(short, long, visible_alias = "customer", value_name = "TENANT")]
+    pub tenant: Option<String>,
+    /// So many are restarted at a time
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub at_once: u32,
+    #[command(flatten)]
+    pub how: How,
 }
 
 #[derive(Debug, Subcommand)]
@@ -491,6 +524,12 @@ pub struct Frame {
     pub color: Color,
     #[arg(long, value_enum, default_value_t)]
     pub format: FrameFormat,
+    /// One of `mcpdeck themes`, or the path of a .toml file
+    #[arg(long, value_name = "THEME")]
+    pub theme: Option<String>,
+    /// ASCII symbols alone
+    #[arg(long)]
+    pub ascii: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

@@ -109,6 +109,8 @@ impl From<Refusal> for Error {
         match refusal {
             Refusal::NotFound(_) => Self::not_found(message),
             Refusal::ReadOnly(_) => Self::new(Code::Refused, "read_only", message),
+            Refusal::Denied(_) => Self::new(Code::Refused, "denied", message)
+                .help("the configuration says so: `guard` of the environment or the tenant"),
             Refusal::NeedsConfirm { name, .. } => Self::new(Code::Refused, "needs_confirm", message)
                 .help(format!("if you mean it, add --confirm {}", shell_word(&name))),
             Refusal::Refused(_) => Self::refused(message),

@@ -5,7 +5,7 @@ use super::error::{Code, Error};
 use super::output::print;
 use super::session::{Need, Session};
 use crate::model::near::nearest;
-use crate::ui::theme::ColorMode;
+use crate::ui::theme::{ColorMode, files};
 use crate::ui::{self, Options, Page};
 
 /// Runs `frame`.
@@ -17,19 +17,36 @@ pub fn run(global: &Global, args: &Args) -> Result<Code, Error> {
         Page::Gpus => session.until_gpus(false)?,
         _ => {}
     }
-    let colors = match args.color {
-        Color::None => ColorMode::None,
-        Color::Sixteen => ColorMode::Sixteen,
-        Color::Palette => ColorMode::Indexed,
-        Color::True => ColorMode::True,
-    };
+    let theme_folder = files::folder(|name| std::env::var(name).ok());
+    if let Some(theme) = &args.theme {
+        files::find(theme, theme_folder.as_deref(), args.color.mode()).map_err(|e| Error::usage(e.to_string()))?;
+    }
     let format = match args.format {
         FrameFormat::Ansi => ui::Format::Ansi,
         FrameFormat::Svg => ui::Format::Svg,
     };
-    let options = Options { view, colors, read_only: session.read_only, ..Options::plain() };
+    let options = Options {
+        view,
+        colors: args.color.mode(),
+        theme: args.theme.clone(),
+        theme_folder,
+        ascii: args.ascii,
+        read_only: session.read_only,
+        ..Options::plain()
+    };
     let text = ui::frame(&session.state(), session.handle.link(), &options, args.size, format);
     print(&text).map(|()| Code::Ok)
+}
+
+impl Color {
+    pub fn mode(self) -> ColorMode {
+        match self {
+            Self::None => ColorMode::None,
+            Self::Sixteen => ColorMode::Sixteen,
+            Self::Palette => ColorMode::Indexed,
+            Self::True => ColorMode::True,
+        }
+    }
 }
 
 /// The view that a name means.

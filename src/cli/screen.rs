@@ -19,7 +19,7 @@ use tokio::runtime::Runtime;
 const HURRY: Duration = Duration::from_millis(500);
 
 /// Opens the screen and stays until it ends; an owner stays longer if it shall.
-pub fn run(global: &Global, view: Option<&str>) -> Result<Code, Error> {
+pub fn run(global: &Global, view: Option<&str>, theme: Option<String>, ascii: bool) -> Result<Code, Error> {
     let view = view.map(frame::page).transpose()?;
     ui::fits(std::env::var("TERM").ok().as_deref())?;
     let again = session::load_options(global, None);
@@ -31,6 +31,8 @@ pub fn run(global: &Global, view: Option<&str>) -> Result<Code, Error> {
     options.read_only = config.platform.read_only;
     options.bulk_cap = config.platform.bulk_cap;
     options.view = view.unwrap_or(options.view);
+    options.theme = theme.or(options.theme);
+    options.ascii |= ascii;
     match found {
         Ok(Found::Attached(handle)) => attached(handle, options),
         Ok(Found::Owner(owner)) => own(*owner, options, &config, &runtime),

@@ -228,12 +228,15 @@ struct Paths {
     data: String,
     logs: String,
     socket: String,
+    /// Where themes of one's own lie.
+    themes: Option<String>,
 }
 
 /// `paths`: where everything lies.
 pub fn paths(global: &Global) -> Result<Code, Error> {
     let config = session::load(global)?;
     let text = |path: &std::path::Path| path.display().to_string();
+    let themes = crate::ui::theme::files::folder(|name| std::env::var(name).ok());
     let paths = Paths {
         config: config.source.as_deref().map(text),
         store: text(&config.store.path),
@@ -241,11 +244,13 @@ pub fn paths(global: &Global) -> Result<Code, Error> {
         data: text(&config.paths.data),
         logs: text(&config.paths.logs),
         socket: text(&config.paths.socket),
+        themes: themes.as_deref().map(text),
     };
     if global.output == Output::Json {
         return print(&json(&paths)?).map(|()| Code::Ok);
     }
     let source = paths.config.clone().unwrap_or_else(|| "embedded default".to_owned());
+    let themes = paths.themes.clone().unwrap_or_else(|| "nowhere: no HOME".to_owned());
     let lines = [
         ("config", &source),
         ("store", &paths.store),
@@ -253,6 +258,7 @@ pub fn paths(global: &Global) -> Result<Code, Error> {
         ("data", &paths.data),
         ("logs", &paths.logs),
         ("socket", &paths.socket),
+        ("themes", &themes),
     ];
     let text: String = lines.iter().map(|(name, path)| format!("{name:<7} {path}\n")).collect();
     print(&plain(&text)).map(|()| Code::Ok)

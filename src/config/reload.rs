@@ -3,6 +3,7 @@
 
 use super::Config;
 use super::server::{needs_tenant, start_texts};
+use crate::model::guard::Guards;
 use crate::model::reload::{Change, Changed, How, ReloadPlan};
 use crate::model::server::{EnvValue, Run, ServerDef};
 use crate::model::template::Template;
@@ -82,6 +83,10 @@ fn sections(old: &Config, new: &Config) -> Vec<Change> {
             ("bulk_cap", a.bulk_cap == b.bulk_cap),
         ],
     );
+    let rules = |guards: &Guards| guards.0.iter().map(|(e, g)| (e.name(), g.clone())).collect::<BTreeMap<_, _>>();
+    let (before, after) = (rules(&old.guards), rules(&new.guards));
+    let same = |name: &'static str| (name, before.get(name) == after.get(name));
+    section("guard", &[same("lab"), same("staging"), same("production")]);
     section("gpu", &[("every", old.gpu.every == new.gpu.every)]);
     let listen = old.api.listen == new.api.listen;
     section("api", &[("listen", listen), ("settings", !listen || old.api == new.api)]);

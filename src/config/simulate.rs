@@ -187,6 +187,7 @@ fn tenant_def(n: u32, plan: &Plan, random: &mut fastrand::Rng) -> TenantDef {
         name: format!("Customer {:04}", n + 1),
         environment,
         read_only: false,
+        guard: Default::default(),
         context: BTreeMap::from([("customer_number".to_owned(), (n + 1).to_string())]),
         labels: BTreeMap::new(),
         secrets: BTreeMap::new(),

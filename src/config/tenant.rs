@@ -2,10 +2,11 @@
 
 use super::api::call_limits;
 use super::draft::{self, Draft};
-use super::inject;
 use super::platform::ENVIRONMENTS;
 use super::reader::{Field, Reader};
 use super::tree::Value;
+use super::{guard, inject};
+use crate::model::guard::Guard;
 use crate::model::limits::CallLimits;
 use crate::model::server::Environment;
 use crate::model::tenant::{AuditPolicy, ServerOverride, TenantDef};
@@ -26,6 +27,7 @@ fn tenant(field: Field<'_>, platform: Environment) -> Option<Draft<'_, TenantDef
         aliases: from.or("aliases", Vec::new(), Field::texts),
         environment: from.or("environment", platform, |f| f.choice(&ENVIRONMENTS)),
         read_only: from.flag("read_only", false),
+        guard: from.or("guard", Guard::default(), guard::guard),
         context: from.or("context", BTreeMap::new(), |f| f.map(|_, value| value.env_text())),
         labels: from.or("labels", BTreeMap::new(), |f| f.map(|_, label| label.full_text().map(str::to_owned))),
         secrets: from.or("secrets", BTreeMap::new(), |f| f.map(|_, secret| secret.secret())),

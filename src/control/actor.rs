@@ -575,6 +575,7 @@ pub(super) fn event_of(command: &Command, who: &str) -> Option<Event> {
         Command::Start(_) => Event::Start(by("started")),
         Command::Sleep(_) => Event::Sleep(by("put to sleep")),
         Command::Restart(_) => Event::Restart(by("restarted")),
+        Command::Roll(_) => Event::Restart(by("restarted for its credentials")),
         Command::Kill(_) => Event::Kill(by("killed")),
         Command::Unfence(_) => Event::Unfence,
         _ => return None,

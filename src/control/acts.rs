@@ -14,6 +14,7 @@ use crate::model::message::{EventKind, JobOutcome};
 use crate::model::stack::that_go_on;
 use crate::model::{Act, Command, InstanceKey, JobId, Refusal, ServerId, Stamp, TenantId};
 use crate::store::MarkKind;
+use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -43,7 +44,12 @@ impl Actor {
             return Err(Refusal::Refused("the platform is shutting down".to_owned()));
         }
         self.publish();
-        let targets = impact::judge(&self.deck.picture.get(), act, self.deck.config().platform.bulk_cap)?;
+        let under_way = match act.command.interrupts() {
+            true => self.jobs.under_way(&act.operator.name),
+            false => BTreeSet::new(),
+        };
+        let cap = self.deck.config().platform.bulk_cap;
+        let targets = impact::judge(&self.deck.picture.get(), act, cap, &under_way)?;
         match &act.command {
             Command::ExampleTraffic(_) if self.deck.config().example_traffic.is_none() => {
                 Err(Refusal::NotFound("this platform has no example traffic".to_owned()))
@@ -110,7 +116,7 @@ impl Actor {
         }
         let Some(act) = self.jobs.act(job).cloned() else { return };
         match &act.command {
-            command if command.target().is_some() => self.advance(job),
+            command if command.target().is_some() || matches!(command, Command::Roll(_)) => self.advance(job),
             Command::Enable { server, tenant } => self.set_enabled(job, &act, server, tenant, Some(true)),
             Command::Disable { server, tenant } => self.set_enabled(job, &act, server, tenant, Some(false)),
             Command::Revert { server, tenant } => self.set_enabled(job, &act, server, tenant, None),
@@ -180,10 +186,11 @@ impl Actor {
             }
             Command::Probe(_) => return self.probe_now(key),
             command => {
-                if matches!(command, Command::Restart(_)) {
+                if matches!(command, Command::Restart(_) | Command::Roll(_)) {
                     self.fleet.command_next(key);
                 }
-                let ends = matches!(command, Command::Restart(_) | Command::Sleep(_) | Command::Kill(_));
+                let ends =
+                    matches!(command, Command::Restart(_) | Command::Roll(_) | Command::Sleep(_) | Command::Kill(_));
                 let ending = ends && self.fleet.take_down(&self.plan, key, command.verb());
                 if ending && matches!(command, Command::Kill(_)) {
                     return;

@@ -87,7 +87,7 @@ const RULES: &[Rule] = &[
     Rule { word: "CONFIG", severity: 3, next: &["activity"], find: config },
     Rule { word: "FAILED", severity: 3, next: &["logs", "explain", "restart"], find: failed },
     Rule { word: HANGING, severity: 3, next: &["explain", "fence", "restart"], find: hanging },
-    Rule { word: "AUTH", severity: 3, next: &["explain", "restart", "logs"], find: auth },
+    Rule { word: "AUTH", severity: 3, next: &["explain", "roll", "restart", "logs"], find: auth },
     Rule { word: "GPU LOST", severity: 3, next: &["gpus", "explain"], find: gpus::lost },
     Rule { word: "GPU FULL", severity: 2, next: &["gpus", "logs", "restart"], find: gpus::full },
     Rule { word: "THROTTLE", severity: 2, next: &["gpus"], find: gpus::hot },

@@ -4,6 +4,7 @@
 use super::deck::Deck;
 use super::handle::Pipe;
 use super::impact::environment_of;
+use super::impact::guards::{self, Reach};
 use super::inspect;
 use super::journal;
 use crate::backend::engine::{ExecPipe, ExecSpec};
@@ -106,12 +107,9 @@ fn judge(snapshot: &Snapshot, exec: &Exec) -> Result<Arc<ContainerRow>, Refusal>
     let key = &exec.container;
     let row = snapshot.container(key).ok_or_else(|| Refusal::NotFound(format!("there is no container {key}")))?;
     let name = &row.name;
-    if snapshot.platform.read_only {
-        return Err(Refusal::ReadOnly(format!("the platform {} is read-only", snapshot.platform.name)));
-    }
-    if let Some(tenant) = tenant_of(snapshot, row).filter(|id| is_read_only(snapshot, id)) {
-        return Err(Refusal::ReadOnly(format!("the customer {tenant} is read-only")));
-    }
+    let reach = Reach::place(environment_of(snapshot, key), tenant_of(snapshot, row));
+    guards::check_read_only(snapshot, &reach)?;
+    guards::check_denied(snapshot, &reach, "exec")?;
     if row.owner.claim == Claim::Other {
         return Err(Refusal::Refused(format!(
             "{name} is neither made nor adopted by this platform; only what is may be entered (`adopt` in its config)"
@@ -136,10 +134,6 @@ fn tenant_of<'a>(snapshot: &'a Snapshot, row: &'a ContainerRow) -> Option<&'a Te
         StackOwner::Server(_) => None,
     };
     row.owner.tenant.as_ref().or_else(stack)
-}
-
-fn is_read_only(snapshot: &Snapshot, tenant: &TenantId) -> bool {
-    snapshot.tenant(tenant.as_str()).is_some_and(|row| row.def.read_only)
 }
 
 /// The journal knows of a command before it begins, and how it ended.

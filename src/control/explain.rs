@@ -197,7 +197,7 @@ impl Sources<'_> {
             Some(secret) if secret.stale.contains(&row.key) => {
                 let newest = secret.fingerprint.as_deref().unwrap_or("missing");
                 let evidence = format!("started with {name} {fingerprint}; the newest is {newest}");
-                found("secret", Some(false), evidence).then("restart", Some(&row.key))
+                found("secret", Some(false), evidence).then("roll", Some(&row.key))
             }
             _ => found("secret", Some(true), format!("started with {name} {fingerprint}")),
         };

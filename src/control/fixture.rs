@@ -29,6 +29,7 @@ pub fn config(fill: impl FnOnce(&mut Config)) -> Config {
             watch: false,
             log_format: Default::default(),
         },
+        guards: Default::default(),
         store: StoreConfig {
             path: "/nonexistent/deck.db".into(),
             calls_per_tenant: 100,
@@ -100,6 +101,7 @@ pub fn tenant(config: &mut Config, id: &str, enabled: &[&str], change: impl FnOn
         name: id.to_uppercase(),
         environment: Environment::Lab,
         read_only: false,
+        guard: Default::default(),
         context: BTreeMap::new(),
         labels: BTreeMap::new(),
         secrets: BTreeMap::new(),
@@ -118,6 +120,7 @@ pub fn platform() -> PlatformInfo {
         name: "test".into(),
         environment: Environment::Lab,
         read_only: false,
+        guards: Default::default(),
         version: "0".into(),
         pid: 1,
         boot: crate::model::Stamp(1),
@@ -180,7 +183,8 @@ pub fn snapshot(config: &Config, yard: &Yard, change: impl Fn(&mut InstanceRow))
         (key.clone(), row)
     };
     let instances = plan.instances().iter().map(row).collect();
-    let platform = Arc::new(PlatformInfo { read_only: config.platform.read_only, ..platform() });
+    let (read_only, guards) = (config.platform.read_only, config.guards.clone());
+    let platform = Arc::new(PlatformInfo { read_only, guards, ..platform() });
     let inputs = Inputs {
         now: Stamp(100_000),
         plan: &plan,

@@ -2,13 +2,16 @@
 //! Pure: over a snapshot. Must never do anything.
 
 mod containers;
+pub mod guards;
 mod stacks;
+
+use guards::Reach;
 
 pub use containers::{environment as environment_of, redirected};
 
 use crate::model::container::ContainerRow;
 use crate::model::instance::{BackendKind, InstanceRow, State};
-use crate::model::message::Impact;
+use crate::model::message::{Face, Impact, Roll};
 use crate::model::stack::that_go_on;
 use crate::model::{Act, Command, Environment, InstanceKey, Refusal, Run, ServerId, Snapshot, TenantId, near};
 use std::collections::BTreeSet;
@@ -17,7 +20,7 @@ use std::collections::BTreeSet;
 pub fn impact(snapshot: &Snapshot, command: &Command, bulk_cap: u32) -> Impact {
     let instead = redirected(snapshot, command);
     let command = instead.as_ref().unwrap_or(command);
-    let refused = forbidden(snapshot, command, bulk_cap).err();
+    let refused = forbidden(snapshot, command, bulk_cap, &BTreeSet::new()).err();
     let instances = targets(snapshot, command).unwrap_or_default();
     let rows = || instances.iter().filter_map(|key| snapshot.instance(key));
     let tenants = hit(snapshot, command, &instances);
@@ -32,19 +35,29 @@ pub fn impact(snapshot: &Snapshot, command: &Command, bulk_cap: u32) -> Impact {
         type_name: name_to_type(snapshot, command, environment),
         tenants: tenants.into_iter().collect(),
         refused: refused.map(|r| r.to_string()),
+        bulk_cap: guards::smallest_cap(snapshot, &Reach::of(snapshot, command, &instances), bulk_cap),
         instances,
         environment,
         in_flight,
     }
 }
 
-/// `Ok` with the instances if `act` may be carried out.
-pub fn judge(snapshot: &Snapshot, act: &Act, bulk_cap: u32) -> Result<Vec<InstanceKey>, Refusal> {
-    forbidden(snapshot, &act.command, bulk_cap)?;
+/// `Ok` with the instances if `act` may be carried out, while its operator acts on those `under_way` already.
+///
+/// Where a person types the name, a program over HTTP has shown an operator's credential instead; a name that it gives
+/// nevertheless must be the right one.
+pub fn judge(
+    snapshot: &Snapshot,
+    act: &Act,
+    bulk_cap: u32,
+    under_way: &BTreeSet<InstanceKey>,
+) -> Result<Vec<InstanceKey>, Refusal> {
+    forbidden(snapshot, &act.command, bulk_cap, under_way)?;
     let instances = targets(snapshot, &act.command)?;
     let environment = environment(snapshot, &act.command, &instances);
+    let by_role = act.operator.face == Face::Api && act.confirm.is_none();
     match name_to_type(snapshot, &act.command, environment) {
-        Some(name) if act.confirm.as_deref() != Some(name.as_str()) => {
+        Some(name) if !by_role && act.confirm.as_deref() != Some(name.as_str()) => {
             let what = format!("{} {}", act.command.verb(), act.command.object()).trim_end().to_owned();
             Err(Refusal::NeedsConfirm { what, name })
         }
@@ -60,6 +73,9 @@ fn targets(snapshot: &Snapshot, command: &Command) -> Result<Vec<InstanceKey>, R
         let covered = snapshot.instances.iter().filter(|row| own.covers(&row.key));
         return Ok(covered.map(|row| row.key.clone()).collect());
     }
+    if let Command::Roll(roll) = command {
+        return to_roll(snapshot, roll);
+    }
     let Some(key) = command.target() else { return Ok(Vec::new()) };
     let covered: Vec<_> =
         snapshot.instances.iter().filter(|row| key.covers(&row.key)).map(|row| row.key.clone()).collect();
@@ -74,6 +90,27 @@ fn targets(snapshot: &Snapshot, command: &Command) -> Result<Vec<InstanceKey>, R
         return Err(Refusal::NotFound(why));
     }
     Ok(covered)
+}
+
+/// What still holds an older value; it is an error if nothing does.
+fn to_roll(snapshot: &Snapshot, roll: &Roll) -> Result<Vec<InstanceKey>, Refusal> {
+    if let Some(server) = &roll.server {
+        known(snapshot, server, None)?;
+    }
+    let secrets = &snapshot.secrets;
+    if let Some(name) = roll.secret.as_ref().filter(|name| !secrets.iter().any(|row| row.name == **name)) {
+        let near = near::nearest(name, secrets.iter().map(|row| row.name.as_str()));
+        let hint = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
+        return Err(Refusal::NotFound(format!("no secret is called {name}{hint} (mcpdeck secrets)")));
+    }
+    let found = roll.targets(secrets);
+    if found.is_empty() {
+        let what = roll.secret.as_ref().map_or_else(|| "any secret".to_owned(), |name| format!("the secret {name}"));
+        let why =
+            format!("nothing that runs holds an older value of {what}; `mcpdeck secrets reload` reads them again");
+        return Err(Refusal::Refused(why));
+    }
+    Ok(found)
 }
 
 fn known(snapshot: &Snapshot, server: &ServerId, tenant: Option<&TenantId>) -> Result<(), Refusal> {
@@ -104,30 +141,35 @@ fn tenant_of(command: &Command) -> Option<(&ServerId, &TenantId)> {
 }
 
 /// Refusals that no confirmation lifts.
-fn forbidden(snapshot: &Snapshot, command: &Command, bulk_cap: u32) -> Result<(), Refusal> {
+fn forbidden(
+    snapshot: &Snapshot,
+    command: &Command,
+    bulk_cap: u32,
+    under_way: &BTreeSet<InstanceKey>,
+) -> Result<(), Refusal> {
     if command.changes() && snapshot.platform.read_only {
-        return Err(Refusal::ReadOnly(format!("the platform {} is read-only", snapshot.platform.name)));
+        // Before anything is said of what the command names.
+        guards::check_read_only(snapshot, &Reach::of(snapshot, command, &[]))?;
     }
     let instances = targets(snapshot, command)?;
-    let own = tenant_of(command).map(|(_, tenant)| tenant);
     match command {
         Command::Container { container, act, .. } => containers::forbidden(snapshot, container, *act)?,
         Command::Deploy(stack) | Command::Undeploy(stack) => stacks::forbidden(snapshot, stack)?,
         _ => {}
     }
-    let container = container_of(snapshot, command);
-    let owners = instances.iter().filter_map(|key| key.tenant.as_ref()).chain(own);
-    let owners = owners.chain(container.and_then(|row| row.owner.tenant.as_ref()));
-    for tenant in owners.filter(|_| command.changes()) {
-        if snapshot.tenant(tenant.as_str()).is_some_and(|t| t.def.read_only) {
-            return Err(Refusal::ReadOnly(format!("the customer {tenant} is read-only")));
-        }
+    let reach = Reach::of(snapshot, command, &instances);
+    if command.changes() {
+        guards::check_read_only(snapshot, &reach)?;
     }
-    if command.target().is_some() && instances.len() > bulk_cap as usize {
-        let n = instances.len();
-        let why =
-            format!("it would touch {n} instances; at most {bulk_cap} at once (platform.bulk_cap): name a tenant");
-        return Err(Refusal::Refused(why));
+    guards::check_denied(snapshot, &reach, command.verb())?;
+    match command {
+        // However many there are, only so many at a time.
+        Command::Roll(roll) => {
+            let at_once = &instances[..instances.len().min(roll.at_once as usize)];
+            guards::check_caps(snapshot, &reach, at_once, under_way, bulk_cap)?;
+        }
+        _ if command.target().is_some() => guards::check_caps(snapshot, &reach, &instances, under_way, bulk_cap)?,
+        _ => {}
     }
     let mut rows = instances.iter().filter_map(|key| snapshot.instance(key));
     rows.try_for_each(|row| possible(snapshot, command, row))
@@ -184,6 +226,7 @@ fn name_to_type(snapshot: &Snapshot, command: &Command, environment: Environment
         Command::Shutdown => Some(snapshot.platform.name.clone()),
         Command::Container { container, act, .. } => containers::name_to_type(snapshot, container, *act),
         Command::Undeploy(stack) => Some(stack.to_string()),
+        Command::Roll(roll) => Some(roll.name().unwrap_or_else(|| snapshot.platform.name.clone())),
         _ => None,
     }
 }
@@ -294,6 +337,14 @@ fn follows<'a>(
         Command::Deploy(_) | Command::Undeploy(_) => {
             let undeploy = matches!(command, Command::Undeploy(_));
             out.extend(stacks::of(snapshot, command).into_iter().flat_map(|row| stacks::follows(row, undeploy)));
+        }
+        Command::Roll(roll) => {
+            out.extend(calls("will fail unless finished in time"));
+            out.push(format!(
+                "{} at a time are restarted; it ends at the first that does not come up again",
+                roll.at_once
+            ));
+            out.extend(needed);
         }
         Command::ReloadSecrets => out.push("running instances keep the old values until they are restarted".to_owned()),
         Command::RevokeKey(_) => out.push("whoever sends it is refused at once, and open streams end".to_owned()),

@@ -3,6 +3,7 @@ use super::super::snapshot::Yard;
 use super::*;
 use crate::config::Config;
 use crate::model::Scope;
+use crate::model::guard::{Cap, Guard};
 use crate::model::message::{Face, Operator};
 use std::sync::Arc;
 
@@ -21,8 +22,13 @@ fn world(config: &mut Config) {
 }
 
 fn try_it(snapshot: &Snapshot, command: Command, confirm: Option<&str>) -> String {
-    let operator = Operator { name: "ana".into(), face: Face::Cli, pid: 1, grant: None };
-    match judge(snapshot, &Act { command, operator, confirm: confirm.map(str::to_owned) }, 2) {
+    try_as(Face::Cli, snapshot, command, confirm, &[])
+}
+
+fn try_as(face: Face, snapshot: &Snapshot, command: Command, confirm: Option<&str>, under_way: &[&str]) -> String {
+    let under_way = under_way.iter().map(|key| key.parse().unwrap()).collect();
+    let operator = Operator { name: "ana".into(), face, pid: 1, grant: None };
+    match judge(snapshot, &Act { command, operator, confirm: confirm.map(str::to_owned) }, 2, &under_way) {
         Ok(keys) => keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
         Err(refusal) => format!("! {refusal}"),
     }
@@ -45,7 +51,7 @@ fn each_act_is_judged_once_for_every_face() {
         (
             Command::Probe(key("graf")),
             None,
-            "! it would touch 3 instances; at most 2 at once (platform.bulk_cap): name a tenant",
+            "! it would touch 3 instances; at most 2 at once (platform.bulk_cap): name a tenant, or go step by step",
         ),
         (Command::Stop(key("etmi")), None, "! no server is called etmi; did you mean etim? (mcpdeck get servers)"),
         (
@@ -98,4 +104,62 @@ fn what_follows_is_what_happens() {
         let follows = impact(&snapshot, &command, 2).follows;
         assert!(follows.iter().any(|text| text == expected), "{follows:?}");
     }
+}
+
+/// Guards: what is tried, over what, and what comes of it.
+#[test]
+fn guardrails_say_why() {
+    let snapshot = snapshot(false, |config| {
+        world(config);
+        let guard = |read_only: Option<&str>, cap: Option<u32>, deny: &[(&str, &str)]| Guard {
+            read_only: read_only.map(str::to_owned),
+            bulk_cap: cap.map(|instances| Cap { instances, reason: "one at a time".into() }),
+            deny: deny.iter().map(|(verb, why)| ((*verb).to_owned(), (*why).to_owned())).collect(),
+        };
+        config
+            .guards
+            .0
+            .insert(Environment::Production, guard(None, None, &[("kill", "it loses notes"), ("probe", "noisy")]));
+        config.guards.0.insert(Environment::Staging, guard(Some("demo until Friday"), None, &[]));
+        config.guards.0.insert(Environment::Lab, guard(None, Some(1), &[("reload", "by the pipeline")]));
+        fixture::tenant(config, "show", &["graf"], |t| t.environment = Environment::Staging);
+        fixture::tenant(config, "abb", &["graf"], |t| t.guard = guard(None, None, &[("disable", "they pay for it")]));
+        fixture::tenant(config, "ice", &["graf"], |t| t.guard = guard(Some("audit"), None, &[]));
+    });
+    let key = |text: &str| text.parse::<InstanceKey>().unwrap();
+    let cases: [(Command, &[&str], &str); 12] = [
+        (Command::Kill(key("graf@eaton")), &[], "! kill is denied in production: it loses notes"),
+        (Command::Kill(key("etim")), &[], "! kill is denied in production: it loses notes"),
+        (Command::Probe(key("etim")), &[], "! probe is denied in production: noisy"),
+        (Command::Kill(key("graf@zeiss")), &[], "graf@zeiss"),
+        (Command::Start(key("graf@show")), &[], "! read-only: staging is read-only: demo until Friday"),
+        (Command::Probe(key("graf@show")), &[], "graf@show"),
+        (Command::Restart(key("graf@ice")), &[], "! read-only: the customer ice is read-only: audit"),
+        (
+            Command::Disable { server: "graf".into(), tenant: "abb".into() },
+            &[],
+            "! disable is denied for abb: they pay for it",
+        ),
+        (Command::Restart(key("graf@zeiss")), &["graf@zeiss"], "graf@zeiss"),
+        (
+            Command::Restart(key("graf@zeiss")),
+            &["graf@abb"],
+            "! it would touch 2 instances in lab with the 1 you act on already; at most 1 at once, because one at a time: \
+             name a tenant, or go step by step",
+        ),
+        (Command::Reload, &[], "! reload is denied in lab: by the pipeline"),
+        (Command::ReloadSecrets, &[], ""),
+    ];
+    for (command, under_way, expected) in cases {
+        assert_eq!(try_as(Face::Cli, &snapshot, command.clone(), None, under_way), expected, "{command:?}");
+    }
+}
+
+#[test]
+fn a_program_shows_a_role_where_a_person_types_the_name() {
+    let snapshot = snapshot(false, world);
+    let stop = || Command::Stop("etim".parse().unwrap());
+    assert_eq!(try_as(Face::Api, &snapshot, stop(), None, &[]), "etim");
+    assert!(try_as(Face::Api, &snapshot, stop(), Some("graf"), &[]).starts_with("! stop etim in production needs"));
+    assert!(try_as(Face::Screen, &snapshot, stop(), None, &[]).starts_with("! stop etim in production needs"));
 }

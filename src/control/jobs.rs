@@ -29,6 +29,8 @@ struct Job {
     queue: VecDeque<InstanceKey>,
     active: BTreeSet<InstanceKey>,
     failures: Vec<String>,
+    /// Instances that it did not come to.
+    left: usize,
 }
 
 /// A job that is over.
@@ -57,7 +59,14 @@ impl Jobs {
             outcome: None,
             message: "accepted".to_owned(),
         };
-        let job = Job { row: Arc::new(row), act, queue: targets.into(), active: BTreeSet::new(), failures: Vec::new() };
+        let job = Job {
+            row: Arc::new(row),
+            act,
+            queue: targets.into(),
+            active: BTreeSet::new(),
+            failures: Vec::new(),
+            left: 0,
+        };
         self.running.insert(id, job);
         Some(id)
     }
@@ -74,7 +83,7 @@ impl Jobs {
     /// Instances that the job shall work on next.
     pub fn take(&mut self, id: JobId) -> Vec<InstanceKey> {
         let Some(job) = self.running.get_mut(&id) else { return Vec::new() };
-        let room = AT_ONCE.saturating_sub(job.active.len()).min(job.queue.len());
+        let room = job.at_once().saturating_sub(job.active.len()).min(job.queue.len());
         let next: Vec<_> = job.queue.drain(..room).collect();
         job.active.extend(next.iter().cloned());
         if !next.is_empty() {
@@ -82,6 +91,18 @@ impl Jobs {
             job.say(names.join(", "));
         }
         next
+    }
+
+    /// Instances that an operator's acts interrupt, or are about to.
+    pub fn under_way(&self, operator: &str) -> BTreeSet<InstanceKey> {
+        let own = self.running.values().filter(|job| job.act.operator.name == operator && job.act.command.interrupts());
+        own.flat_map(|job| {
+            // A roll goes on for as long as it takes, and never with more than it works on.
+            let waiting = job.queue.iter().filter(|_| !matches!(job.act.command, Command::Roll(_)));
+            waiting.chain(&job.active)
+        })
+        .cloned()
+        .collect()
     }
 
     /// Jobs that work on `key` now, with their commands.
@@ -113,14 +134,19 @@ impl Jobs {
         Arc::make_mut(&mut job.row).done += 1;
         if let Err(why) = result {
             job.failures.push(format!("{key}: {why}"));
+            if matches!(job.act.command, Command::Roll(_)) {
+                // A new value that is no good must not take down what still works with the old one.
+                job.left = std::mem::take(&mut job.queue).len();
+            }
         }
         if !job.active.is_empty() || !job.queue.is_empty() {
             return None;
         }
+        let failures = job.told_failures();
         let (outcome, message) = match (job.failures.is_empty(), job.row.total) {
             (true, _) => (JobOutcome::Ok, "done".to_owned()),
-            (false, 1) => (JobOutcome::Failed, job.failures.join("; ")),
-            (false, n) => (JobOutcome::Failed, format!("{} of {n}: {}", job.failures.len(), job.failures.join("; "))),
+            (false, 1) => (JobOutcome::Failed, failures),
+            (false, n) => (JobOutcome::Failed, format!("{} of {n}: {failures}", job.failures.len())),
         };
         self.finish(id, outcome, message)
     }
@@ -148,6 +174,22 @@ impl Jobs {
 }
 
 impl Job {
+    /// Instances that it works on at a time.
+    fn at_once(&self) -> usize {
+        match &self.act.command {
+            Command::Roll(roll) => roll.at_once.max(1) as usize,
+            _ => AT_ONCE,
+        }
+    }
+
+    fn told_failures(&self) -> String {
+        let mut text = self.failures.join("; ");
+        if self.left > 0 {
+            text.push_str(&format!("; the other {} were left as they are", self.left));
+        }
+        text
+    }
+
     fn say(&mut self, message: String) {
         Arc::make_mut(&mut self.row).message = message;
     }
@@ -168,7 +210,7 @@ impl Job {
 pub fn verdict(command: &Command, life: &Life) -> Option<Result<(), String>> {
     let reason = || Err(life.reason.clone());
     match (command, &life.phase) {
-        (Command::Start(_) | Command::Restart(_), phase) => match phase {
+        (Command::Start(_) | Command::Restart(_) | Command::Roll(_), phase) => match phase {
             Phase::Live(_) => Some(Ok(())),
             Phase::Backoff { .. } | Phase::Failed { .. } => Some(reason()),
             Phase::Dormant => Some(Err(format!("stopped meanwhile: {}", life.reason))),
@@ -188,7 +230,7 @@ pub fn verdict(command: &Command, life: &Life) -> Option<Result<(), String>> {
 mod tests {
     use super::*;
     use crate::model::Operator;
-    use crate::model::message::Face;
+    use crate::model::message::{Face, Roll};
 
     fn act(command: Command) -> Act {
         Act {
@@ -218,6 +260,23 @@ mod tests {
         assert_eq!(finished.journal.outcome, "failed: 1 of 6: graf@t1: exited 1");
         assert_eq!(finished.journal.command_line, "mcpdeck restart graf --confirm graf");
         assert!(jobs.finish(id, JobOutcome::Ok, String::new()).is_none(), "it ends once");
+    }
+
+    #[test]
+    fn a_roll_goes_step_by_step_and_ends_where_one_does_not_come_up() {
+        let mut jobs = Jobs::default();
+        let keys: Vec<InstanceKey> = (0..6).map(|n| format!("graf@t{n}").parse().unwrap()).collect();
+        let roll = Roll { secret: Some("token".into()), at_once: 2, ..Roll::default() };
+        let id = jobs.open(act(Command::Roll(roll)), keys.clone()).unwrap();
+        assert_eq!(jobs.take(id), keys[..2]);
+        assert!(jobs.under_way("ana").iter().eq(&keys[..2]), "what waits is nobody's burden");
+        assert!(jobs.done(id, &keys[0], Ok(())).is_none());
+        assert_eq!(jobs.take(id), keys[2..3]);
+        assert!(jobs.done(id, &keys[1], Err("refused".into())).is_none());
+        assert!(jobs.take(id).is_empty(), "nothing more is begun");
+        let finished = jobs.done(id, &keys[2], Ok(())).unwrap();
+        assert_eq!(finished.row.message, "1 of 6: graf@t1: refused; the other 3 were left as they are");
+        assert_eq!(finished.row.outcome, Some(JobOutcome::Failed));
     }
 
     #[test]

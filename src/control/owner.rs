@@ -157,6 +157,7 @@ fn nothing_yet(config: &Config) -> Arc<Snapshot> {
         name: config.platform.name.clone(),
         environment: config.platform.environment,
         read_only: config.platform.read_only,
+        guards: config.guards.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: 0,
         boot: Stamp::default(),

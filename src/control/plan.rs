@@ -3,6 +3,7 @@
 
 use crate::config::Config;
 use crate::model::container::Speaks;
+use crate::model::guard::Guards;
 use crate::model::instance::{BackendKind, Mark, ProbeFacts, Transport};
 use crate::model::route::Routing;
 use crate::model::server::Via;
@@ -27,6 +28,7 @@ pub struct Plan {
     users: BTreeMap<ServerId, Vec<TenantId>>,
     instances: BTreeMap<InstanceKey, Placement>,
     read_only: bool,
+    guards: Guards,
     routing: Arc<Routing>,
     fallback: Environment,
 }
@@ -49,6 +51,7 @@ impl Plan {
             users: BTreeMap::new(),
             instances: BTreeMap::new(),
             read_only: config.platform.read_only,
+            guards: config.guards.clone(),
             routing: config.routing.clone(),
             fallback: config.platform.environment,
         };
@@ -200,6 +203,7 @@ impl Plan {
             servers: self.servers.values().cloned().collect(),
             tenants: self.tenants.iter().map(|(id, def)| (def.clone(), enabled(id))).collect(),
             read_only: self.read_only,
+            guards: self.guards.clone(),
             routing: self.routing.clone(),
         }
     }

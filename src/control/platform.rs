@@ -231,6 +231,7 @@ pub(super) fn info(config: &Config, clock: &Clock) -> PlatformInfo {
         name: config.platform.name.clone(),
         environment: config.platform.environment,
         read_only: config.platform.read_only,
+        guards: config.guards.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
         boot: clock.booted,

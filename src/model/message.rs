@@ -1,9 +1,11 @@
 //! What passes between the faces and control: commands in, events, answers and streams out.
 
 mod command;
+mod roll;
 mod stream;
 
 pub use command::*;
+pub use roll::Roll;
 pub use stream::*;
 
 use super::call::{CallDetail, CallId, CallRecord, Era, Origin, Outcome};

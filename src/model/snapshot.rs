@@ -4,6 +4,7 @@
 use super::call::{Outcome, PendingCall};
 use super::container::{ContainerKey, ContainerRow, EngineRow, OrphanRow};
 use super::gpu::Gpus;
+use super::guard::Guards;
 use super::instance::{InstanceRow, State};
 use super::message::{FindingRow, JobRow};
 use super::secret::SecretRow;
@@ -51,6 +52,8 @@ pub struct PlatformInfo {
     pub name: String,
     pub environment: Environment,
     pub read_only: bool,
+    /// What is refused in each environment; a tenant's own stand in its definition.
+    pub guards: Guards,
     pub version: String,
     pub pid: u32,
     /// When the owner started.

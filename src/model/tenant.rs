@@ -1,5 +1,6 @@
 //! A tenant (a customer): who it is, what it may use, what is injected for it.
 
+use super::guard::Guard;
 use super::limits::CallLimits;
 use super::secret::SecretRef;
 use super::server::{EnvValue, Environment};
@@ -17,6 +18,8 @@ pub struct TenantDef {
     pub environment: Environment,
     /// Acts on this tenant's instances and calls of tools not marked read-only are refused.
     pub read_only: bool,
+    /// What is refused beyond that, and why.
+    pub guard: Guard,
     /// Keys for injection: `lakehouse_path` and the like.
     pub context: BTreeMap<String, String>,
     pub labels: BTreeMap<String, String>,

@@ -280,7 +280,7 @@ impl Trip<'_> {
         let injection = self.route.injection().map_err(Stop::refused)?;
         let mirrors = link.upstream.is_http() && link.opened.era == Era::Modern;
         let repeats = matches!(&self.client, Client::Modern(modern) if !modern.params.is_empty());
-        if !self.route.read_only && injection.arguments.is_empty() && !mirrors && !repeats {
+        if self.route.frozen.is_none() && injection.arguments.is_empty() && !mirrors && !repeats {
             // To hold headers against, what was listed last will do.
             let modern = matches!(self.client, Client::Modern(_));
             return Ok(modern.then(|| slot.lists.newest(&view_key(self.route, injection))).flatten());
@@ -293,12 +293,10 @@ impl Trip<'_> {
     }
 
     fn check_read_only(&self, view: Option<&View>) -> Result<(), Stop> {
-        if !self.route.read_only {
-            return Ok(());
-        }
+        let Some(why) = &self.route.frozen else { return Ok(()) };
         match self.message.kind {
             Kind::Malformed | Kind::Response => {
-                return Err(Stop::refused("read-only: not a request that can be judged"));
+                return Err(Stop::refused(format!("{why}; this is no request that can be judged")));
             }
             _ if !self.message.is_tool_call() => return Ok(()),
             _ => {}
@@ -306,7 +304,7 @@ impl Trip<'_> {
         let name = self.message.name.as_deref().unwrap_or_default();
         match view.and_then(|v| v.facts.get(name)) {
             Some(tool) if tool.read_only => Ok(()),
-            _ => Err(Stop::refused(format!("read-only: tool `{name}` is not marked read-only"))),
+            _ => Err(Stop::refused(format!("{why}; tool `{name}` is not marked read-only"))),
         }
     }
 

@@ -116,9 +116,9 @@ fn preview_route(router: &Router, call: &ConsoleCall, route: &Route) -> Preview 
     }
     preview.read_only_tool = tool.is_some_and(|t| t.read_only);
     let changes = message.is_tool_call() && !preview.read_only_tool;
-    if changes && route.read_only {
+    if let Some(why) = route.frozen.as_ref().filter(|_| changes) {
         let name = message.name.as_deref().unwrap_or_default();
-        preview.refused = Some(format!("read-only: tool `{name}` is not marked read-only"));
+        preview.refused = Some(format!("{why}; tool `{name}` is not marked read-only"));
     }
     preview.refused = preview.refused.or_else(|| refused_by_state(state, slot.as_deref()));
     preview

@@ -22,8 +22,8 @@ pub struct Route {
     pub server: Arc<ServerDef>,
     /// Before the names of its tools and prompts where all servers of the tenant are one.
     pub prefix: Box<str>,
-    /// Calls of tools not marked read-only are refused.
-    pub read_only: bool,
+    /// Why calls of tools not marked read-only are refused, if they are.
+    pub frozen: Option<Box<str>>,
     injection: OnceLock<Result<Injection, String>>,
 }
 
@@ -39,11 +39,20 @@ impl Index {
     pub fn new(table: Table) -> Self {
         let servers: HashMap<_, _> = table.servers.into_iter().map(|s| (s.id.clone(), s)).collect();
         let tenants = table.tenants.into_iter().map(|(def, enabled)| {
-            let read_only = table.read_only || def.read_only;
+            let frozen = match table.read_only {
+                true => Some("the platform is read-only".to_owned()),
+                false => table.guards.frozen(&def),
+            };
             let routes = enabled.into_iter().filter_map(|id| {
                 let server = servers.get(&id)?.clone();
                 let prefix = server.prefix().into();
-                let route = Route { tenant: def.clone(), server, prefix, read_only, injection: OnceLock::new() };
+                let route = Route {
+                    tenant: def.clone(),
+                    server,
+                    prefix,
+                    frozen: frozen.clone().map(Into::into),
+                    injection: OnceLock::new(),
+                };
                 Some((id, Arc::new(route)))
             });
             (def.id.clone(), routes.collect())

@@ -140,6 +140,7 @@ actions! {
     Probe "probe" "probe now" ["P"] RUNNING;
     Deploy "deploy" "deploy the stack: what would be done is shown first" ["d"] STACKS;
     Undeploy "undeploy" "take the stack down: what would be done is shown first" ["U"] STACKS;
+    Roll "roll" "restart what still holds an older credential, a few at a time" ["r"] OBJECTS;
     Enable "enable" "enable or disable the server for the customer" ["a"] OBJECTS;
     Revert "revert" "forget the run-time change; the file decides again" ["u"] OBJECTS;
     Logs "logs" "logs of what is selected" ["l"] JUMPS;
@@ -217,6 +218,7 @@ impl Action {
                 | A::Deploy
                 | A::Undeploy
                 | A::Shell
+                | A::Roll
                 | A::Enable
                 | A::Revert
                 | A::ExampleTraffic

@@ -6,7 +6,7 @@ use super::layer::explain::Explain;
 use super::layer::{confirm, shell::ShellDialog};
 use super::page::Page;
 use crate::model::container::{Claim, ContainerAct, ContainerKey, ContainerRow, ContainerState};
-use crate::model::message::{ExplainWhat, Level, LogTarget};
+use crate::model::message::{ExplainWhat, Level, LogTarget, Roll};
 use crate::model::stack::{StackOwner, StackRow};
 use crate::model::{Command, InstanceKey, ServerId, Snapshot, State, TenantId, why};
 
@@ -57,6 +57,7 @@ pub fn act(action: Action, subjects: &[Subject], cx: &mut Cx) -> bool {
         Action::Enable | Action::Revert => switch(action, subjects, cx),
         Action::Inspect => inspect(subjects, cx),
         Action::Shell => shell(subjects, cx),
+        Action::Roll => roll(subjects, cx),
         Action::Deploy | Action::Undeploy => stacks(action, subjects, cx),
         _ if verb(action).is_some() => {
             let commands: Result<Vec<Command>, String> =
@@ -175,6 +176,41 @@ fn stacks(action: Action, subjects: &[Subject], cx: &mut Cx) {
         return cx.notice(Level::Info, "no stack stands behind it; [[stack]] in the config declares one");
     }
     confirm::run(cx, commands);
+}
+
+/// What a credential's older value is held by: of a customer or a server all of it, of an instance whatever holds the
+/// same value as that does, because one that is restarted alone leaves the others refused.
+fn roll(subjects: &[Subject], cx: &mut Cx) {
+    let mut rolls: Vec<Roll> = Vec::new();
+    for subject in subjects {
+        let (server, tenant) = (subject.server.clone(), subject.tenant.clone());
+        let found = match &subject.key {
+            Some(key) if key.tenant.is_some() => rolls_of(key, cx.snap),
+            _ => vec![Roll { secret: None, server, tenant, at_once: Roll::AT_ONCE }],
+        };
+        for roll in found {
+            if !rolls.contains(&roll) && !roll.targets(&cx.snap.secrets).is_empty() {
+                rolls.push(roll);
+            }
+        }
+    }
+    if rolls.is_empty() {
+        let reload = Action::ReloadSecrets.name();
+        let text = format!("nothing here holds an older credential; `:` {reload} reads them again");
+        return cx.notice(Level::Info, text);
+    }
+    cx.run(rolls.into_iter().map(Command::Roll).collect());
+}
+
+fn rolls_of(key: &InstanceKey, snap: &Snapshot) -> Vec<Roll> {
+    let rows = snap.secrets.iter().filter(|row| row.stale.contains(key));
+    rows.map(|row| Roll {
+        secret: Some(row.name.clone()),
+        server: Some(key.server.clone()),
+        tenant: row.tenant.clone(),
+        at_once: Roll::AT_ONCE,
+    })
+    .collect()
 }
 
 /// True if acts on the stack are meant where the subject is selected.

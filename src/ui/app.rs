@@ -7,7 +7,7 @@ use super::keymap::{Chord, Keymap};
 use super::layer::Layer;
 use super::page::{Page, Views};
 use super::shell::Left;
-use super::theme::{ColorMode, Theme};
+use super::theme::{ColorMode, Theme, ThemeError, files};
 use super::widget::line::LineEdit;
 use crate::control::handle::{Interest, Link};
 use crate::model::container::ContainerKey;
@@ -42,6 +42,8 @@ pub enum Msg {
     /// How a shell in a container, called by its name, ended.
     Shell(Exec, String, Left),
     Notice(Level, String),
+    /// What became of `Effect::Theme`, or of a change of its files.
+    Theme(Result<Theme, ThemeError>),
 }
 
 /// What the loop has to do; nothing of it blocks the screen.
@@ -56,6 +58,8 @@ pub enum Effect {
     /// Ends a stream; a followed call is cancelled by it.
     Unfollow(Token),
     Interest(Interest),
+    /// Looks for a theme of this name, and at its files from now on.
+    Theme(String),
     /// To the clipboard of the operator's terminal.
     Copy(String),
     /// To a file; a notice says where it lies.
@@ -136,6 +140,8 @@ pub struct Notice {
 #[derive(Clone, Debug)]
 pub struct Shared {
     pub theme: Theme,
+    /// Themes of the operator's own that were there when the screen was opened.
+    pub own_themes: Vec<String>,
     pub colors: ColorMode,
     pub ascii: bool,
     pub now: Stamp,
@@ -204,8 +210,10 @@ pub struct History {
 #[derive(Clone, Debug)]
 pub struct Options {
     pub view: Page,
-    /// Built-in theme, or path of a `.toml`.
+    /// Built-in theme, one of the operator's own, or path of a `.toml`.
     pub theme: Option<String>,
+    /// Where the operator's own themes lie.
+    pub theme_folder: Option<PathBuf>,
     pub colors: ColorMode,
     pub ascii: bool,
     pub mouse: bool,
@@ -222,11 +230,13 @@ pub struct Options {
 impl Options {
     /// From the config's `[ui]`; colours as the environment says.
     pub fn new(ui: &crate::config::UiConfig, operator: Operator) -> Self {
+        let env = |name: &str| std::env::var(name).ok();
         Self {
             view: Page::Overview,
             theme: ui.theme.clone(),
-            colors: ColorMode::from_env(|name| std::env::var(name).ok()),
-            ascii: ui.ascii,
+            theme_folder: files::folder(env),
+            colors: ColorMode::from_env(env),
+            ascii: ui.ascii || lacks_symbols(env),
             mouse: ui.mouse,
             keys: ui.keys.clone(),
             read_only: false,
@@ -237,15 +247,27 @@ impl Options {
         }
     }
 
+    /// The theme that is asked for.
+    pub fn theme_name(&self) -> &str {
+        self.theme.as_deref().unwrap_or("default")
+    }
+
     /// For frames and tests: the default theme in 16 colours, nobody's keys.
     pub fn plain() -> Self {
         let operator = Operator { name: "operator".to_owned(), face: Face::Screen, pid: 0, grant: None };
         Self {
             colors: ColorMode::Sixteen,
+            ascii: false,
+            theme_folder: None,
             save_dir: PathBuf::from("."),
             ..Self::new(&crate::config::UiConfig::default(), operator)
         }
     }
+}
+
+/// The console of the kernel has a font of 512 characters, and those for states are not among them.
+fn lacks_symbols(env: impl Fn(&str) -> Option<String>) -> bool {
+    env("TERM").is_some_and(|term| matches!(term.as_str(), "linux" | "vt100" | "vt102" | "vt220"))
 }
 
 impl App {
@@ -254,12 +276,14 @@ impl App {
         let (keymap, errors) = Keymap::new(&options.keys);
         let mut problem = errors.first().map(|e| format!("[ui.keys] {e}; the default keys stand"));
         let theme =
-            Theme::load(options.theme.as_deref().unwrap_or("default"), options.colors).unwrap_or_else(|error| {
-                problem = Some(error.to_string());
-                Theme::load("default", options.colors).unwrap_or_default()
-            });
+            files::find(options.theme_name(), options.theme_folder.as_deref(), options.colors).map(|found| found.theme);
+        let theme = theme.unwrap_or_else(|error| {
+            problem = Some(error.to_string());
+            Theme::load("default", options.colors).unwrap_or_default()
+        });
         let shared = Shared {
             theme,
+            own_themes: files::own_names(options.theme_folder.as_deref()),
             colors: options.colors,
             ascii: options.ascii,
             now: Stamp(0),

@@ -2,16 +2,18 @@
 
 use super::app::{App, Msg, Options};
 use super::fmt;
-use super::theme::ColorMode;
+use super::theme::{ColorMode, Role, Theme};
 use super::{draw, update::update};
 use crate::control::handle::Link;
-use crate::model::Snapshot;
+use crate::model::{Environment, Outcome, Snapshot, State};
 use crossterm::QueueableCommand;
 use crossterm::style::{Attribute, SetAttribute, SetStyle};
 use ratatui::Terminal;
 use ratatui::backend::{IntoCrossterm, TestBackend};
 use ratatui::buffer::{Buffer, Cell};
+use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier};
+use ratatui::text::{Line, Span};
 use std::fmt::Write as _;
 
 /// How a frame is written.
@@ -81,6 +83,47 @@ fn ansi(buffer: &Buffer, colors: ColorMode) -> String {
     }
     let text = String::from_utf8_lossy(&out).into_owned();
     if colors == ColorMode::None { plain(buffer) } else { text }
+}
+
+/// What a theme makes of every state and of what else stands out.
+pub fn preview(theme: &Theme, colors: ColorMode, ascii: bool) -> String {
+    let role = |text: String, role: Role| Span::styled(text, theme.style(role));
+    let states: Vec<Span> = State::ALL
+        .iter()
+        .flat_map(|state| match state {
+            State::Ready => vec![(*state, true, "busy"), (*state, false, "quiet")],
+            _ => vec![(*state, false, state.name())],
+        })
+        .map(|(state, busy, word)| role(format!("{} {word}", state.symbol(busy, ascii)), Role::of_state(state, busy)))
+        .collect();
+    let outcomes = Outcome::ALL.iter().map(|outcome| role(outcome.name().to_owned(), Role::of_outcome(*outcome)));
+    let places = [Environment::Production, Environment::Staging, Environment::Lab]
+        .map(|place| role(place.name().to_owned(), Role::of_environment(place)));
+    let others = [
+        ("title", Role::Title),
+        ("key", Role::Key),
+        ("badge", Role::Badge),
+        ("mark", Role::Mark),
+        ("match", Role::Match),
+        ("notice", Role::Notice),
+        ("dim", Role::Dim),
+        ("graph", Role::Graph),
+    ]
+    .map(|(word, what)| role(word.to_owned(), what));
+    let selected =
+        [("selected", Role::Selection), ("selected elsewhere", Role::SelectionIdle), ("tab", Role::TabActive)]
+            .map(|(word, what)| role(format!(" {word} "), what));
+    let (first, second) = states.split_at(states.len() / 2);
+    let outcomes: Vec<Span> = outcomes.collect();
+    let lines = [first, second, &outcomes, &places, &others, &selected].map(|spans| {
+        let gaps = spans.iter().cloned().flat_map(|span| [Span::raw("  "), span]);
+        Line::from(gaps.collect::<Vec<_>>())
+    });
+    let mut buffer = Buffer::empty(Rect::new(0, 0, 80, lines.len() as u16));
+    for (line, y) in lines.iter().zip(0..) {
+        buffer.set_line(0, y, line, 80);
+    }
+    ansi(&buffer, colors)
 }
 
 /// The characters alone, without trailing blanks.

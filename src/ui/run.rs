@@ -7,6 +7,8 @@ use super::host::{Host, TtyHost};
 use super::input::{Input, Reader};
 use super::pace::Pace;
 use super::term::Tty;
+use super::theme::watch::Watch;
+use super::theme::{ColorMode, Theme, ThemeError, files};
 use super::{draw, shell, update::update};
 use crate::control::Handle;
 use crate::control::handle::Interest;
@@ -17,6 +19,7 @@ use ratatui::backend::Backend;
 use ratatui::layout::Rect;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -91,7 +94,8 @@ fn on_thread(handle: Handle, options: Options, tty: Tty, panics: mpsc::Receiver<
         let signals = Signals::new().map_err(failed)?;
         let (reader, inputs) = Reader::start(tty.descriptor().map_err(failed)?).map_err(failed)?;
         let host = TtyHost::new(tty.clone(), reader);
-        let ended = Screen::new(handle, app, host).drive(&mut terminal, inputs, signals, panics).await;
+        let ended =
+            Screen::new(handle, app, host).with_theme_of(&options).drive(&mut terminal, inputs, signals, panics).await;
         // A frame on its way when the terminal vanished fails before the reader has told: that is no failure of the screen.
         let ended = if ended.is_err() && tty.is_gone() { Ok(Ended::Hangup) } else { ended };
         tty.leave();
@@ -130,6 +134,36 @@ pub struct Screen<H> {
     effects: VecDeque<Effect>,
     pace: Pace,
     repaint: bool,
+    themes: Themes,
+}
+
+/// Where themes are found, and word of changes in the one that is shown.
+#[derive(Default)]
+struct Themes {
+    folder: Option<PathBuf>,
+    shown: String,
+    changed: Option<(mpsc::Receiver<()>, Watch)>,
+}
+
+impl Themes {
+    /// The theme called `name`, watched from now on; one that cannot be read is not.
+    fn find(&mut self, name: &str, colors: ColorMode) -> Result<Theme, ThemeError> {
+        let found = files::find(name, self.folder.as_deref(), colors)?;
+        let (tell, changed) = mpsc::channel(1);
+        self.changed = (!found.files.is_empty()).then(|| (changed, Watch::new(&found.files, tell)));
+        name.clone_into(&mut self.shown);
+        Ok(found.theme)
+    }
+
+    async fn changed(&mut self) {
+        let word = match &mut self.changed {
+            Some((changed, _)) => changed.recv().await,
+            None => None,
+        };
+        if word.is_none() {
+            std::future::pending().await
+        }
+    }
 }
 
 impl<H: Host> Screen<H> {
@@ -147,7 +181,16 @@ impl<H: Host> Screen<H> {
             effects: VecDeque::new(),
             pace: Pace::new(Instant::now()),
             repaint: false,
+            themes: Themes::default(),
         }
+    }
+
+    /// Follows the theme that these options ask for: what changes in its files is seen at once.
+    pub fn with_theme_of(mut self, options: &Options) -> Self {
+        self.themes.folder.clone_from(&options.theme_folder);
+        // What is wrong with it the screen was told when it was made.
+        let _ = self.themes.find(options.theme_name(), options.colors);
+        self
     }
 
     /// Runs until the operator, a signal or the terminal ends it.
@@ -193,6 +236,12 @@ impl<H: Host> Screen<H> {
                 Some(text) = panics.recv() => {
                     self.pace.data();
                     self.step(Msg::Notice(Level::Error, format!("a task of mcpdeck failed: {text}")));
+                    None
+                },
+                () = self.themes.changed() => {
+                    self.pace.data();
+                    let shown = self.themes.shown.clone();
+                    self.theme(&shown);
                     None
                 },
                 Some(msg) = self.incoming.recv() => {
@@ -319,6 +368,7 @@ impl<H: Host> Screen<H> {
                 }
             }
             Effect::Interest(interest) => self.handle.interest(interest),
+            Effect::Theme(name) => self.theme(&name),
             Effect::Copy(text) => {
                 let (level, text) = self.host.copy(&text);
                 self.say(level, text);
@@ -371,6 +421,11 @@ impl<H: Host> Screen<H> {
         };
         self.pace.key();
         self.step(Msg::Shell(exec, name.to_owned(), left));
+    }
+
+    fn theme(&mut self, name: &str) {
+        let found = self.themes.find(name, self.app.shared.colors);
+        self.step(Msg::Theme(found));
     }
 
     fn say(&mut self, level: Level, text: String) {

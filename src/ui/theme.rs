@@ -2,9 +2,15 @@
 
 use crate::model::{Environment, Outcome, State};
 use ratatui::style::{Color, Modifier, Style};
-use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::str::FromStr;
+
+mod color;
+pub mod files;
+pub mod watch;
+
+pub use color::ColorMode;
 
 /// What a piece of screen means; a theme gives each a style.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,57 +116,6 @@ impl Role {
     }
 }
 
-/// How many colours may be used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ColorMode {
-    /// Bold, dim, underline and reverse only.
-    None,
-    #[default]
-    Sixteen,
-    Indexed,
-    True,
-}
-
-impl ColorMode {
-    /// What the environment asks for or advertises; the terminal itself is not asked.
-    pub fn from_env(get: impl Fn(&str) -> Option<String>) -> Self {
-        let term = get("TERM").unwrap_or_default();
-        if get("NO_COLOR").is_some_and(|v| !v.is_empty()) || term == "dumb" {
-            Self::None
-        } else if get("COLORTERM").is_some_and(|v| v == "truecolor" || v == "24bit") {
-            Self::True
-        } else if term.contains("256color") {
-            Self::Indexed
-        } else {
-            Self::Sixteen
-        }
-    }
-
-    /// The nearest colour this mode can show; `None` if it shows none.
-    fn keep(self, color: Color) -> Option<Color> {
-        match (self, color) {
-            (Self::None, _) => None,
-            (Self::Sixteen, Color::Rgb(r, g, b)) => Some(nearest_sixteen(r, g, b)),
-            (Self::Sixteen, Color::Indexed(n)) if n >= 16 => Some(Color::Reset),
-            (Self::Indexed, Color::Rgb(r, g, b)) => Some(Color::Indexed(nearest_cube(r, g, b))),
-            (_, color) => Some(color),
-        }
-    }
-}
-
-fn nearest_sixteen(r: u8, g: u8, b: u8) -> Color {
-    const TABLE: [Color; 8] =
-        [Color::Black, Color::Red, Color::Green, Color::Yellow, Color::Blue, Color::Magenta, Color::Cyan, Color::Gray];
-    let on = |v: u8| usize::from(v >= 110);
-    TABLE[on(r) | on(g) << 1 | on(b) << 2]
-}
-
-/// Index in the 6x6x6 cube of the 256-colour palette.
-fn nearest_cube(r: u8, g: u8, b: u8) -> u8 {
-    let level = |v: u8| if v < 48 { 0 } else { ((u16::from(v) - 35) / 40).min(5) as u8 };
-    16 + 36 * level(r) + 6 * level(g) + level(b)
-}
-
 /// A style for every role.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Theme {
@@ -171,54 +126,30 @@ pub struct Theme {
 /// What is wrong with a theme file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ThemeError {
-    #[error("no theme `{0}`; there are {names}, or give the path of a .toml file", names = Theme::NAMES.join(", "))]
+    #[error("no theme `{0}`; there are {names}, those in the folder that `mcpdeck paths` tells, or a path that ends in .toml", names = files::NAMES.join(", "))]
     Unknown(String),
     #[error("theme {file}: {message}")]
     Bad { file: String, message: String },
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    name: String,
-    style: BTreeMap<String, String>,
-}
-
 impl Theme {
-    /// The built-in themes.
-    pub const NAMES: [&'static str; 2] = ["default", "mono"];
-
     /// A built-in theme, or one read from a path that ends in `.toml`.
     pub fn load(name: &str, mode: ColorMode) -> Result<Self, ThemeError> {
-        match name {
-            "default" => Self::parse(name, include_str!("../../themes/default.toml"), mode),
-            "mono" => Self::parse(name, include_str!("../../themes/mono.toml"), mode),
-            path if path.ends_with(".toml") => {
-                let text = std::fs::read_to_string(path)
-                    .map_err(|e| ThemeError::Bad { file: path.to_owned(), message: e.to_string() })?;
-                Self::parse(path, &text, mode)
-            }
-            other => Err(ThemeError::Unknown(other.to_owned())),
-        }
+        files::find(name, None::<&Path>, mode).map(|found| found.theme)
     }
 
-    /// Reads a theme; a role that the file leaves out is plain, one that does not exist is an error.
-    pub fn parse(file: &str, text: &str, mode: ColorMode) -> Result<Self, ThemeError> {
-        let bad = |message: String| ThemeError::Bad { file: file.to_owned(), message };
-        let read: File = toml::from_str(text).map_err(|e| bad(e.to_string()))?;
-        if let Some(unknown) = read.style.keys().find(|k| !Role::ALL.iter().any(|(_, name)| name == k)) {
-            return Err(bad(format!("no style is called `{unknown}`")));
+    /// A theme of these words for each role; one that has none is plain, a role that does not exist is an error.
+    fn of_words(name: String, words: &BTreeMap<String, String>, mode: ColorMode) -> Result<Self, String> {
+        if let Some(unknown) = words.keys().find(|k| !Role::ALL.iter().any(|(_, name)| name == k)) {
+            return Err(format!("no style is called `{unknown}`"));
         }
-        let style = |name: &str| {
-            let words = read.style.get(name).map_or("", String::as_str);
-            parse_style(words, mode)
-                .map_err(|word| bad(format!("style.{name}: `{word}` is no colour and no attribute")))
-        };
         let mut styles = vec![Style::default(); Role::ALL.len()];
         for (role, name) in Role::ALL {
-            styles[role as usize] = style(name)?;
+            let words = words.get(name).map_or("", String::as_str);
+            styles[role as usize] = parse_style(words, mode)
+                .map_err(|word| format!("style.{name}: `{word}` is no colour and no attribute"))?;
         }
-        Ok(Self { name: read.name, styles })
+        Ok(Self { name, styles })
     }
 
     pub fn style(&self, role: Role) -> Style {
@@ -233,9 +164,11 @@ impl Default for Theme {
     }
 }
 
+/// A background that the terminal cannot show is a reversal: what stands out does so everywhere.
 fn parse_style(words: &str, mode: ColorMode) -> Result<Style, String> {
     let mut style = Style::default();
     let mut background = false;
+    let mut reversed = false;
     for word in words.split_whitespace() {
         if word == "on" {
             background = true;
@@ -246,11 +179,19 @@ fn parse_style(words: &str, mode: ColorMode) -> Result<Style, String> {
             continue;
         }
         let color = Color::from_str(&word.replace('_', "")).map_err(|_| word.to_owned())?;
-        let Some(color) = mode.keep(color) else {
-            background = false;
-            continue;
+        style = match (std::mem::take(&mut background), mode.keep(color), mode.keep_background(color)) {
+            (true, _, Some(kept)) => style.bg(kept),
+            (true, _, None) => {
+                reversed = true;
+                style.add_modifier(Modifier::REVERSED)
+            }
+            (false, Some(kept), _) => style.fg(kept),
+            (false, None, _) => style,
         };
-        style = if std::mem::take(&mut background) { style.bg(color) } else { style.fg(color) };
+    }
+    if reversed {
+        // The text's colour was meant to be read on that background, not to become it.
+        style.fg = style.fg.map(|_| Color::Reset);
     }
     Ok(style)
 }
@@ -269,52 +210,75 @@ fn modifier(word: &str) -> Option<Modifier> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
+
+    const MODES: [ColorMode; 4] = [ColorMode::None, ColorMode::Sixteen, ColorMode::Indexed, ColorMode::True];
+
+    fn of(words: &[(&str, &str)], mode: ColorMode) -> Result<Theme, String> {
+        let words = words.iter().map(|(role, words)| ((*role).to_owned(), (*words).to_owned())).collect();
+        Theme::of_words("x".to_owned(), &words, mode)
+    }
 
     #[test]
-    fn every_built_in_theme_reads() {
-        for name in Theme::NAMES {
-            Theme::load(name, ColorMode::Sixteen).unwrap();
+    fn every_built_in_theme_shows_what_is_selected_in_every_mode() {
+        for (name, mode) in files::NAMES.iter().flat_map(|name| MODES.map(|mode| (name, mode))) {
+            let theme = Theme::load(name, mode).unwrap();
+            assert_eq!(theme.name, *name);
+            for role in [Role::Selection, Role::TabActive, Role::SelectionIdle] {
+                let style = theme.style(role);
+                let marked = style.add_modifier.intersects(Modifier::REVERSED | Modifier::UNDERLINED);
+                assert!(marked || style.bg.is_some(), "{name} {mode:?} {role:?}");
+            }
+            assert_eq!(
+                (theme.style(Role::Text).bg, theme.style(Role::Dim).bg),
+                (None, None),
+                "{name}: its own background"
+            );
         }
     }
 
     #[test]
     fn no_colour_keeps_bold_and_reverse() {
-        let theme = Theme::load("default", ColorMode::None).unwrap();
-        assert!(Role::ALL.iter().all(|(role, _)| theme.style(*role).fg.is_none() && theme.style(*role).bg.is_none()));
-        assert!(theme.style(Role::Bad).add_modifier.contains(Modifier::BOLD));
-        assert!(theme.style(Role::Selection).add_modifier.contains(Modifier::REVERSED));
+        for name in files::NAMES {
+            let theme = Theme::load(name, ColorMode::None).unwrap();
+            let plain = |style: Style| style.fg.is_none_or(|c| c == Color::Reset) && style.bg.is_none();
+            assert!(Role::ALL.iter().all(|(role, _)| plain(theme.style(*role))), "{name}");
+            assert!(theme.style(Role::Bad).add_modifier.contains(Modifier::BOLD), "{name}");
+            assert!(theme.style(Role::Selection).add_modifier.contains(Modifier::REVERSED), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_state_has_a_symbol_and_a_word_of_its_own_beside_its_colour() {
+        for ascii in [false, true] {
+            let signs = State::ALL.iter().flat_map(|s| [s.symbol(false, ascii), s.symbol(true, ascii)]);
+            let signs: BTreeSet<&str> = signs.collect();
+            assert_eq!(signs.len(), State::ALL.len() + 1, "ready has two: {signs:?}");
+            assert!(!ascii || signs.iter().all(|sign| sign.is_ascii()), "{signs:?}");
+        }
+        let words: BTreeSet<&str> = State::ALL.iter().map(|state| state.name()).collect();
+        assert_eq!(words.len(), State::ALL.len());
+        let outcomes: BTreeSet<&str> = Outcome::ALL.iter().map(|outcome| outcome.name()).collect();
+        assert_eq!(outcomes.len(), Outcome::ALL.len());
     }
 
     #[test]
     fn wrong_words_are_named() {
-        let error = |style: &str| {
-            Theme::parse("x.toml", &format!("name = 'x'\n[style]\n{style}"), ColorMode::True).unwrap_err().to_string()
-        };
-        assert_eq!(error("bad = 'redd'"), "theme x.toml: style.bad: `redd` is no colour and no attribute");
-        assert_eq!(error("worse = 'red'"), "theme x.toml: no style is called `worse`");
-        assert!(Theme::load("nord", ColorMode::True).unwrap_err().to_string().contains("default, mono"));
+        assert_eq!(
+            of(&[("bad", "redd")], ColorMode::True).unwrap_err(),
+            "style.bad: `redd` is no colour and no attribute"
+        );
+        assert_eq!(of(&[("worse", "red")], ColorMode::True).unwrap_err(), "no style is called `worse`");
+        assert!(Theme::load("nord", ColorMode::True).unwrap_err().to_string().contains("default, dark, light"));
     }
 
     #[test]
-    fn rich_colours_come_down_to_what_the_terminal_has() {
-        let theme = |mode| {
-            Theme::parse("x", "name='x'\n[style]\nbad='#ff0000 on #000000 bold'", mode).unwrap().style(Role::Bad)
-        };
-        assert_eq!(theme(ColorMode::True).fg, Some(Color::Rgb(255, 0, 0)));
-        assert_eq!(theme(ColorMode::Indexed).fg, Some(Color::Indexed(196)));
-        assert_eq!(theme(ColorMode::Sixteen).fg, Some(Color::Red));
-        assert_eq!(theme(ColorMode::Sixteen).bg, Some(Color::Black));
-    }
-
-    #[test]
-    fn the_environment_decides_how_many_colours() {
-        let mode = |vars: &[(&str, &str)]| {
-            let vars: BTreeMap<String, String> = vars.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-            ColorMode::from_env(|name| vars.get(name).cloned())
-        };
-        assert_eq!(mode(&[("TERM", "xterm")]), ColorMode::Sixteen);
-        assert_eq!(mode(&[("TERM", "tmux-256color")]), ColorMode::Indexed);
-        assert_eq!(mode(&[("COLORTERM", "truecolor")]), ColorMode::True);
-        assert_eq!(mode(&[("COLORTERM", "truecolor"), ("NO_COLOR", "1")]), ColorMode::None);
+    fn a_background_that_cannot_be_shown_is_a_reversal() {
+        let selection = |mode| of(&[("selection", "#ffffff on #2a3140")], mode).unwrap().style(Role::Selection);
+        assert_eq!(selection(ColorMode::True).bg, Some(Color::Rgb(0x2a, 0x31, 0x40)));
+        assert_eq!(selection(ColorMode::Indexed).bg, Some(Color::Indexed(236)));
+        for mode in [ColorMode::Sixteen, ColorMode::None] {
+            assert!(selection(mode).add_modifier.contains(Modifier::REVERSED) && selection(mode).bg.is_none());
+        }
     }
 }

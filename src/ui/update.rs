@@ -72,6 +72,8 @@ impl Turn<'_> {
             Msg::Edited(token, text) => self.edited(token, text),
             Msg::Shell(exec, name, left) => self.shell_ended(exec, name, left),
             Msg::Notice(level, text) => self.notice(level, text),
+            Msg::Theme(Ok(theme)) => self.app.shared.theme = theme,
+            Msg::Theme(Err(error)) => self.notice(Level::Error, format!("{error}; the theme stays as it was")),
         }
     }
 

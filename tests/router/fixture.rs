@@ -84,6 +84,7 @@ pub fn tenant(id: &str) -> TenantDef {
         name: format!("Tenant \"{id}\""),
         environment: Environment::Lab,
         read_only: false,
+        guard: Default::default(),
         context: [("lakehouse_path".to_owned(), format!("/lake/{id}"))].into(),
         labels: Default::default(),
         secrets: Default::default(),
@@ -153,6 +154,7 @@ impl Platform {
             servers: servers.into_iter().map(Arc::new).collect(),
             tenants: tenants.into_iter().map(|t| (Arc::new(t), all.clone())).collect(),
             read_only,
+            guards: Default::default(),
             routing: Default::default(),
         });
     }

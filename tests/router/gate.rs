@@ -18,6 +18,7 @@ async fn what_is_not_enabled_does_not_exist() {
         servers: vec![Arc::new(server("etim"))],
         tenants: vec![(Arc::new(tenant("eaton")), vec![])],
         read_only: false,
+        guards: Default::default(),
         routing: Default::default(),
     });
     for (who, what, says) in [

@@ -73,6 +73,7 @@ fn platform(change: impl Fn(&mut ServerDef)) -> Platform {
         tenants: vec![(Arc::new(tenant("eaton")), servers.iter().map(|s| s.id.clone()).collect())],
         servers: servers.to_vec(),
         read_only: false,
+        guards: Default::default(),
         routing: Arc::new(Routing { rules: Vec::new(), default: Some(lead) }),
     });
     platform

@@ -212,6 +212,7 @@ fn impact(command: &Command, reaped: &[String]) -> Impact {
         follows,
         type_name: None,
         refused: None,
+        bulk_cap: 10,
     }
 }
 

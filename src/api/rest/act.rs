@@ -49,7 +49,7 @@ pub struct How {
     /// With `stop`: requests are refused until it is started.
     #[serde(default)]
     hold: bool,
-    /// The name as it is in the path, where production asks for it.
+    /// The name as it is in the path: if it is given and production would ask for another one, nothing is done.
     confirm: Option<String>,
 }
 
@@ -70,10 +70,10 @@ pub struct Done {
     responses(
         (status = 200, body = Done),
         (status = 202, body = Done, description = "it takes longer; events tell its end"),
-        (status = 403, body = super::openapi::Problem, description = "not an operator, or read-only"),
+        (status = 403, body = super::openapi::Problem, description = "not an operator, read-only, or denied by a guardrail"),
         (status = 404, body = super::openapi::Problem),
         (status = 409, body = super::openapi::Problem, description = "not possible in this state"),
-        (status = 428, body = super::openapi::Problem, description = "production asks for `confirm`"),
+        (status = 428, body = super::openapi::Problem, description = "`confirm` is another name than production asks for"),
         (status = 502, body = Done, description = "it was tried and failed"),
     )
 )]

@@ -69,7 +69,7 @@ fn try_it(snapshot: &Snapshot, id: &str, act: ContainerAct, confirm: Option<&str
     let command = redirected(snapshot, &command).unwrap_or(command);
     let operator = Operator { name: "ana".into(), face: Face::Cli, pid: 1, grant: None };
     let told = command.command_line();
-    match judge(snapshot, &Act { command, operator, confirm: confirm.map(str::to_owned) }, 10) {
+    match judge(snapshot, &Act { command, operator, confirm: confirm.map(str::to_owned) }, 10, &Default::default()) {
         Ok(_) => told,
         Err(refusal) => format!("! {refusal}"),
     }

@@ -18,11 +18,6 @@ pub fn forbidden(snapshot: &Snapshot, id: &StackId) -> Result<(), Refusal> {
         let hint = near.map_or_else(String::new, |near| format!("; did you mean {near}? (mcpdeck get stacks)"));
         return Err(Refusal::NotFound(format!("no stack is called {id}{hint}")));
     };
-    if let StackOwner::Tenant(tenant) = &row.owner
-        && snapshot.tenant(tenant.as_str()).is_some_and(|tenant| tenant.def.read_only)
-    {
-        return Err(Refusal::ReadOnly(format!("the customer {tenant} is read-only")));
-    }
     match row.state {
         StackState::Unknown => Err(Refusal::Refused(format!("{id}: {}", row.reason))),
         _ => Ok(()),
@@ -110,7 +105,8 @@ mod tests {
         ] {
             let operator = Operator { name: "ana".into(), face: Face::Cli, pid: 1, grant: None };
             let act = Act { command, operator, confirm: confirm.map(str::to_owned) };
-            let judged = judge(&snapshot, &act, 10).map_or_else(|refusal| refusal.to_string(), |_| "ok".to_owned());
+            let judged = judge(&snapshot, &act, 10, &Default::default())
+                .map_or_else(|refusal| refusal.to_string(), |_| "ok".to_owned());
             assert_eq!(judged, want, "{:?}", act.command);
         }
         let told = impact(&snapshot, &undeploy("behind".into()), 10);

@@ -1,4 +1,4 @@
-//! Word of changes in folders. The one file that knows `notify`.
+//! Word of changes in folders.
 
 use crate::config::Watched;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};

@@ -1,3 +1,4 @@
+use super::word::{self, Word};
 use super::*;
 use crate::model::call::{CallId, CallRecord, Era, Origin, Outcome};
 use crate::model::{InstanceKey, TenantId};

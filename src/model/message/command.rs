@@ -1,6 +1,6 @@
 //! Acts: what a face may ask to be done, how it is written down and typed, why it is refused, what it would do.
 
-use super::{JobId, Operator};
+use super::{JobId, Operator, Roll};
 use crate::model::call::CallId;
 use crate::model::container::{ContainerAct, ContainerKey};
 use crate::model::principal::{KeyHash, NewKey, NewUser, PasswordHash};
@@ -43,6 +43,8 @@ pub enum Command {
     Reload,
     /// Re-read every secret; running instances keep theirs until restarted.
     ReloadSecrets,
+    /// Restart what still holds an older value of a secret.
+    Roll(Roll),
     CancelCall(CallId),
     CancelJob(JobId),
     /// Remove what is ours and wanted by nobody.
@@ -100,6 +102,7 @@ impl Command {
             Self::ExampleTraffic(_) => "example-traffic",
             Self::Reload => "reload",
             Self::ReloadSecrets => "secrets reload",
+            Self::Roll(_) => "secrets roll",
             Self::CancelCall(_) => "cancel-call",
             Self::CancelJob(_) => "cancel-job",
             Self::ReapOrphans => "reap",
@@ -120,6 +123,14 @@ impl Command {
     pub fn changes(&self) -> bool {
         let looks = matches!(self, Self::Probe(_) | Self::CancelCall(_) | Self::CancelJob(_));
         !looks && !matches!(self, Self::ExampleTraffic(_) | Self::Shutdown)
+    }
+
+    /// True if what it does to an instance hurts whoever uses it: of these only so many are carried out at once.
+    pub fn interrupts(&self) -> bool {
+        matches!(
+            self,
+            Self::Stop(_) | Self::Sleep(_) | Self::Restart(_) | Self::Kill(_) | Self::Fence(_) | Self::Roll(_)
+        )
     }
 
     /// The instances it names, if it names any.
@@ -144,6 +155,7 @@ impl Command {
                 format!("{server} {tenant}")
             }
             Self::ExampleTraffic(on) => if *on { "on" } else { "off" }.to_owned(),
+            Self::Roll(roll) => roll.object(),
             Self::CancelCall(id) => id.to_string(),
             Self::CancelJob(id) => id.to_string(),
             Self::Container { name, .. } => name.clone(),
@@ -228,6 +240,9 @@ pub enum Refusal {
     NotFound(String),
     #[error("read-only: {0}")]
     ReadOnly(String),
+    /// A guardrail of an environment or a tenant.
+    #[error("{0}")]
+    Denied(String),
     /// Production asks for the name.
     #[error("{what} in production needs --confirm {name}")]
     NeedsConfirm { what: String, name: String },
@@ -254,6 +269,8 @@ pub struct Impact {
     pub type_name: Option<String>,
     /// Why it would be refused, if it would.
     pub refused: Option<String>,
+    /// How many instances may be acted on at once.
+    pub bulk_cap: u32,
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ fn index() -> Index {
         servers: config.servers.clone(),
         tenants: vec![(config.tenants[0].clone(), config.servers.iter().map(|s| s.id.clone()).collect())],
         read_only: false,
+        guards: Default::default(),
         routing: config.routing.clone(),
     })
 }

@@ -20,6 +20,7 @@ fn goes(config: &str, tenant: &str, ask: &str) -> (String, Vec<Considered>) {
         servers: config.servers.clone(),
         tenants: config.tenants.iter().map(|t| (t.clone(), enabled(t))).collect(),
         read_only: false,
+        guards: Default::default(),
         routing: config.routing.clone(),
     });
     let routes: Vec<_> = index.routes(&TenantId::from(tenant)).collect();

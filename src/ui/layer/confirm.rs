@@ -102,8 +102,8 @@ fn refused(cx: &Cx, commands: &[Command]) -> Option<String> {
         return Some(why);
     }
     let tenants = commands.iter().filter_map(|c| tenant(c, cx.snap));
-    let mut held = tenants.filter_map(|t| cx.snap.tenant(t.as_str())).filter(|t| t.def.read_only);
-    held.next().map(|t| format!("read-only: customer {} says `read_only = true`", t.def.name))
+    let mut tenants = tenants.filter_map(|t| cx.snap.tenant(t.as_str()));
+    tenants.find_map(|t| cx.snap.platform.guards.frozen(&t.def)).map(|why| format!("read-only: {why}"))
 }
 
 fn is_harmful(command: &Command, snap: &Snapshot) -> bool {
@@ -119,6 +119,7 @@ fn is_harmful(command: &Command, snap: &Snapshot) -> bool {
         | Command::RevokeKey(_)
         | Command::RotateKey { .. }
         | Command::RemoveUser(_)
+        | Command::Roll(_)
         | Command::Shutdown => true,
         // It harms nothing, but what it would do is shown before it is done.
         Command::Deploy(_) => true,
@@ -187,6 +188,8 @@ struct Sum {
     follows: Vec<String>,
     type_name: Option<String>,
     refused: Option<String>,
+    /// The smallest of what the commands may touch at once.
+    cap: Option<u32>,
 }
 
 impl Confirm {
@@ -225,6 +228,12 @@ impl Confirm {
                 Err(why) => sum.refused = Some(why.clone()),
                 Ok(steps) => sum.steps.extend(steps.iter().cloned()),
             }
+        }
+        // Each command alone may be fine where all of them together are too many.
+        if sum.refused.is_none() && sum.instances > sum.cap.unwrap_or(u32::MAX) as usize {
+            let cap = sum.cap.unwrap_or_default();
+            sum.refused =
+                Some(format!("{} at once: the cap here is {cap}; mark fewer", fmt::plural(sum.instances, "instance")));
         }
         // A step that cannot be done stops the whole before it begins.
         let cannot = sum.steps.iter().find_map(|step| Some(format!("{}: {}", step.part, step.refused.as_ref()?)));
@@ -406,6 +415,7 @@ impl Sum {
         }
         self.type_name = self.type_name.take().or_else(|| impact.type_name.clone());
         self.refused = self.refused.take().or_else(|| impact.refused.clone());
+        self.cap = Some(self.cap.map_or(impact.bulk_cap, |cap| cap.min(impact.bulk_cap)));
     }
 }
 

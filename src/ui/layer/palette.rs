@@ -2,12 +2,11 @@
 
 use super::Next;
 use super::pick::{Item, Pick};
-use crate::model::message::Level;
 use crate::model::{ServerId, TenantId};
 use crate::ui::action::{Action, ROWS};
-use crate::ui::app::{After, Cx, Look, Target};
+use crate::ui::app::{After, Cx, Effect, Look, Target};
 use crate::ui::page::Page;
-use crate::ui::theme::Theme;
+use crate::ui::theme::files::NAMES;
 use crossterm::event::{KeyCode, KeyEvent};
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -23,7 +22,7 @@ enum Choice {
     Act(Action),
     Tenant(TenantId),
     Server(ServerId),
-    Theme(&'static str),
+    Theme(String),
 }
 
 impl Palette {
@@ -43,7 +42,11 @@ impl Palette {
             .servers
             .iter()
             .map(|s| (Choice::Server(s.def.id.clone()), format!("server {}", s.def.id), s.def.description.clone()));
-        let themes = Theme::NAMES.map(|name| (Choice::Theme(name), format!("theme {name}"), String::new()));
+        let own = cx.shared.own_themes.iter();
+        let built_in = NAMES.iter().copied().filter(|name| !own.clone().any(|own| own == name));
+        let themes = built_in.map(|name| (name, "")).chain(own.clone().map(|name| (name.as_str(), "your own")));
+        let themes =
+            themes.map(|(name, note)| (Choice::Theme(name.to_owned()), format!("theme {name}"), note.to_owned()));
         let mut choices = Vec::new();
         let mut items = Vec::new();
         for (choice, label, note) in actions.chain(tenants).chain(servers).chain(themes) {
@@ -84,9 +87,6 @@ fn choose(cx: &mut Cx, choice: Choice) {
         Choice::Act(action) => cx.after.push(After::Act(action)),
         Choice::Tenant(id) => cx.go(Page::Customers, Target::Tenant(id)),
         Choice::Server(id) => cx.go(Page::Servers, Target::Server(id)),
-        Choice::Theme(name) => match Theme::load(name, cx.shared.colors) {
-            Ok(theme) => cx.shared.theme = theme,
-            Err(error) => cx.notice(Level::Error, error.to_string()),
-        },
+        Choice::Theme(name) => cx.effects.push(Effect::Theme(name)),
     }
 }
