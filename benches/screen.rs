@@ -44,6 +44,29 @@ fn screen(c: &mut Criterion) {
             });
         }
     }
+    for rows in [100, 1_000, 10_000] {
+        // A letter of a filter over every row, and one in the palette over everything that has a name.
+        for (what, keys) in [("filter key", "3 = /"), ("palette key", ":")] {
+            let snapshot = sample::many(rows / 10);
+            let mut app = App::new(&Options::plain(), Link::Owner);
+            let mut terminal = Terminal::new(TestBackend::new(120, 40)).expect("memory");
+            for msg in [Msg::Tick(sample::NOW, 0), Msg::Resize(120, 40), Msg::Snapshot] {
+                update(&mut app, &snapshot, msg);
+            }
+            for key in parse_keys(keys).expect("keys") {
+                update(&mut app, &snapshot, Msg::Key(key));
+            }
+            let letters = parse_keys("4 <backspace>").expect("keys");
+            group.bench_function(BenchmarkId::new(what, rows), |b| {
+                b.iter(|| {
+                    for key in &letters {
+                        update(&mut app, &snapshot, Msg::Key(*key));
+                        terminal.draw(|frame| draw::draw(&app, &snapshot, frame)).map(drop).expect("memory");
+                    }
+                });
+            });
+        }
+    }
     for containers in [100, 1_000] {
         let snapshot = sample::yard::many(containers);
         let options = Options { view: Page::Containers, ..Options::plain() };

@@ -18,6 +18,7 @@ mod import;
 mod inspect;
 mod keys;
 mod log;
+mod manual;
 mod names;
 mod output;
 mod principals;
@@ -141,6 +142,8 @@ fn dispatch(args: Args) -> Result<Code, Error> {
         Command::Users { action } => users::run(global, &action),
         Command::Mcp { name } => builtin(&name),
         Command::Frame(args) => frame::run(global, &args),
+        Command::Completions { shell } => manual::completions(shell),
+        Command::Man { write } => manual::run(write.as_deref()),
         Command::Themes { name, color } => themes::run(global, name.as_deref(), color),
     }
 }

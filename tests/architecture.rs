@@ -31,6 +31,8 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("utoipa", &["api/rest"]),
     ("prometheus_client", &["api/rest/metrics"]),
     ("clap", &["cli/", "cli.rs"]),
+    ("clap_complete", &["cli/manual.rs", "cli/args.rs"]),
+    ("clap_mangen", &["cli/manual.rs"]),
     ("miette", &["cli/", "cli.rs", "main.rs"]),
     ("bollard", &["backend/docker"]),
     ("jsonwebtoken", &["control/principals/token.rs"]),

@@ -190,7 +190,7 @@ fn guardrails_refuse_with_their_reason_and_five() {
         (&["restart", "memory@lab"][..], "denied", "restart is denied in lab: their batch runs"),
         (&["start", "memory@eaton"], "read_only", "production is read-only: frozen until Friday"),
         (&["disable", "memory", "eaton", "--confirm", "eaton"], "read_only", "frozen until Friday"),
-        (&["call", "-t", "eaton", "memory", "notes_add", "text=x"], "refused", "frozen until Friday"),
+        (&["call", "-t", "eaton", "memory", "notes_add", "text=x"], "read_only", "frozen until Friday"),
     ] {
         let run = deck.run(&[words, &["-o", "json"]].concat());
         let (code, found, message) = run.error();

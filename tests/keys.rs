@@ -4,6 +4,7 @@ use crate::support::sample;
 use mcpdeck::control::handle::Link;
 use mcpdeck::model::message::{Impact, JobOutcome, JobRow};
 use mcpdeck::model::{Answer, Command, Environment, InstanceKey, JobId, Query, Refusal, Snapshot};
+use mcpdeck::ui::action::{Action, ROWS};
 use mcpdeck::ui::app::{App, Effect, Msg, Token};
 use mcpdeck::ui::keymap::parse_keys;
 use mcpdeck::ui::update::update;
@@ -229,7 +230,7 @@ fn a_read_only_customer_is_left_alone() {
         Arc::make_mut(&mut tenant.def).read_only = true;
     }
     let mut screen = Screen::open(snapshot, (80, 24));
-    screen.keys("3 j s").has("customer Segurcaixa says `read_only = true`");
+    screen.keys("3 j s").has("read-only: the customer segurcaixa is read-only");
     assert_eq!(screen.commands(), [""; 0]);
 }
 
@@ -283,9 +284,26 @@ fn the_palette_finds_views_customers_servers_and_actions() {
     screen.keys("<esc> : s e r v e r <space> e t i m <enter> s");
     assert_eq!(screen.commands(), ["mcpdeck start etim"]);
     screen.keys(": t h e m e <space> m o n o <enter>");
-    assert_eq!(screen.app.shared.theme.name, "mono");
+    assert!(screen.effects.contains(&Effect::Theme("mono".to_owned())));
     screen.keys(": p r o b e <enter>");
     assert_eq!(screen.commands().last().unwrap(), "mcpdeck probe etim");
+}
+
+#[test]
+fn the_palette_finds_instances_and_containers_among_ten_thousand() {
+    let mut screen = Screen::open(sample::many(1000), (80, 24));
+    screen.keys(": i n s t a n c e <space>").has("> instance");
+    let wanted = screen.snapshot.instances.iter().rev().find(|row| row.key.tenant.is_some()).unwrap().key.clone();
+    let typed: Vec<String> = wanted.to_string().chars().map(|c| c.to_string()).collect();
+    screen.keys(&typed.join(" ")).keys("<enter>");
+    assert_eq!(screen.app.page, Page::Servers);
+    screen.keys("s");
+    assert_eq!(screen.commands(), [format!("mcpdeck start {wanted}")]);
+    let mut screen = Screen::open(sample::rich(), (80, 24));
+    let name = screen.snapshot.containers[0].name.clone();
+    let typed: Vec<String> = name.chars().map(|c| c.to_string()).collect();
+    screen.keys(": c o n t a i n e r <space>").keys(&typed.join(" ")).keys("<enter>");
+    assert_eq!(screen.app.page, Page::Containers);
 }
 
 #[test]
@@ -295,6 +313,24 @@ fn help_lists_the_keys_and_is_searchable() {
     screen.keys("s t a r t <space> n o w").has("start now");
     screen.keys("<ctrl-u> s i g k i l l").has("kill at once").lacks("start now");
     screen.keys("<esc>").lacks("Keys in Overview");
+}
+
+/// Help and palette are read from the table of actions, whichever view they are opened in.
+#[test]
+fn help_and_palette_have_every_action_of_the_view() {
+    for page in Page::ALL {
+        let mut screen = Screen::with(sample::rich(), (120, 40), Link::Owner, |o| o.view = page);
+        for (opener, leave_out) in [("?", None), (":", Some(Action::Palette))] {
+            screen.keys(opener);
+            for row in ROWS.iter().filter(|row| row.on.page(page) && Some(row.action) != leave_out) {
+                screen.take(Msg::Paste(row.name.to_owned()));
+                let start: String = row.doc.chars().take(24).collect();
+                screen.has(&start);
+                screen.keys("<ctrl-u>");
+            }
+            screen.keys("<esc>");
+        }
+    }
 }
 
 #[test]

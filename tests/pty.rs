@@ -1,5 +1,7 @@
 //! The real program on a real terminal: it starts, it draws, and it leaves the terminal whole however it ends.
 
+mod terminals;
+
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{Read, Write};

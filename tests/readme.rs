@@ -1,10 +1,7 @@
 //! The README's commands, run as written, in their order, each on the platform that the text describes.
 
-use crate::support::{self, engines, sample};
-use mcpdeck::control::Link;
+use crate::support::{self, engines};
 use mcpdeck::ui::action::ROWS;
-use mcpdeck::ui::theme::ColorMode;
-use mcpdeck::ui::{Format, Options, Page};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -94,22 +91,6 @@ fn containers_and_gpus_are_seen_with_the_commands_as_written() {
     assert_eq!(made.inspect()["State"]["Running"], true, "what is adopted outlives us");
 }
 
-/// The pictures of containers and GPUs are those of the sample platform; `MCPDECK_SCREENSHOTS=write` draws them anew.
-#[test]
-fn the_pictures_are_what_the_screen_draws() {
-    for (view, name) in [(Page::Containers, "containers"), (Page::Gpus, "gpus")] {
-        assert!(README.contains(&format!("(screenshots/{name}.svg)")));
-        let options = Options { view, colors: ColorMode::Sixteen, ..Options::plain() };
-        let drawn = mcpdeck::ui::frame(&sample::rich(), Link::Owner, &options, (112, 30), Format::Svg);
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("screenshots").join(name).with_extension("svg");
-        if std::env::var("MCPDECK_SCREENSHOTS").is_ok_and(|word| word == "write") {
-            std::fs::write(&path, &drawn).unwrap();
-        }
-        let kept = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(kept == drawn, "{} shows another screen: MCPDECK_SCREENSHOTS=write draws it anew", path.display());
-    }
-}
-
 /// Every key that the table has does something, and the views and acts of containers are in it.
 #[test]
 fn the_keys_are_those_that_are_bound() {
@@ -146,6 +127,17 @@ fn the_own_platform_is_a_valid_configuration() {
     let lines = lines("## Your own platform");
     assert_eq!(lines.len(), 2);
     run_all(home.path(), &lines);
+}
+
+#[test]
+fn looks_and_guardrails_are_as_written() {
+    let home = tempfile::tempdir().unwrap();
+    let looks = lines("## Looks");
+    assert_eq!(looks.len(), 2, "the section lost its commands");
+    run_all(home.path(), &looks);
+    let config = section("## Guardrails").split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    std::fs::write(home.path().join("guards.toml"), config).unwrap();
+    run_all(home.path(), &[Line { words: "check guards.toml".to_owned(), code: 0 }]);
 }
 
 #[test]

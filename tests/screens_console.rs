@@ -1,7 +1,7 @@
 //! Console, Traffic and Logs as reviewed pictures at four sizes, and driven by keys.
 
 pub mod deck;
-mod keys;
+pub mod keys;
 
 use crate::support::sample;
 use deck::{Deck, answered, record};
@@ -14,7 +14,7 @@ use std::sync::Arc;
 const SIZES: [(u16, u16); 4] = [(40, 12), (80, 24), (120, 40), (200, 60)];
 
 /// Finished calls of every outcome.
-fn backlog(calls: u64) -> Chunk {
+pub fn backlog(calls: u64) -> Chunk {
     let outcomes = [Outcome::Ok, Outcome::Ok, Outcome::Tool, Outcome::Ok, Outcome::Timeout];
     Chunk::Calls((0..calls).map(|n| Arc::new(record(n, outcomes[n as usize % 5], 300 * (n * n + 1)))).collect())
 }
@@ -31,7 +31,7 @@ fn log_line(n: u64, text: &str) -> LogLine {
 }
 
 /// Lines of every level and source, long ones, JSON, a second run.
-fn log() -> Chunk {
+pub fn log() -> Chunk {
     let line = |n, text: &str, level, source, run| LogLine { level, source, run, ..log_line(n, text) };
     Chunk::Logs(vec![
         line(1, "started with pid 4242", Some(Level::Info), LogSource::Deck, 1),

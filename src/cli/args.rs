@@ -241,6 +241,19 @@ pub enum Command {
     },
     /// Draw one frame of a view
     Frame(Frame),
+    /// Print completions for a shell
+    #[command(
+        after_help = "For example: mcpdeck completions bash > ~/.local/share/bash-completion/completions/mcpdeck"
+    )]
+    Completions {
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Print the man page, or write one for each command into a folder
+    Man {
+        #[arg(long, value_name = "FOLDER")]
+        write: Option<PathBuf>,
+    },
     /// The themes that there are, each with what it makes of every state
     Themes {
         /// One of them, or the path of a .toml file

@@ -52,21 +52,20 @@ fn must_be_allowed(session: &Session, call: &ConsoleCall) -> Result<(), Error> {
         return Ok(());
     }
     let state = session.state();
-    let tenant_read_only = state.tenant(call.tenant.as_str()).is_some_and(|t| t.def.read_only);
     let read_only = [
-        (session.read_only, "this command line".to_owned()),
-        (state.platform.read_only, format!("the platform {}", state.platform.name)),
-        (tenant_read_only, format!("the tenant {}", call.tenant)),
+        session.read_only.then(|| "this command line is read-only".to_owned()),
+        state.platform.read_only.then(|| format!("the platform {} is read-only", state.platform.name)),
+        state.tenant(call.tenant.as_str()).and_then(|t| state.platform.guards.frozen(&t.def)),
     ];
-    let whom = read_only.into_iter().find(|(set, _)| *set).map(|(_, whom)| whom);
+    let why = read_only.into_iter().flatten().next();
     let preview = preview(session, call)?;
     let unconfirmed = preview.confirm.filter(|name| call.confirm.as_ref() != Some(name));
-    if (whom.is_none() && unconfirmed.is_none()) || reads_only(session, call, preview.read_only_tool)? {
+    if (why.is_none() && unconfirmed.is_none()) || reads_only(session, call, preview.read_only_tool)? {
         return Ok(());
     }
     let tool = format!("a tool of {} that is not marked read-only", call.server);
-    Err(match (whom, unconfirmed) {
-        (Some(whom), _) => Refusal::ReadOnly(format!("{whom} takes no call of {tool}")).into(),
+    Err(match (why, unconfirmed) {
+        (Some(why), _) => Refusal::ReadOnly(format!("{why}: no call of {tool}")).into(),
         (None, Some(name)) => Refusal::NeedsConfirm { what: format!("a call of {tool}"), name }.into(),
         (None, None) => return Ok(()),
     })

@@ -33,7 +33,7 @@ fn read_only(snapshot: &Snapshot, call: &ConsoleCall) -> Option<String> {
         return Some(format!("the platform {} is read-only and the tool is not", snapshot.platform.name));
     }
     let tenant = snapshot.tenant(call.tenant.as_str())?;
-    tenant.def.read_only.then(|| format!("the customer {} is read-only and the tool is not", call.tenant))
+    snapshot.platform.guards.frozen(&tenant.def).map(|why| format!("{why}; the tool is not marked so"))
 }
 
 /// The name to type before a call that may change something is sent.

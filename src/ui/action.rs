@@ -118,7 +118,7 @@ actions! {
     FoldAll "fold-all" "fold or unfold everything" ["="] FOLDS;
 
     Filter "filter" "filter rows (in logs and trees: search)" ["/"] ROWS_OF;
-    Palette "palette" "command palette: views, customers, servers, actions, themes" [":"] On::Everywhere;
+    Palette "palette" "command palette: views, customers, servers, instances, containers, actions, themes" [":"] On::Everywhere;
     Help "help" "keys of this view, searchable" ["?"] On::Everywhere;
     Limit "limit" "limit every view to one customer" ["t"] On::Everywhere;
     Mark "mark" "mark the row; in a list of switches: toggle" ["space"] RUNNING;

@@ -11,6 +11,18 @@ pub const MAX_PASTE: usize = 1 << 20;
 /// Longest escape sequence; what is longer is noise.
 const MAX_SEQUENCE: usize = 64;
 
+/// Longest string that a terminal says by itself (a colour, its version); what is longer is noise.
+const MAX_STRING: usize = 4096;
+
+/// What an unfinished sequence waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// It may be a key as it is: soon nothing more will come.
+    Key,
+    /// No person types this: the rest is on its way, however slow the line.
+    Rest,
+}
+
 /// What was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Typed {
@@ -59,21 +71,23 @@ impl Decoder {
         }
     }
 
-    /// True if an escape waits for what may follow it.
-    pub fn waits(&self) -> bool {
-        self.paste.is_none() && !self.buffer.is_empty()
+    /// What waits for more, if something does.
+    pub fn waits(&self) -> Option<Wait> {
+        match (&self.paste, self.buffer.as_slice()) {
+            (Some(_), _) | (None, []) => None,
+            (None, [_] | [0x1b, _]) => Some(Wait::Key),
+            (None, _) => Some(Wait::Rest),
+        }
     }
 
-    /// Nothing followed in time: what waits is what it is.
+    /// Nothing followed in time: what waits is what it is. `ESC [` alone is alt-[; a torn sequence is nothing.
     pub fn settle(&mut self) -> Vec<Typed> {
-        let escape = self.buffer.first() == Some(&0x1b);
-        let rest = std::mem::take(&mut self.buffer);
-        let mut out: Vec<Typed> = escape.then(|| Typed::Key(plain(KeyCode::Esc))).into_iter().collect();
-        // `ESC [` alone is alt-[; the rest of a torn sequence is dropped.
-        if let (true, [_, c]) = (escape, rest.as_slice()) {
-            out = vec![Typed::Key(KeyEvent::new(KeyCode::Char(char::from(*c)), KeyModifiers::ALT))];
-        }
-        out
+        let key = match std::mem::take(&mut self.buffer).as_slice() {
+            [0x1b] => plain(KeyCode::Esc),
+            [0x1b, c] => KeyEvent::new(KeyCode::Char(char::from(*c)), KeyModifiers::ALT),
+            _ => return Vec::new(),
+        };
+        vec![Typed::Key(key)]
     }
 
     fn take_paste(&mut self) -> Option<Typed> {
@@ -100,8 +114,9 @@ fn plain(code: KeyCode) -> KeyEvent {
 fn front(bytes: &[u8]) -> Front {
     match bytes {
         [] => Front::Incomplete,
-        [0x1b] | [0x1b, b'[' | b'O'] => Front::Incomplete,
+        [0x1b] | [0x1b, b'[' | b'O' | b']' | b'P' | b'_'] => Front::Incomplete,
         [0x1b, b'[', rest @ ..] => csi(rest),
+        [0x1b, c @ (b']' | b'P' | b'_'), rest @ ..] => string(*c, rest),
         [0x1b, b'O', c, ..] => Front::Took(3, ss3(*c)),
         // Two escapes: the first was a key.
         [0x1b, 0x1b, ..] => Front::Took(1, Some(plain(KeyCode::Esc))),
@@ -112,6 +127,23 @@ fn front(bytes: &[u8]) -> Front {
             other => other,
         },
         bytes => one(bytes),
+    }
+}
+
+/// What follows `ESC ]`, `ESC P` or `ESC _`: something that the terminal says, up to BEL or `ESC \\`. It is nobody's key.
+fn string(begun: u8, rest: &[u8]) -> Front {
+    let Some(end) = rest.iter().position(|b| matches!(b, 0x07 | 0x1b)) else {
+        return if rest.len() > MAX_STRING { Front::Took(rest.len() + 2, None) } else { Front::Incomplete };
+    };
+    match (rest[end], rest.get(end + 1)) {
+        (0x07, _) => Front::Took(end + 3, None),
+        (_, Some(b'\\')) => Front::Took(end + 4, None),
+        (_, None) => Front::Incomplete,
+        // Another sequence: there was no string after all.
+        (_, Some(_)) if end == 0 => {
+            Front::Took(2, Some(KeyEvent::new(KeyCode::Char(char::from(begun)), KeyModifiers::ALT)))
+        }
+        (_, Some(_)) => Front::Took(end + 2, None),
     }
 }
 
@@ -195,7 +227,8 @@ fn csi(rest: &[u8]) -> Front {
         (b'M', None) if first.is_empty() => {
             return if rest.len() < 4 { Front::Incomplete } else { Front::Took(length + 3, None) };
         }
-        (c @ (b'A'..=b'H' | b'P'..=b'S' | b'Z'), _) => letter(c),
+        // `ESC [ 24 ; 80 R` is where a cursor is, not F3.
+        (c @ (b'A'..=b'H' | b'P'..=b'S' | b'Z'), None | Some(1)) => letter(c),
         _ => None,
     };
     Front::Took(length, code.map(|code| KeyEvent::new_with_kind(code, modifiers, kind)))
@@ -278,6 +311,13 @@ mod tests {
             (b"\x1b[97;5u", "ctrl-a"),
             (b"\x1b[200~one\rtwo\x1b[201~j", "paste(\"one\\ntwo\",0) j"),
             (b"\x1b[?62;c", ""),
+            (b"\x1b[24;80R", ""),
+            (b"\x1b[1;2R\x1b[R", "shift-F3 F3"),
+            (b"\x1b]11;rgb:1616/1818/1d1d\x1b\\a\x1b]4;1;rgb:0/0/0\x07b", "a b"),
+            (b"\x1bP>|tmux 3.4\x1b\\\x1b_Gi=1;OK\x1b\\j", "j"),
+            (b"\x1b]", "alt-]"),
+            (b"\x1bP\x1bP", "alt-P alt-P"),
+            (b"\x1b[24;", ""),
         ] {
             assert_eq!(typed(bytes), keys, "{bytes:?}");
         }
@@ -285,14 +325,33 @@ mod tests {
 
     #[test]
     fn pieces_are_put_together() {
-        let whole = b"\x1b[1;5Aj\x1b[200~a b\x1b[201~\xe6\x97\xa5";
+        let whole = b"\x1b[1;5Aj\x1b[200~a b\x1b[201~\x1b]11;rgb:1/1/1\x1b\\\xe6\x97\xa5";
         let mut all = Vec::new();
         let mut decoder = Decoder::default();
         for byte in whole {
             all.extend(decoder.feed(&[*byte]));
         }
         assert_eq!(all, Decoder::default().feed(whole));
-        assert!(!decoder.waits());
+        assert_eq!(decoder.waits(), None);
+    }
+
+    #[test]
+    fn only_what_may_be_a_key_settles_soon() {
+        let waits = |bytes: &[u8]| {
+            let mut decoder = Decoder::default();
+            decoder.feed(bytes);
+            decoder.waits()
+        };
+        for (bytes, wait) in [
+            (&b"\x1b"[..], Some(Wait::Key)),
+            (b"\x1b[", Some(Wait::Key)),
+            (b"\x1b[24;", Some(Wait::Rest)),
+            (b"\x1b]11;rgb:16", Some(Wait::Rest)),
+            (b"\x1b[200~half a paste", None),
+            (b"j", None),
+        ] {
+            assert_eq!(waits(bytes), wait, "{bytes:?}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! reported by `poll` all the same, so it is the watchdog, too. Lent (to a shell in a container) it hands bytes on as
 //! they are: there never is a second reader that could take some of them.
 
-use super::decode::{Decoder, Typed};
+use super::decode::{Decoder, Typed, Wait};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -15,6 +15,9 @@ use tokio::sync::mpsc;
 
 /// How long a lone escape waits for the rest of a sequence: longer than the gap within one, shorter than a person.
 const ESCAPE_WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 40_000_000 };
+
+/// How long the rest of what no person types is waited for: longer than a bad line is silent.
+const REST_WAIT: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// Keys waiting for the screen; a full queue makes the thread wait, and the terminal keeps what follows.
 const QUEUE: usize = 256;
@@ -106,7 +109,10 @@ fn read(tty: &OwnedFd, woken: &UnixStream, orders: &sync::Receiver<Order>, out: 
     loop {
         let wanted = if matches!(mode, Mode::Nobody) { PollFlags::empty() } else { PollFlags::IN };
         let mut fds = [PollFd::new(tty, wanted), PollFd::new(woken, PollFlags::IN)];
-        let timeout = decoder.waits().then_some(&ESCAPE_WAIT);
+        let timeout = decoder.waits().map(|wait| match wait {
+            Wait::Key => &ESCAPE_WAIT,
+            Wait::Rest => &REST_WAIT,
+        });
         let ready = match poll(&mut fds, timeout) {
             Ok(ready) => ready,
             Err(rustix::io::Errno::INTR) => continue,

@@ -264,6 +264,22 @@ mod tests {
     }
 
     #[test]
+    fn every_action_can_be_bound_anew_on_its_own() {
+        let key = parse_keys("<alt-f9>").unwrap()[0];
+        for row in ROWS {
+            let (map, errors) = Keymap::new(&user(row.name, &["alt-f9"]));
+            assert_eq!(errors, [], "{}", row.name);
+            for page in Page::ALL {
+                let meant = row.on.page(page).then_some(row.action);
+                assert_eq!(map.resolve(page, key), meant, "{} in {}", row.name, page.name());
+                let old =
+                    parse_keys(&row.chords.iter().map(|c| format!("<{c}>")).collect::<Vec<_>>().join(" ")).unwrap();
+                assert!(old.iter().all(|key| map.resolve(page, *key) != Some(row.action)), "{}", row.name);
+            }
+        }
+    }
+
+    #[test]
     fn digits_of_views_that_are_not_built_are_unbound() {
         let (map, _) = Keymap::new(&BTreeMap::new());
         for page in Page::ALL {

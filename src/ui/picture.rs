@@ -30,9 +30,14 @@ pub fn frame(snapshot: &Snapshot, link: Link, options: &Options, size: (u16, u16
     for msg in [Msg::Tick(snapshot.taken, 0), Msg::Resize(size.0, size.1), Msg::Snapshot] {
         update(&mut app, snapshot, msg);
     }
-    let buffer = paint(&app, snapshot, size);
+    drawn(&app, snapshot, size, format)
+}
+
+/// What the screen shows now, as text.
+pub fn drawn(app: &App, snapshot: &Snapshot, size: (u16, u16), format: Format) -> String {
+    let buffer = paint(app, snapshot, size);
     match format {
-        Format::Ansi => ansi(&buffer, options.colors),
+        Format::Ansi => ansi(&buffer, app.shared.colors),
         Format::Svg => svg(&buffer),
     }
 }

@@ -1,8 +1,7 @@
-//! The command palette: views, customers, servers, actions and themes by name.
+//! The command palette: views, actions and themes, and every customer, server, instance and container, by name.
 
 use super::Next;
 use super::pick::{Item, Pick};
-use crate::model::{ServerId, TenantId};
 use crate::ui::action::{Action, ROWS};
 use crate::ui::app::{After, Cx, Effect, Look, Target};
 use crate::ui::page::Page;
@@ -20,8 +19,7 @@ pub struct Palette {
 #[derive(Clone)]
 enum Choice {
     Act(Action),
-    Tenant(TenantId),
-    Server(ServerId),
+    Go(Page, Target),
     Theme(String),
 }
 
@@ -32,16 +30,30 @@ impl Palette {
             let chord = cx.shared.keymap.shown(row.action);
             (Choice::Act(row.action), row.name.to_owned(), format!("{chord:<8} {}", row.doc))
         });
-        let tenants = cx
-            .snap
-            .tenants
-            .iter()
-            .map(|t| (Choice::Tenant(t.def.id.clone()), format!("customer {}", t.def.name), t.def.id.to_string()));
-        let servers = cx
-            .snap
-            .servers
-            .iter()
-            .map(|s| (Choice::Server(s.def.id.clone()), format!("server {}", s.def.id), s.def.description.clone()));
+        let tenants = cx.snap.tenants.iter().map(|t| {
+            (
+                Choice::Go(Page::Customers, Target::Tenant(t.def.id.clone())),
+                format!("customer {}", t.def.name),
+                t.def.id.to_string(),
+            )
+        });
+        let servers = cx.snap.servers.iter().map(|s| {
+            (
+                Choice::Go(Page::Servers, Target::Server(s.def.id.clone())),
+                format!("server {}", s.def.id),
+                s.def.description.clone(),
+            )
+        });
+        // Those that serve everybody are their servers.
+        let own_ones = cx.snap.instances.iter().filter(|row| row.key.tenant.is_some());
+        let instances = own_ones.map(|row| {
+            let go = Choice::Go(Page::Servers, Target::Instance(row.key.clone()));
+            (go, format!("instance {}", row.key), row.state.name().to_owned())
+        });
+        let containers = cx.snap.containers.iter().map(|row| {
+            let go = Choice::Go(Page::Containers, Target::Container(row.key.clone()));
+            (go, format!("container {}", row.name), row.image.clone())
+        });
         let own = cx.shared.own_themes.iter();
         let built_in = NAMES.iter().copied().filter(|name| !own.clone().any(|own| own == name));
         let themes = built_in.map(|name| (name, "")).chain(own.clone().map(|name| (name.as_str(), "your own")));
@@ -49,7 +61,9 @@ impl Palette {
             themes.map(|(name, note)| (Choice::Theme(name.to_owned()), format!("theme {name}"), note.to_owned()));
         let mut choices = Vec::new();
         let mut items = Vec::new();
-        for (choice, label, note) in actions.chain(tenants).chain(servers).chain(themes) {
+        for (choice, label, note) in
+            actions.chain(tenants).chain(servers).chain(themes).chain(instances).chain(containers)
+        {
             items.push(Item::new(choices.len().to_string(), label).with_note(note));
             choices.push(choice);
         }
@@ -85,8 +99,7 @@ impl Palette {
 fn choose(cx: &mut Cx, choice: Choice) {
     match choice {
         Choice::Act(action) => cx.after.push(After::Act(action)),
-        Choice::Tenant(id) => cx.go(Page::Customers, Target::Tenant(id)),
-        Choice::Server(id) => cx.go(Page::Servers, Target::Server(id)),
+        Choice::Go(page, target) => cx.go(page, target),
         Choice::Theme(name) => cx.effects.push(Effect::Theme(name)),
     }
 }

@@ -47,6 +47,10 @@ impl Item {
 pub struct Pick {
     title: String,
     items: Vec<Item>,
+    /// What is searched of each item. Lists of ten thousand are: nothing of this is worked out while drawing or typing.
+    texts: Vec<String>,
+    /// Columns of the labels, and those in which every item is whole.
+    columns: (usize, usize),
     /// Indices of the items that match, best first.
     found: Vec<usize>,
     at: usize,
@@ -59,7 +63,22 @@ pub struct Pick {
 impl Pick {
     pub fn new(title: &str, items: Vec<Item>, token: Option<Token>) -> Self {
         let found = (0..items.len()).collect();
-        Self { title: title.to_owned(), items, found, at: 0, page: Cell::new(10), line: LineEdit::default(), token }
+        let texts = items.iter().map(|item| format!("{} {}", item.label, item.note)).collect();
+        // Notes stand in one column, but for labels that are longer than most.
+        let labels = items.iter().map(|item| fmt::width(&item.label)).max().unwrap_or(0).min(LABEL);
+        let whole = |item: &Item| fmt::width(&item.label).max(labels) + 2 + fmt::width(&item.note);
+        let columns = (labels, items.iter().map(whole).max().unwrap_or(0));
+        Self {
+            title: title.to_owned(),
+            items,
+            texts,
+            columns,
+            found,
+            at: 0,
+            page: Cell::new(10),
+            line: LineEdit::default(),
+            token,
+        }
     }
 
     /// The chosen item.
@@ -107,19 +126,11 @@ impl Pick {
 
     fn search(&mut self) {
         self.at = 0;
-        self.found = best(&self.items, self.line.text());
-    }
-
-    /// Columns in which every item is whole.
-    fn wanted(&self, labels: usize) -> usize {
-        let wide = |item: &Item| fmt::width(&item.label).max(labels) + 2 + fmt::width(&item.note);
-        self.items.iter().map(wide).max().unwrap_or(0)
+        self.found = best(&self.texts, self.line.text());
     }
 
     pub fn draw(&self, look: &Look, frame: &mut Frame, area: Rect) {
-        // Notes stand in one column, but for labels that are longer than most.
-        let labels = self.items.iter().map(|item| fmt::width(&item.label)).max().unwrap_or(0).min(LABEL);
-        let wanted = self.wanted(labels);
+        let (labels, wanted) = self.columns;
         let width = (wanted + 4).clamp(WIDTH.0, WIDTH.1) as u16;
         // Where a note has no room beside its label, that of the chosen item is read below.
         let below = if wanted + 4 > usize::from(width.min(area.width)) { NOTE } else { 0 };
@@ -170,16 +181,15 @@ impl Pick {
 }
 
 /// Indices of the items that match, best first, in their own order where equal.
-fn best(items: &[Item], text: &str) -> Vec<usize> {
+fn best(texts: &[String], text: &str) -> Vec<usize> {
     let pattern = Pattern::parse(text, CaseMatching::Ignore, Normalization::Smart);
     let mut matcher = Matcher::new(Config::DEFAULT);
     let mut chars = Vec::new();
-    let mut scored: Vec<(u32, usize)> = items
+    let mut scored: Vec<(u32, usize)> = texts
         .iter()
         .enumerate()
-        .filter_map(|(at, item)| {
-            let text = format!("{} {}", item.label, item.note);
-            let score = pattern.score(Utf32Str::new(&text, &mut chars), &mut matcher)?;
+        .filter_map(|(at, text)| {
+            let score = pattern.score(Utf32Str::new(text, &mut chars), &mut matcher)?;
             Some((score, at))
         })
         .collect();
@@ -193,7 +203,7 @@ mod tests {
 
     #[test]
     fn typing_narrows_best_first() {
-        let items: Vec<Item> = ["restart", "start", "stop", "eaton"].map(|n| Item::new(n, n)).into();
+        let items = ["restart", "start", "stop", "eaton"].map(str::to_owned);
         assert_eq!(best(&items, ""), [0, 1, 2, 3]);
         assert_eq!(best(&items, "st")[..2], [1, 2]);
         assert_eq!(best(&items, "etn"), [3]);

@@ -35,14 +35,15 @@ async fn servers_start_and_stop_as_clients_of_on_demand_servers_expect() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_done_says_why() {
-    let deck = Deck::start(&config(OPERATOR)).await;
+    let guard = "[guard.lab]\ndeny = { probe = \"others are in it\" }\n";
+    let deck = Deck::start(&format!("{}{guard}", config(OPERATOR))).await;
     for (line, headers, status, says) in [
         ("POST /servers/etin/start", "", 404, "did you mean `etim`"),
         ("POST /servers/graf@nobody/start", "", 404, "no customer `nobody`"),
         // A name that is given must be the right one; the operator's role stands for typing it.
         ("POST /servers/law/stop?hold=true&confirm=lwa", "", 428, "needs ?confirm=law"),
         ("POST /servers/law/stop?hold=true", "", 200, "success"),
-        ("POST /servers/etim/restart", "", 403, "restart is denied in lab: others are in it"),
+        ("POST /servers/etim/probe", "", 403, "probe is denied in lab: others are in it"),
         ("POST /servers/broken/start", "", 502, "no disk"),
         ("POST /servers/etim/start?hold=true", "", 400, "hold goes with stop"),
         ("POST /servers/etim/stop?hodl=true", "", 400, "unknown field `hodl`"),
