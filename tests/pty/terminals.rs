@@ -88,7 +88,10 @@ fn a_paste_of_a_megabyte_is_cut_and_said_and_no_key() {
     term.shows("the paste was too long");
     // Nothing of it was taken for a key: no dialog stands here, and a key goes where it always does.
     term.send("3").shows("p95ms");
-    term.send("/").send(&format!("\x1b[200~{text}\x1b[201~")).send("\x1b").send("7").shows("Calls");
+    term.send("/").shows("esc clear");
+    term.send(&format!("\x1b[200~{text}\x1b[201~")).send("\x1b");
+    term.until("left the filter", |screen| !screen.contents().contains("esc clear"));
+    term.send("7").shows("> Traffic");
     term.signal(Signal::TERM);
     term.ended(PATIENCE);
     term.is_whole();
