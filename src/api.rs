@@ -16,7 +16,7 @@ mod rest;
 pub use listen::{ListenError, Listening};
 
 use crate::control::handle::{Caller, Handle, Inside};
-use crate::router::TRACE;
+use crate::router::AMBIENT;
 use bytes::Bytes;
 use current::Current;
 use error::Error;
@@ -72,7 +72,7 @@ impl Gateway {
     pub async fn answer(self: Arc<Self>, peer: SocketAddr, request: Request<Incoming>) -> Response<Body> {
         let under_way = self.requests.token();
         let line = access::Line::begin(peer, &request);
-        let response = TRACE.scope(line.trace, self.respond(peer, request)).await;
+        let response = AMBIENT.scope(line.ambient(), self.respond(peer, request)).await;
         line.end(&response);
         if response.body().size_hint().exact().is_some() {
             return response;

@@ -201,8 +201,16 @@ pub enum OpenError {
 }
 
 tokio::task_local! {
-    /// Where the request that a task answers stands in its caller's trace: calls made in it are passed on a step further.
-    pub static TRACE: crate::model::trace::Trace;
+    /// What is known of the request that a task answers, for the calls made in it.
+    pub static AMBIENT: Ambient;
+}
+
+/// Around the calls that one request leads to.
+pub struct Ambient {
+    /// Where the request stands in its caller's trace: calls are passed on a step further.
+    pub trace: crate::model::trace::Trace,
+    /// When it came; for its first call, which takes it out.
+    pub arrived: std::cell::Cell<Option<tokio::time::Instant>>,
 }
 
 /// One message of a caller.

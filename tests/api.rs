@@ -5,6 +5,7 @@ mod rest;
 mod rough;
 mod sessions;
 mod streams;
+mod timeline;
 mod upstream;
 mod web;
 

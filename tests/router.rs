@@ -10,4 +10,5 @@ mod query;
 mod routing;
 mod sse;
 mod stdio;
+mod timeline;
 mod web;

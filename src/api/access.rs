@@ -2,8 +2,10 @@
 
 use super::Body;
 use crate::model::trace::Trace;
+use crate::router::Ambient;
 use hyper::body::Incoming;
 use hyper::{HeaderMap, Method, Request, Response};
+use std::cell::Cell;
 use std::net::SocketAddr;
 use tokio::time::Instant;
 use tracing::Level;
@@ -15,7 +17,7 @@ const PATH_MAX: usize = 200;
 /// A request under way, as the log will tell it. Nothing of its query, headers or body.
 pub struct Line {
     /// The caller's, or a new one.
-    pub trace: Trace,
+    trace: Trace,
     began: Instant,
     what: Option<(SocketAddr, Method, String)>,
 }
@@ -27,6 +29,11 @@ impl Line {
         let path = || request.uri().path().chars().take(PATH_MAX).collect();
         let what = told.then(|| (peer, request.method().clone(), path()));
         Self { trace, began: Instant::now(), what }
+    }
+
+    /// What the calls that it leads to should know of it.
+    pub fn ambient(&self) -> Ambient {
+        Ambient { trace: self.trace, arrived: Cell::new(Some(self.began)) }
     }
 
     /// The answer begins.

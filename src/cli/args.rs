@@ -373,6 +373,9 @@ pub struct Get {
     /// Print changes as they come
     #[arg(short, long)]
     pub watch: bool,
+    /// Calls counted together: how many, how they ended, how long they took
+    #[arg(long, value_name = "WHAT", conflicts_with = "watch")]
+    pub by: Option<Counted>,
     /// Newest rows of calls and events
     #[arg(short = 'n', long, default_value_t = 50)]
     pub limit: u32,
@@ -382,6 +385,15 @@ pub struct Get {
     /// Who held GPU memory since then: 24h (ago), or a time
     #[arg(long, value_name = "TIME", conflicts_with = "watch")]
     pub since: Option<String>,
+}
+
+/// What `get calls --by` counts together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Counted {
+    #[value(alias = "customer")]
+    Tenant,
+    Server,
+    Tool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -1,18 +1,20 @@
 //! `get`: rows of the platform, once or as they change.
 
-use super::args::{Get, Global, Kind, Output};
+use super::args::{Counted, Get, Global, Kind, Output};
 use super::error::{Code, Error};
 use super::output::{self, Table, json, json_line, print, print_rows};
 use super::rows::Listed;
 use super::session::{Need, Session};
 use super::usage::{self, UsageRow};
 use super::{gpus, names, stream};
+use crate::model::call::Call;
 use crate::model::container::{ContainerRow, EngineRow, EngineState, OrphanRow};
 use crate::model::filter::Filter;
 use crate::model::gpu::{GpuRow, GpuState};
 use crate::model::message::{Answer, JobRow};
 use crate::model::snapshot::{ServerRow, TenantRow};
 use crate::model::stack::StackRow;
+use crate::model::summary::{By, groups};
 use crate::model::{CallRecord, Chunk, Event, Feed, InstanceRow, Query, Snapshot, Stamp};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -23,6 +25,8 @@ pub fn run(global: &Global, args: &Get) -> Result<Code, Error> {
     match args.kind {
         Kind::Gpus if args.at.is_some() || args.since.is_some() => gpus::held(global, args),
         _ if args.at.is_some() || args.since.is_some() => Err(Error::usage("--at and --since are for gpus")),
+        Kind::Calls => calls(global, args),
+        _ if args.by.is_some() => Err(Error::usage("--by is for calls")),
         Kind::Tenants => of_snapshot::<TenantRow>(global, args, |s| s.tenants.clone()),
         Kind::Servers => of_snapshot::<ServerRow>(global, args, |s| s.servers.clone()),
         Kind::Instances => of_snapshot::<InstanceRow>(global, args, |s| s.instances.clone()),
@@ -33,7 +37,6 @@ pub fn run(global: &Global, args: &Get) -> Result<Code, Error> {
         Kind::Orphans => of_snapshot::<OrphanRow>(global, args, by_what),
         Kind::Usage => of_snapshot::<UsageRow>(global, args, usage::rows),
         Kind::Gpus => of_snapshot::<GpuRow>(global, args, |s| s.gpus.devices.iter().cloned().map(Arc::new).collect()),
-        Kind::Calls => calls(global, args),
         Kind::Events => events(global, args),
     }
 }
@@ -249,10 +252,27 @@ fn calls(global: &Global, args: &Get) -> Result<Code, Error> {
     if let Some(name) = choice.name {
         return call(&session, name);
     }
+    if let Some(by) = args.by {
+        return counted(&session, filter, by);
+    }
     match session.ask(Query::Calls { filter, limit: args.limit })? {
         Answer::Calls(rows) => show(session.output, &choice.pick_telling(session.output, &rows)),
         _ => Err(odd_answer()),
     }
+}
+
+/// All calls that are kept, counted together.
+fn counted(session: &Session, filter: String, by: Counted) -> Result<Code, Error> {
+    let Answer::Calls(calls) = session.ask(Query::Calls { filter, limit: u32::MAX })? else {
+        return Err(odd_answer());
+    };
+    let by = match by {
+        Counted::Tenant => By::Tenant,
+        Counted::Server => By::Server,
+        Counted::Tool => By::Tool,
+    };
+    let rows: Vec<_> = groups(calls.iter().map(|call| &**call), by).into_iter().map(Arc::new).collect();
+    show(session.output, &rows)
 }
 
 /// One call with what was kept of both sides.
@@ -262,15 +282,34 @@ fn call(session: &Session, name: &str) -> Result<Code, Error> {
     if session.output == Output::Json {
         return print(&json(&detail)?).map(|()| Code::Ok);
     }
-    let mut table = Table::new(CallRecord::COLUMNS);
-    table.push(detail.record.cells(Stamp::now()));
-    let mut text = table.render();
+    let mut text = head(&detail.call);
+    let took = u64::try_from(detail.call.took(Stamp::now()).as_micros()).unwrap_or(u64::MAX);
+    for (station, us) in detail.timeline.spent(took).into_iter().filter(|_| !detail.timeline.is_empty()) {
+        text.push_str(&format!("  {:<9}{:>10.1} ms  {}\n", station.name(), us as f64 / 1000.0, station.doc()));
+    }
     for (head, body) in [("request", &detail.request), ("sent", &detail.sent), ("response", &detail.response)] {
         let body = body.as_deref().map_or_else(|| "not kept any more".to_owned(), output::plain);
         text.push_str(&format!("\n{head}\n{body}\n"));
     }
     detail.notes.iter().for_each(|note| text.push_str(&format!("note: {note}\n")));
     print(&text).map(|()| Code::Ok)
+}
+
+/// What call it is: as in a list, or that it is under way.
+fn head(call: &Call) -> String {
+    match call {
+        Call::Done(record) => {
+            let mut table = Table::new(CallRecord::COLUMNS);
+            table.push(record.cells(Stamp::now()));
+            table.render()
+        }
+        Call::Pending(pending) => {
+            let age = Stamp::now().since(pending.at).as_secs();
+            let place = pending.instance.as_ref().map_or_else(|| pending.server.to_string(), ToString::to_string);
+            let tool = pending.tool.as_deref().unwrap_or_default();
+            format!("{} under way for {age} s: {} at {place}, {} {tool}\n", pending.id, pending.tenant, pending.method)
+        }
+    }
 }
 
 fn events(global: &Global, args: &Get) -> Result<Code, Error> {

@@ -6,7 +6,8 @@ use crate::model::filter::Fields;
 use crate::model::message::{EventKind, JobRow};
 use crate::model::server::{Environment, Scope};
 use crate::model::snapshot::{ServerRow, TenantRow};
-use crate::model::{CallRecord, Event, InstanceRow, Stamp};
+use crate::model::summary::Group;
+use crate::model::{CallRecord, Event, InstanceRow, Outcome, Stamp};
 use serde::Serialize;
 
 /// A kind of row that `get` prints.
@@ -218,6 +219,40 @@ impl Listed for CallRecord {
 
     fn key(&self) -> String {
         self.id.to_string()
+    }
+}
+
+impl Listed for Group {
+    const COLUMNS: &'static [Column] = &[
+        left("WHOSE"),
+        left("TOOL"),
+        right("CALLS"),
+        right("FAILED"),
+        right("P50 MS"),
+        right("P95 MS"),
+        right("P99 MS"),
+        right("MAX MS"),
+        left("OUTCOMES"),
+    ];
+
+    fn cells(&self, _now: Stamp) -> Vec<String> {
+        let ended = Outcome::ALL.into_iter().filter(|outcome| self.count(*outcome) > 0);
+        let ended: Vec<_> = ended.map(|outcome| format!("{outcome} {}", self.count(outcome))).collect();
+        vec![
+            self.name.clone(),
+            maybe(self.tool.clone()),
+            self.calls.to_string(),
+            self.errors().to_string(),
+            millis(self.p50_us),
+            millis(self.p95_us),
+            millis(self.p99_us),
+            millis(self.max_us),
+            ended.join(", "),
+        ]
+    }
+
+    fn key(&self) -> String {
+        self.name.clone()
     }
 }
 

@@ -11,10 +11,11 @@ use super::handle::{Fut, Inside, Interest, Link, Pipe, Port};
 use super::logs::{self, Wanted};
 use super::stacks::plan;
 use super::{impact, inspect, reload};
-use crate::model::call::CallDetail;
+use crate::model::call::{Call, CallDetail};
 use crate::model::filter::Filter;
 use crate::model::gpu::GpuHeld;
 use crate::model::message::{Exec, Face, Operator};
+use crate::model::timeline::Timeline;
 use crate::model::{Act, Answer, CallId, CallRecord, Chunk, Command, Feed, JobId, Query, Refusal, Snapshot, Stamp};
 use crate::router::Nowhere;
 use crate::store::{Store, StoreError};
@@ -25,6 +26,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 const CHUNKS: usize = 64;
 /// Rows that one question is answered with at most.
 const ROWS: u32 = 5000;
+/// Most lines that a log begins with.
+const LINES: u32 = 100_000;
 /// Rows of who held GPU memory: a day of fifty holders that change a few times an hour.
 const HELD_ROWS: u32 = 20_000;
 
@@ -118,9 +121,9 @@ impl Local {
     fn detail(&self, id: CallId) -> Result<CallDetail, Refusal> {
         let kept = self.deck.router.detail(id);
         let record_only = || {
-            let record = CallRecord::clone(&*self.deck.calls.get(id)?);
+            let call = Call::Done(self.deck.calls.get(id)?);
             let notes = vec!["the messages are no longer kept".to_owned()];
-            Some(CallDetail { record, request: None, sent: None, response: None, notes })
+            Some(CallDetail { call, timeline: Timeline::default(), request: None, sent: None, response: None, notes })
         };
         kept.or_else(record_only).ok_or_else(|| Refusal::NotFound(format!("{id} is no longer known")))
     }
@@ -129,7 +132,7 @@ impl Local {
     async fn stream(deck: Arc<Deck>, feed: Feed, to: mpsc::Sender<Chunk>) {
         let end = match feed {
             Feed::Logs { targets, tail, follow, since } => {
-                let wanted = Wanted { tail: tail.min(ROWS) as usize, since, follow };
+                let wanted = Wanted { tail: tail.min(LINES) as usize, since, follow };
                 logs::follow(&deck, targets, wanted, to.clone()).await
             }
             Feed::Traffic { filter, backlog } => match Filter::parse_for::<CallRecord>(&filter) {

@@ -1,9 +1,12 @@
 //! One JSON-RPC request with tenant, server, outcome and timings.
 
 use super::principal::Role;
+use super::timeline::Timeline;
 use super::{InstanceKey, ServerId, Stamp, TenantId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Number of a call, unique within one owner process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -161,10 +164,103 @@ pub struct PendingCall {
     pub progress: Option<f32>,
 }
 
-/// What was kept of one call: both sides, redacted, bounded.
+/// A call that is over, or not yet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Call {
+    Pending(Arc<PendingCall>),
+    Done(Arc<CallRecord>),
+}
+
+impl Call {
+    pub fn id(&self) -> CallId {
+        match self {
+            Self::Pending(call) => call.id,
+            Self::Done(call) => call.id,
+        }
+    }
+
+    /// When it arrived.
+    pub fn at(&self) -> Stamp {
+        match self {
+            Self::Pending(call) => call.at,
+            Self::Done(call) => call.at,
+        }
+    }
+
+    pub fn tenant(&self) -> &TenantId {
+        match self {
+            Self::Pending(call) => &call.tenant,
+            Self::Done(call) => &call.tenant,
+        }
+    }
+
+    pub fn server(&self) -> &ServerId {
+        match self {
+            Self::Pending(call) => &call.server,
+            Self::Done(call) => &call.server,
+        }
+    }
+
+    pub fn instance(&self) -> Option<&InstanceKey> {
+        match self {
+            Self::Pending(call) => call.instance.as_ref(),
+            Self::Done(call) => call.instance.as_ref(),
+        }
+    }
+
+    pub fn method(&self) -> &str {
+        match self {
+            Self::Pending(call) => &call.method,
+            Self::Done(call) => &call.method,
+        }
+    }
+
+    /// Tool, prompt or resource name.
+    pub fn tool(&self) -> Option<&str> {
+        match self {
+            Self::Pending(call) => call.tool.as_deref(),
+            Self::Done(call) => call.tool.as_deref(),
+        }
+    }
+
+    pub fn origin(&self) -> Origin {
+        match self {
+            Self::Pending(call) => call.origin,
+            Self::Done(call) => call.origin,
+        }
+    }
+
+    /// Operator or credential.
+    pub fn principal(&self) -> &str {
+        match self {
+            Self::Pending(call) => &call.principal,
+            Self::Done(call) => &call.principal,
+        }
+    }
+
+    /// Its record, if it is over.
+    pub fn done(&self) -> Option<&Arc<CallRecord>> {
+        match self {
+            Self::Pending(_) => None,
+            Self::Done(call) => Some(call),
+        }
+    }
+
+    /// Arrival to answer, or to now.
+    pub fn took(&self, now: Stamp) -> Duration {
+        match self {
+            Self::Pending(call) => now.since(call.at),
+            Self::Done(call) => Duration::from_micros(call.took_us),
+        }
+    }
+}
+
+/// What was kept of one call: both sides, redacted, bounded; of one under way what there is so far.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CallDetail {
-    pub record: CallRecord,
+    pub call: Call,
+    pub timeline: Timeline,
     /// JSON text of the request as the caller sent it; `None` if it is no longer kept.
     pub request: Option<String>,
     /// What the upstream got after injection.

@@ -17,10 +17,11 @@ use super::slot::{Link, Slot};
 use super::table::{NoRoute, Route};
 use super::upstream::{Answer, Ask, Expects, Fault, SessionKey};
 use super::wire::ErrorObject;
-use super::{CallReply, CallRequest, Demand, Router, TRACE};
+use super::{AMBIENT, CallReply, CallRequest, Demand, Router};
 use crate::model::call::Origin;
 use crate::model::message::CallEvent;
 use crate::model::server::Settings;
+use crate::model::timeline::Station;
 use crate::model::{Era, Outcome, Stamp, State};
 use bytes::Bytes;
 use hyper::header::HeaderName;
@@ -39,7 +40,8 @@ pub async fn carry(router: &Router, request: CallRequest, client: Client, outbox
     let id = router.next_id();
     let message = Message::read(body, id, matches!(origin, Origin::Console | Origin::Cli));
     // What stands in the message is closer to whoever asks than what stands around it.
-    let trace = message.as_ref().ok().and_then(|m| m.meta.trace).or_else(|| TRACE.try_with(|trace| *trace).ok());
+    let ambient = AMBIENT.try_with(|around| (around.trace, around.arrived.take())).ok();
+    let trace = message.as_ref().ok().and_then(|m| m.meta.trace).or(ambient.map(|(trace, _)| trace));
     let trace = trace.map(|trace| trace.child(fastrand::u64(1..)));
     let (method, tool) = message.as_ref().map(|m| (m.method.clone(), m.name.clone())).unwrap_or_default();
     let relay = message.as_ref().ok().zip(outbox).map(|(m, outbox)| Arc::new(Relay::new(outbox, &client, m)));
@@ -47,10 +49,12 @@ pub async fn carry(router: &Router, request: CallRequest, client: Client, outbox
     let route = table.route(&tenant, &server);
     let defaults = Settings::default();
     let settings = route.as_ref().map_or(&defaults, |r| &r.server.settings);
+    let began = Instant::now();
+    let before = ambient.and_then(|(_, arrived)| Some(began - arrived?));
     let flight = Arc::new(Flight::new(Plan {
         id,
         at: Stamp::now(),
-        began: Instant::now(),
+        began,
         tenant,
         server,
         method,
@@ -61,11 +65,12 @@ pub async fn carry(router: &Router, request: CallRequest, client: Client, outbox
         trace,
         events,
         relay,
+        request: message.as_ref().map(|m| m.text.clone()).unwrap_or_default(),
+        auth_us: before.map(|before| before.as_micros().try_into().unwrap_or(u32::MAX)),
         timeout: timeout.unwrap_or(settings.timeout),
         cap: settings.timeout_cap,
     }));
-    let kept = message.as_ref().map(|m| m.text.clone()).unwrap_or_default();
-    let mut ledger = Ledger::open(router, flight.clone(), kept);
+    let mut ledger = Ledger::open(router, flight.clone());
     flight.tell(|| CallEvent::Accepted { id });
     let caller_id = message.as_ref().map_or_else(|_| "null".to_owned(), |m| m.id.clone());
     let session_calls = client.session().filter(|_| caller_id != "null").map(|s| s.begin(&caller_id, id));
@@ -138,10 +143,11 @@ impl Trip<'_> {
     }
 
     async fn pass(&self, slot: &Slot, ledger: &mut Ledger<'_>) -> Result<End, Stop> {
-        let waiting = Instant::now();
+        let waiting = self.flight.passed(Station::Route);
         let (_pass, link, woke) = self.enter(slot).await?;
+        let entered = self.flight.passed(Station::Wake);
         if woke {
-            ledger.wake_us = waiting.elapsed().as_micros() as u64;
+            ledger.wake_us = (entered - waiting).as_micros() as u64;
             self.flight.extend();
         }
         let era = self.era.unwrap_or(link.opened.era);

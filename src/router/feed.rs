@@ -274,6 +274,8 @@ impl Ear<'_> {
             trace: None,
             events: None,
             relay: Some(self.to.relay.clone()),
+            request: Bytes::new(),
+            auth_us: None,
             timeout: Duration::ZERO,
             cap: Duration::ZERO,
         }))

@@ -1,11 +1,14 @@
 //! Calls under way: their deadlines, progress and cancellation. Sharded by call id; no lock is held over an await.
 
 use super::client::Relay;
+use super::payload::Trail;
 use crate::model::call::Origin;
 use crate::model::message::CallEvent;
 use crate::model::principal::Role;
+use crate::model::timeline::{Station, Timeline};
 use crate::model::trace::Trace;
 use crate::model::{CallId, InstanceKey, PendingCall, ServerId, Stamp, TenantId};
+use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -39,6 +42,14 @@ pub struct Flight {
     pub events: Option<mpsc::Sender<CallEvent>>,
     /// What its client hears of it.
     pub relay: Option<Arc<Relay>>,
+    /// Its message as the caller sent it.
+    pub request: Bytes,
+    /// What went upstream, cut to what is ever shown.
+    pub sent: OnceLock<Bytes>,
+    /// Before it arrived here, at the gateway.
+    auth_us: Option<u32>,
+    /// See [`Timeline::passed_us`].
+    passed_us: [AtomicU32; Station::MARKED],
     /// Who cancelled it.
     by: OnceLock<&'static str>,
     /// An answer or progress must come within this.
@@ -67,6 +78,9 @@ pub struct Plan {
     pub trace: Option<Trace>,
     pub events: Option<mpsc::Sender<CallEvent>>,
     pub relay: Option<Arc<Relay>>,
+    pub request: Bytes,
+    /// Before it arrived here, at the gateway; microseconds.
+    pub auth_us: Option<u32>,
     pub timeout: Duration,
     pub cap: Duration,
 }
@@ -87,6 +101,8 @@ impl Flight {
             trace,
             events,
             relay,
+            request,
+            auth_us,
             timeout,
             cap,
         } = plan;
@@ -104,6 +120,10 @@ impl Flight {
             trace,
             events,
             relay,
+            request,
+            sent: OnceLock::new(),
+            auth_us,
+            passed_us: Default::default(),
             by: OnceLock::new(),
             timeout,
             cap: cap.max(timeout),
@@ -147,6 +167,28 @@ impl Flight {
         }
     }
 
+    /// A station is behind it; says when.
+    pub fn passed(&self, station: Station) -> Instant {
+        let now = Instant::now();
+        let us = u32::try_from((now - self.began).as_micros()).unwrap_or(u32::MAX).max(1);
+        // The arrival and the end need no mark.
+        if let Some(mark) = (station as usize).checked_sub(1).and_then(|at| self.passed_us.get(at)) {
+            mark.store(us, Relaxed);
+        }
+        now
+    }
+
+    /// What is to be kept of it.
+    pub fn trail(&self, response: Bytes) -> Trail {
+        let passed_us = std::array::from_fn(|at| self.passed_us[at].load(Relaxed));
+        Trail {
+            request: self.request.clone(),
+            sent: self.sent.get().cloned().unwrap_or_default(),
+            response,
+            timeline: Timeline { auth_us: self.auth_us, passed_us },
+        }
+    }
+
     pub fn set_waking(&self, waking: bool) {
         self.waking.store(waking, Relaxed);
     }
@@ -166,7 +208,7 @@ impl Flight {
         }
     }
 
-    fn row(&self) -> PendingCall {
+    pub fn row(&self) -> PendingCall {
         let progress = f32::from_bits(self.progress.load(Relaxed));
         PendingCall {
             id: self.id,
@@ -207,10 +249,13 @@ impl Flights {
         self.shard(id).remove(&id);
     }
 
+    pub fn get(&self, id: CallId) -> Option<Arc<Flight>> {
+        self.shard(id).get(&id).cloned()
+    }
+
     /// False if there is no such call.
     pub fn cancel(&self, id: CallId, by: &'static str) -> bool {
-        let flight = self.shard(id).get(&id).cloned();
-        flight.inspect(|f| f.cancel(by)).is_some()
+        self.get(id).inspect(|f| f.cancel(by)).is_some()
     }
 
     /// Oldest first.

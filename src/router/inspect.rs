@@ -7,14 +7,14 @@ use super::gate;
 use super::listing::{catalog_of, view_key};
 use super::lists::View;
 use super::message::{Dressing, Message};
-use super::payload::Payload;
 use super::redact;
 use super::slot::Slot;
 use super::table::Route;
 use super::{CallBody, Demand};
-use crate::model::call::CallDetail;
+use crate::model::call::{Call, CallDetail};
 use crate::model::message::{Catalog, ConsoleCall, Preview};
-use crate::model::{CallId, CallRecord, Era, ServerId, State, TenantId};
+use crate::model::{CallId, Era, ServerId, State, TenantId};
+use bytes::Bytes;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
@@ -138,10 +138,12 @@ fn refused_by_state(state: State, slot: Option<&Slot>) -> Option<String> {
 
 /// See [`Router::detail`].
 pub fn detail(router: &Router, id: CallId) -> Option<CallDetail> {
-    let payload = router.payloads.get(id)?;
-    let record = &payload.record;
-    let slot = record.instance.as_ref().and_then(|key| router.slots.get(key));
-    let names = slot.as_ref().map(|s| secret_names(s, &payload)).unwrap_or_default();
+    let (call, trail) = match router.flights.get(id) {
+        Some(flight) => (Call::Pending(flight.row().into()), flight.trail(Bytes::new())),
+        None => router.payloads.get(id).map(|payload| (Call::Done(payload.record), payload.trail))?,
+    };
+    let slot = call.instance().and_then(|key| router.slots.get(key));
+    let names = slot.as_ref().map(|slot| secret_names(slot, &call)).unwrap_or_default();
     let hidden = slot.map(|s| s.hidden.load_full()).unwrap_or_default();
     let mut notes = Vec::new();
     let mut show = |side: &str, bytes: &[u8]| {
@@ -149,15 +151,13 @@ pub fn detail(router: &Router, id: CallId) -> Option<CallDetail> {
         notes.extend(said.into_iter().map(|note| format!("{side}: {note}")));
         (!text.is_empty()).then_some(text)
     };
-    let request = show("request", &payload.request);
-    let sent = show("sent", &payload.sent);
-    let response = show("response", &payload.response);
-    Some(CallDetail { record: CallRecord::clone(record), request, sent, response, notes })
+    let request = show("request", &trail.request);
+    let sent = show("sent", &trail.sent);
+    let response = show("response", &trail.response);
+    Some(CallDetail { call, timeline: trail.timeline, request, sent, response, notes })
 }
 
-fn secret_names(slot: &Slot, payload: &Payload) -> Vec<String> {
-    let record = &payload.record;
-    let view: Option<Arc<View>> = slot.lists.newest(&Some(record.tenant.clone())).or_else(|| slot.lists.newest(&None));
-    let tool = record.tool.as_deref();
-    tool.and_then(|name| Some(view?.facts.get(name)?.secret_arguments())).unwrap_or_default()
+fn secret_names(slot: &Slot, call: &Call) -> Vec<String> {
+    let view: Option<Arc<View>> = slot.lists.newest(&Some(call.tenant().clone())).or_else(|| slot.lists.newest(&None));
+    call.tool().and_then(|name| Some(view?.facts.get(name)?.secret_arguments())).unwrap_or_default()
 }

@@ -3,9 +3,11 @@
 
 use super::flight::Flight;
 use super::outcome::first_line;
+use super::payload::Payload;
 use super::redact::CUT_BYTES;
 use super::{CallReply, Router};
 use crate::model::tenant::AuditPolicy;
+use crate::model::timeline::Station;
 use crate::model::{CallRecord, Era, Outcome};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -27,8 +29,6 @@ pub struct Ledger<'a> {
     reached: bool,
     upstream: Option<Duration>,
     pub era: Option<Era>,
-    request: Bytes,
-    sent: Bytes,
     closed: bool,
 }
 
@@ -42,7 +42,7 @@ pub struct End {
 }
 
 impl<'a> Ledger<'a> {
-    pub fn open(router: &'a Router, flight: Arc<Flight>, request: Bytes) -> Self {
+    pub fn open(router: &'a Router, flight: Arc<Flight>) -> Self {
         router.flights.add(flight.clone());
         Self {
             router,
@@ -53,17 +53,15 @@ impl<'a> Ledger<'a> {
             reached: false,
             upstream: None,
             era: None,
-            request,
-            sent: Bytes::new(),
             closed: false,
         }
     }
 
     /// The message goes upstream now.
     pub fn asked(&mut self, message: &[u8]) {
-        self.asked = Some(Instant::now());
+        self.asked = Some(self.flight.passed(Station::Inject));
         self.reached = true;
-        self.sent = Bytes::copy_from_slice(&message[..message.len().min(CUT_BYTES + 1)]);
+        let _ = self.flight.sent.set(Bytes::copy_from_slice(&message[..message.len().min(CUT_BYTES + 1)]));
     }
 
     /// It turned out that there was nobody to send it to.
@@ -73,7 +71,8 @@ impl<'a> Ledger<'a> {
 
     /// Upstream answered, or failed.
     pub fn answered(&mut self) {
-        self.upstream = self.asked.map(|at| at.elapsed());
+        let now = self.flight.passed(Station::Upstream);
+        self.upstream = self.asked.map(|at| now - at);
     }
 
     /// Records the end and makes the reply of it.
@@ -108,7 +107,7 @@ impl<'a> Ledger<'a> {
         self.router.flights.remove(self.flight.id);
         self.router.meter.count(record);
         self.router.lifetimes.count(record);
-        self.router.payloads.keep(record, &self.request, &self.sent, body);
+        self.router.payloads.keep(Payload { record: record.clone(), trail: self.flight.trail(body.clone()) });
     }
 
     fn record(&self, end: &End) -> Arc<CallRecord> {
@@ -127,7 +126,7 @@ impl<'a> Ledger<'a> {
             took_us: flight.began.elapsed().as_micros().try_into().unwrap_or(u64::MAX),
             wake_us: self.wake_us,
             upstream_us: upstream.unwrap_or_default().as_micros().try_into().unwrap_or(u64::MAX),
-            request_bytes: self.request.len() as u64,
+            request_bytes: flight.request.len() as u64,
             response_bytes: end.body.len() as u64,
             era: self.era,
             origin: flight.origin,

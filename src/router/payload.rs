@@ -2,6 +2,7 @@
 
 use super::flight::lock;
 use super::redact::CUT_BYTES;
+use crate::model::timeline::Timeline;
 use crate::model::{CallId, CallRecord};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -14,13 +15,22 @@ const SHARD_BYTES: usize = MAX_BYTES / SHARDS as usize / 2;
 /// What an entry costs beside its bytes.
 const OVERHEAD: usize = 512;
 
-/// Both sides of one call.
+/// What one call leaves behind.
 #[derive(Clone)]
 pub struct Payload {
     pub record: Arc<CallRecord>,
+    pub trail: Trail,
+}
+
+/// Both sides of one call, and where its time went.
+#[derive(Clone)]
+pub struct Trail {
+    /// As the caller sent it.
     pub request: Bytes,
+    /// As the upstream got it; empty if nothing was sent.
     pub sent: Bytes,
     pub response: Bytes,
+    pub timeline: Timeline,
 }
 
 #[derive(Default)]
@@ -42,7 +52,7 @@ struct Ring {
 
 impl Payload {
     fn cost(&self) -> usize {
-        self.request.len() + self.sent.len() + self.response.len() + OVERHEAD
+        self.trail.request.len() + self.trail.sent.len() + self.trail.response.len() + OVERHEAD
     }
 }
 
@@ -60,11 +70,11 @@ impl Ring {
 
 impl Payloads {
     /// Keeps a finished call; each side is cut to what is ever shown (and a byte, so that the cut is noticed).
-    pub fn keep(&self, record: &Arc<CallRecord>, request: &Bytes, sent: &Bytes, response: &Bytes) {
-        let payload =
-            Payload { record: record.clone(), request: own(request), sent: own(sent), response: own(response) };
-        let mut shard = lock(&self.shards[(record.id.0 % SHARDS) as usize]);
-        let ring = if record.error.is_some() { &mut shard.failed } else { &mut shard.good };
+    pub fn keep(&self, mut payload: Payload) {
+        let trail = &mut payload.trail;
+        [&mut trail.request, &mut trail.sent, &mut trail.response].into_iter().for_each(own);
+        let mut shard = lock(&self.shards[(payload.record.id.0 % SHARDS) as usize]);
+        let ring = if payload.record.error.is_some() { &mut shard.failed } else { &mut shard.good };
         ring.push(payload);
     }
 
@@ -75,8 +85,10 @@ impl Payloads {
 }
 
 /// A small body is shared with the caller; of a large one a piece is copied, so that it does not hold the whole.
-fn own(bytes: &Bytes) -> Bytes {
-    if bytes.len() <= CUT_BYTES { bytes.clone() } else { Bytes::copy_from_slice(&bytes[..=CUT_BYTES]) }
+fn own(bytes: &mut Bytes) {
+    if bytes.len() > CUT_BYTES {
+        *bytes = Bytes::copy_from_slice(&bytes[..=CUT_BYTES]);
+    }
 }
 
 #[cfg(test)]
@@ -85,8 +97,9 @@ mod tests {
     use crate::model::call::Origin;
     use crate::model::{Outcome, Stamp};
 
-    fn record(id: u64, error: Option<&str>) -> Arc<CallRecord> {
-        Arc::new(CallRecord {
+    fn payload(id: u64, error: Option<&str>) -> Payload {
+        let body = Bytes::from(vec![b'x'; 100_000]);
+        let record = Arc::new(CallRecord {
             id: CallId(id),
             at: Stamp(0),
             tenant: "t".into(),
@@ -105,16 +118,17 @@ mod tests {
             principal: String::new(),
             role: None,
             error: error.map(Into::into),
-        })
+        });
+        let (request, sent, response) = (body.clone(), body.clone(), body);
+        Payload { record, trail: Trail { request, sent, response, timeline: Timeline::default() } }
     }
 
     #[test]
     fn memory_is_bounded_and_failed_calls_stay() {
         let payloads = Payloads::default();
-        let body = Bytes::from(vec![b'x'; 100_000]);
-        payloads.keep(&record(0, Some("boom")), &body, &body, &body);
+        payloads.keep(payload(0, Some("boom")));
         for id in 1..2_000 {
-            payloads.keep(&record(id, None), &body, &body, &body);
+            payloads.keep(payload(id, None));
         }
         assert!(payloads.get(CallId(0)).is_some() && payloads.get(CallId(1_999)).is_some());
         assert!(payloads.get(CallId(1)).is_none());

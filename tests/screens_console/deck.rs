@@ -2,10 +2,11 @@
 
 use crate::support::sample;
 use mcpdeck::control::handle::Link;
-use mcpdeck::model::call::{CallDetail, CallId, CallRecord, Era, Origin};
+use mcpdeck::model::call::{Call, CallDetail, CallId, CallRecord, Era, Origin};
 use mcpdeck::model::message::{CallEvent, Catalog, ConsoleCall, HistoryEntry, Impact, Preview};
 use mcpdeck::model::principal::Role;
 use mcpdeck::model::stack::StackStep;
+use mcpdeck::model::timeline::Timeline;
 use mcpdeck::model::usage::{InstanceUsage, UsageHistory};
 use mcpdeck::model::{
     Answer, Chunk, Command, Environment, Feed, InstanceKey, Outcome, Query, Refusal, Snapshot, Stamp, State,
@@ -14,6 +15,7 @@ use mcpdeck::ui::app::{App, Effect, Msg, Token};
 use mcpdeck::ui::keymap::parse_keys;
 use mcpdeck::ui::update::update;
 use mcpdeck::ui::{Options, Page, picture};
+use std::collections::BTreeSet;
 
 pub struct Deck {
     pub app: App,
@@ -25,6 +27,8 @@ pub struct Deck {
     pub stream: Option<(Token, Feed)>,
     /// What a reaping would do.
     pub follows: Vec<String>,
+    /// Calls of the sample that were under way and are over.
+    pub finished: BTreeSet<CallId>,
 }
 
 impl Deck {
@@ -36,8 +40,15 @@ impl Deck {
         let mut options = Options { view, ..Options::plain() };
         change(&mut options);
         let app = App::new(&options, Link::Attached);
-        let mut deck =
-            Self { app, snapshot, size, effects: Vec::new(), stream: None, follows: vec![REAPED.to_owned()] };
+        let mut deck = Self {
+            app,
+            snapshot,
+            size,
+            effects: Vec::new(),
+            stream: None,
+            follows: vec![REAPED.to_owned()],
+            finished: BTreeSet::new(),
+        };
         deck.take(Msg::Tick(sample::NOW, 0));
         deck.take(Msg::Resize(size.0, size.1));
         deck.take(Msg::Snapshot);
@@ -49,7 +60,7 @@ impl Deck {
         while let Some(msg) = todo.pop() {
             for effect in update(&mut self.app, &self.snapshot, msg) {
                 match effect {
-                    Effect::Ask(token, query) => todo.push(Msg::Answer(token, answer(&query, &self.follows))),
+                    Effect::Ask(token, query) => todo.push(Msg::Answer(token, self.answer(&query))),
                     Effect::Follow(token, feed) => {
                         self.stream = Some((token, feed.clone()));
                         self.effects.push(Effect::Follow(token, feed));
@@ -57,6 +68,13 @@ impl Deck {
                     other => self.effects.push(other),
                 }
             }
+        }
+    }
+
+    fn answer(&self, query: &Query) -> Result<Answer, Refusal> {
+        match query {
+            Query::Call(id) => Ok(Answer::Call(Box::new(detail(*id, self.finished.contains(id))))),
+            query => answer(query, &self.follows),
         }
     }
 
@@ -146,7 +164,6 @@ fn answer(query: &Query, reaped: &[String]) -> Result<Answer, Refusal> {
         }),
         Query::Preview(call) => Answer::Preview(preview(call)),
         Query::History { tenant, .. } => Answer::History(history(tenant.as_ref().map_or("eaton", |t| t.as_str()))),
-        Query::Call(id) => Answer::Call(Box::new(detail(*id))),
         Query::Inspect(_) => Answer::Inspect(INSPECTED.to_owned()),
         Query::Usage(_) => Answer::Usage(usage()),
         Query::StackPlan { stack, undeploy } => Answer::StackPlan(plan(stack.as_str(), *undeploy)),
@@ -276,15 +293,28 @@ fn history(tenant: &str) -> Vec<HistoryEntry> {
     vec![entry(1, "classify_product", Outcome::Ok), entry(2, "classify_product", Outcome::Timeout)]
 }
 
-fn detail(id: CallId) -> CallDetail {
+fn detail(id: CallId, over: bool) -> CallDetail {
+    let pending = sample::rich().pending.into_iter().find(|call| call.id == id && !over);
+    let request = r#"{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":"classify_product","arguments":{"query":"breaker"}}}"#;
+    if let Some(call) = pending {
+        return CallDetail {
+            call: Call::Pending(call),
+            timeline: Timeline { auth_us: Some(310), passed_us: [120, 260, 900, 0] },
+            request: Some(request.to_owned()),
+            sent: Some(request.to_owned()),
+            response: None,
+            notes: Vec::new(),
+        };
+    }
     CallDetail {
-        record: record(id.0, Outcome::Ok, 43_000),
-        request: Some(
-            r#"{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":"classify_product","arguments":{"query":"breaker"}}}"#
+        call: Call::Done(record(id.0, Outcome::Ok, 43_000).into()),
+        timeline: Timeline { auth_us: Some(310), passed_us: [120, 260, 900, 42_600] },
+        request: Some(request.to_owned()),
+        sent: None,
+        response: Some(
+            r#"{"jsonrpc":"2.0","id":5,"result":{"content":[{"type":"text","text":"EC000042"}],"isError":false}}"#
                 .to_owned(),
         ),
-        sent: None,
-        response: Some(r#"{"jsonrpc":"2.0","id":5,"result":{"content":[{"type":"text","text":"EC000042"}],"isError":false}}"#.to_owned()),
         notes: vec!["`password` was masked".to_owned()],
     }
 }

@@ -3,7 +3,7 @@
 use super::rows::{bytes, key_text, micros, owned, push, push_all, push_key, since, text};
 use super::{Fields, Value};
 use crate::model::Stamp;
-use crate::model::call::{CallRecord, PendingCall};
+use crate::model::call::{Call, CallRecord, PendingCall};
 use crate::model::message::{Event, EventKind, Face, JobOutcome, JobRow, JournalEntry, Level, LogLine, LogSource};
 
 impl Fields for CallRecord {
@@ -40,6 +40,26 @@ impl Fields for CallRecord {
         push_all(out, [self.tenant.as_str(), self.server.as_str(), &self.method, self.outcome.name()]);
         push_all(out, [self.origin.name(), &self.principal]);
         push_all(out, self.tool.as_deref().into_iter().chain(self.error.as_deref()));
+    }
+}
+
+impl Fields for Call {
+    fn names() -> &'static [&'static str] {
+        CallRecord::names()
+    }
+
+    fn field(&self, name: &str, now: Stamp) -> Option<Value<'_>> {
+        match self {
+            Self::Pending(call) => call.field(name, now),
+            Self::Done(call) => call.field(name, now),
+        }
+    }
+
+    fn text(&self, out: &mut String) {
+        match self {
+            Self::Pending(call) => call.text(out),
+            Self::Done(call) => call.text(out),
+        }
     }
 }
 

@@ -26,7 +26,7 @@ impl Router {
     pub(in crate::router) async fn listen(&self, request: ClientRequest) -> Served {
         let id = request.message.id.clone();
         let flight = flight(self.next_id(), &request);
-        let ledger = Ledger::open(self, Arc::new(flight), request.message.text.clone());
+        let ledger = Ledger::open(self, Arc::new(flight));
         let (outcome, error, begun) = match self.begin(&request).await {
             Ok(begun) => (Outcome::Ok, None, Ok(begun)),
             Err(stop) => (stop.outcome, Some(stop.error.clone()), Err(stop)),
@@ -163,6 +163,8 @@ fn flight(id: CallId, request: &ClientRequest) -> Flight {
         trace: None,
         events: None,
         relay: None,
+        request: request.message.text.clone(),
+        auth_us: None,
         timeout: Duration::ZERO,
         cap: Duration::ZERO,
     })

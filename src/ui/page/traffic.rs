@@ -1,38 +1,47 @@
-//! The view Traffic: calls as they finish, those in flight on top, how long they took and how they ended.
+//! The view Traffic: calls as they finish, those in flight on top, how long they took and how they ended; the same calls
+//! counted by customer, server and tool.
 
 mod detail;
+mod groups;
 mod row;
+mod timeline;
+mod view;
 
 use super::{Page, View};
-use crate::model::call::{CallDetail, CallId, CallRecord};
+use crate::model::call::{Call, CallDetail, CallId, CallRecord};
 use crate::model::message::LogTarget;
 use crate::model::message::{ExplainWhat, Level};
+use crate::model::summary::{By, Group, groups};
 use crate::model::{Answer, Chunk, Command, Feed, Outcome, Query, Refusal, TenantId};
 use crate::ui::action::Action;
 use crate::ui::app::{Cx, Look, Target, Token};
 use crate::ui::console::json;
-use crate::ui::fmt;
 use crate::ui::latency::Histogram;
 use crate::ui::layer::explain::Explain;
 use crate::ui::ring::Ring;
-use crate::ui::theme::Role;
-use crate::ui::widget::table::Table;
-use crate::ui::widget::{self, graph, histogram, words};
+use crate::ui::watch::Watched;
+use crate::ui::widget::table::{Table, reorders};
 use detail::Detail;
 use ratatui::Frame;
 use ratatui::layout::Rect;
-use ratatui::text::{Line, Span};
-use row::CallRow;
 use std::sync::Arc;
 
 /// Finished calls kept here, and asked for when the view is opened.
 const KEPT: usize = 10_000;
 const BACKLOG: u32 = 2_000;
 
+/// Call by call, or counted together.
+const TABS: [(&str, Option<By>); 4] =
+    [("calls", None), ("by customer", Some(By::Tenant)), ("by server", Some(By::Server)), ("by tool", Some(By::Tool))];
+
 /// State of the view.
 pub struct Traffic {
     calls: Ring<Arc<CallRecord>>,
-    table: Table<CallRow>,
+    table: Table<Call>,
+    /// Which of `TABS`.
+    tab: usize,
+    /// The same calls counted together, as of the last snapshot.
+    groups: Table<Group>,
     feed: Option<Token>,
     /// Why the stream ended, if it did.
     ended: Option<String>,
@@ -47,7 +56,7 @@ pub struct Traffic {
     outcomes: [u64; Outcome::ALL.len()],
     detail: Option<Detail>,
     /// A call that goes to the console as soon as its arguments are here.
-    to_console: Option<(Token, CallRow)>,
+    to_console: Option<(Token, Call)>,
 }
 
 impl Default for Traffic {
@@ -55,6 +64,8 @@ impl Default for Traffic {
         Self {
             calls: Ring::new(KEPT, usize::MAX),
             table: Table::default(),
+            tab: 0,
+            groups: Table::default(),
             feed: None,
             ended: None,
             lost: 0,
@@ -92,18 +103,52 @@ impl Traffic {
         self.outcomes[call.outcome as usize] += 1;
     }
 
-    /// Rows for the table: calls in flight, oldest first, then finished ones, newest first.
+    fn by(&self) -> Option<By> {
+        TABS[self.tab].1
+    }
+
+    fn turn(&mut self, forward: bool, cx: &Cx) {
+        let by = if forward { 1 } else { TABS.len() - 1 };
+        self.tab = (self.tab + by) % TABS.len();
+        self.groups = Table::default();
+        self.derive(cx);
+    }
+
+    /// Counts what the filter lets through.
+    fn count_groups(&mut self, by: By, cx: &Cx) {
+        self.groups.set_rows(groups(self.calls.iter().map(|call| &**call), by), cx.shared.now);
+    }
+
+    /// The calls of the group under the cursor.
+    fn open_group(&mut self, by: By, cx: &mut Cx) {
+        let Some(filter) = self.groups.selected().map(|group| by.filter(group)) else { return };
+        let text = format!("{} {filter}", self.table.filter_text());
+        self.tab = 0;
+        if let Err(why) = self.set_filter(text.trim(), cx) {
+            cx.notice(Level::Warn, why);
+        }
+    }
+
+    /// Rows for the table that is looked at.
     fn derive(&mut self, cx: &Cx) {
+        match self.by() {
+            Some(by) => self.count_groups(by, cx),
+            None => self.list(cx),
+        }
+    }
+
+    /// Rows for the table: calls in flight, oldest first, then finished ones, newest first.
+    fn list(&mut self, cx: &Cx) {
         let now = cx.shared.now;
         let in_flight = cx.snap.pending.iter().filter(|call| {
             self.limit.as_ref().is_none_or(|tenant| *tenant == call.tenant)
                 && (self.table.filter().is_empty() || self.table.filter().matches(&***call, now))
         });
-        let mut rows: Vec<CallRow> = in_flight.cloned().map(CallRow::Pending).collect();
+        let mut rows: Vec<Call> = in_flight.cloned().map(Call::Pending).collect();
         let waiting = rows.len();
-        rows.extend(self.calls.iter().rev().cloned().map(CallRow::Done));
+        rows.extend(self.calls.iter().rev().cloned().map(Call::Done));
         // A call that has just ended stands in both until the next snapshot.
-        let newest: Vec<CallId> = rows[waiting..].iter().take(200).map(CallRow::id).collect();
+        let newest: Vec<CallId> = rows[waiting..].iter().take(200).map(Call::id).collect();
         let mut at = 0;
         rows.retain(|row| {
             at += 1;
@@ -112,7 +157,7 @@ impl Traffic {
         rows.sort_by(|a, b| self.table.compare(a, b));
         let all = self.table.filter().is_empty() && self.limit.is_none();
         let total = if all { rows.len() } else { cx.snap.pending.len() + self.calls.kept() };
-        let first = rows.first().map(CallRow::id);
+        let first = rows.first().map(Call::id);
         self.table.set_ordered(rows, total);
         if let Some(first) = first.filter(|_| self.follow) {
             self.table.select(&first);
@@ -139,13 +184,14 @@ impl Traffic {
         }
         if cx.shared.frozen {
             self.unseen = true;
-        } else {
+        } else if self.by().is_none() {
+            // Counted together they wait for the next snapshot: nobody reads figures that change 40 times a second.
             self.derive(cx);
         }
     }
 
     fn open(&mut self, cx: &mut Cx) {
-        if let Some(call) = self.table.selected().map(CallRow::id) {
+        if let Some(call) = self.table.selected().map(Call::id) {
             self.open_call(call, cx);
         }
     }
@@ -156,10 +202,11 @@ impl Traffic {
     }
 
     /// The call under the cursor, or the open one.
-    fn current(&self) -> Option<CallRow> {
+    fn current(&self) -> Option<Call> {
         match &self.detail {
+            None if self.by().is_some() => None,
             Some(detail) => match detail.kept() {
-                Some(kept) => Some(CallRow::Done(Arc::new(kept.record.clone()))),
+                Some(kept) => Some(kept.call.clone()),
                 None => self.table.rows().iter().find(|row| row.id() == detail.call).cloned(),
             },
             None => self.table.selected().cloned(),
@@ -173,63 +220,20 @@ impl Traffic {
         }
     }
 
-    fn cancel(&self, cx: &mut Cx) {
+    fn watch(&self, cx: &mut Cx) {
         match self.current() {
-            Some(CallRow::Pending(call)) => cx.run(vec![Command::CancelCall(call.id)]),
-            Some(CallRow::Done(call)) => cx.notice(Level::Info, format!("{} is over: {}", call.id, call.outcome)),
+            Some(Call::Pending(call)) => cx.watch(Watched::Call(call.id)),
+            Some(Call::Done(call)) => cx.notice(Level::Info, format!("{} is over: {}", call.id, call.outcome)),
             None => {}
         }
     }
 
-    fn summary(&self, look: &Look) -> Line<'static> {
-        let dot = words::dot(look);
-        let mut spans = vec![Span::raw(" ")];
-        for outcome in Outcome::ALL.into_iter().filter(|o| self.outcomes[*o as usize] > 0) {
-            let text = format!("{outcome} {}", self.outcomes[outcome as usize]);
-            spans.push(Span::styled(text, look.style(Role::of_outcome(outcome))));
-            spans.push(Span::styled(dot, look.style(Role::Dim)));
+    fn cancel(&self, cx: &mut Cx) {
+        match self.current() {
+            Some(Call::Pending(call)) => cx.run(vec![Command::CancelCall(call.id)]),
+            Some(Call::Done(call)) => cx.notice(Level::Info, format!("{} is over: {}", call.id, call.outcome)),
+            None => {}
         }
-        let bars: Vec<f32> = self.took.counts.iter().map(|n| *n as f32).collect();
-        spans.push(Span::styled("1 ms ", look.style(Role::Dim)));
-        spans.push(Span::styled(graph::spark(&bars, bars.len(), None, look.ascii), look.style(Role::Graph)));
-        spans.push(Span::styled(" 10 s", look.style(Role::Dim)));
-        Line::from(spans)
-    }
-
-    fn title(&self, look: &Look) -> String {
-        let mut parts = vec![self.table.count()];
-        for (n, what) in [(self.calls.dropped, "older dropped"), (self.lost + look.snap.totals.dropped_records, "lost")]
-        {
-            if n > 0 {
-                parts.push(format!("{n} {what}"));
-            }
-        }
-        if look.shared.frozen {
-            parts.push("frozen".to_owned());
-        }
-        if let Some(why) = &self.ended {
-            parts.push(format!("stream ended: {why}, ctrl-r asks again"));
-        }
-        words::title(look, "Traffic", &parts)
-    }
-
-    fn draw_side(&self, look: &Look, frame: &mut Frame, area: Rect) {
-        let outcomes: Vec<Line> = Outcome::ALL
-            .into_iter()
-            .filter(|o| self.outcomes[*o as usize] > 0)
-            .map(|o| {
-                Line::styled(
-                    format!(" {:<10}{:>8}", o.name(), self.outcomes[o as usize]),
-                    look.style(Role::of_outcome(o)),
-                )
-            })
-            .collect();
-        let below = (outcomes.len() as u16 + 2).clamp(3, area.height / 2);
-        let top = Rect { height: area.height - below, ..area };
-        let inner = widget::pane(look, frame, top, "Took", false);
-        histogram::draw(look, frame, inner, &self.took);
-        let inner = widget::pane(look, frame, Rect { y: top.bottom(), height: below, ..area }, "Outcomes", false);
-        widget::lines(frame, inner, &outcomes);
     }
 }
 
@@ -245,6 +249,9 @@ fn params_of(request: &str) -> String {
 impl View for Traffic {
     fn sync(&mut self, cx: &mut Cx) {
         self.start(cx);
+        if let Some(detail) = &mut self.detail {
+            detail.sync(cx);
+        }
         let thawed = self.unseen && !cx.shared.frozen;
         if self.limit != cx.shared.limit || thawed {
             self.unseen &= !thawed;
@@ -297,6 +304,7 @@ impl View for Traffic {
         match action {
             Action::Console => self.send_to_console(cx),
             Action::Cancel => self.cancel(cx),
+            Action::Watch => self.watch(cx),
             Action::Explain => {
                 if let Some(row) = self.current() {
                     Explain::open(cx, ExplainWhat::Call(row.id()));
@@ -309,6 +317,8 @@ impl View for Traffic {
             Action::Escape => return self.detail.take().is_some(),
             _ if self.detail.as_mut().is_some_and(|detail| detail.act(action, cx)) => {}
             _ if self.detail.is_some() => return false,
+            Action::NextPane | Action::PrevPane => self.turn(action == Action::NextPane, cx),
+            _ if self.by().is_some() => return self.act_on_groups(action, cx),
             Action::Open => self.open(cx),
             Action::Refresh => {
                 self.leave(cx);
@@ -369,7 +379,7 @@ impl View for Traffic {
     }
 
     fn picked(&mut self, token: Token, value: String, cx: &mut Cx) {
-        if self.table.picked(token, &value) {
+        if self.table.picked(token, &value) | self.groups.picked(token, &value) {
             self.derive(cx);
         }
     }
@@ -402,8 +412,12 @@ impl View for Traffic {
                 Action::Logs,
             ];
         }
+        if self.by().is_some() {
+            return &[Action::Open, Action::NextPane, Action::Sort, Action::SortReverse, Action::CopyRow];
+        }
         &[
             Action::Open,
+            Action::NextPane,
             Action::Console,
             Action::Cancel,
             Action::Logs,
@@ -422,34 +436,20 @@ impl View for Traffic {
         if let Some(detail) = &self.detail {
             return detail.draw(look, frame, area);
         }
-        let side = area.width >= 110 && area.height >= 12;
-        let main = Rect { width: if side { area.width - 34 } else { area.width }, ..area };
-        let inner =
-            widget::pane(look, frame, main, &fmt::fit(&self.title(look), usize::from(main.width), look.ascii), true);
-        let strip = u16::from(!side && !look.tiny && inner.height > 8);
-        if strip == 1 {
-            widget::lines(frame, Rect { height: 1, ..inner }, &[self.summary(look)]);
-        }
-        let body = Rect { y: inner.y + strip, height: inner.height - strip, ..inner };
-        if self.table.rows().is_empty() {
-            widget::empty(look, frame, body, self.nothing(look));
-        } else {
-            self.table.draw(look, frame, body, true);
-        }
-        if side {
-            self.draw_side(look, frame, Rect { x: main.right(), width: 34, ..area });
-        }
+        self.draw_calls(look, frame, area);
     }
 }
 
 impl Traffic {
-    fn nothing(&self, look: &Look) -> &'static str {
-        if self.calls.kept() > 0 {
-            "no call matches the filter; esc clears it"
-        } else if look.snap.platform.example_traffic == Some(false) {
-            "no calls yet; T turns example traffic on, 6 opens the console"
-        } else {
-            "no calls yet; 6 opens the console"
+    fn act_on_groups(&mut self, action: Action, cx: &mut Cx) -> bool {
+        if let (Action::Open, Some(by)) = (action, self.by()) {
+            self.open_group(by, cx);
+            return true;
         }
+        let taken = self.groups.act(action, cx);
+        if reorders(action) {
+            self.derive(cx);
+        }
+        taken
     }
 }

@@ -1,6 +1,8 @@
-//! What was kept of one call: request, what was sent after injection, response.
+//! What was kept of one call: request, what was sent after injection, response; and where its time went.
 
-use crate::model::call::{CallDetail, CallId};
+use super::timeline;
+use crate::model::call::{Call, CallDetail, CallId};
+use crate::model::{PendingCall, Query};
 use crate::ui::action::Action;
 use crate::ui::app::{Cx, Look, Token};
 use crate::ui::console::tree::Tree;
@@ -11,6 +13,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use std::cell::Cell;
+use std::sync::Arc;
 
 /// A part of the call that can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,11 +21,12 @@ enum Part {
     Request,
     Sent,
     Response,
+    Timeline,
 }
 
 impl Part {
-    const ALL: [(Part, &'static str); 3] =
-        [(Part::Request, "request"), (Part::Sent, "sent"), (Part::Response, "response")];
+    const ALL: [(Part, &'static str); 4] =
+        [(Part::Request, "request"), (Part::Sent, "sent"), (Part::Response, "response"), (Part::Timeline, "timeline")];
 }
 
 /// The open call.
@@ -30,6 +34,8 @@ pub struct Detail {
     pub call: CallId,
     token: Token,
     answer: Option<Result<Box<CallDetail>, String>>,
+    /// What was known of a call under way when it was asked for.
+    pending: Option<Arc<PendingCall>>,
     part: Part,
     tree: Tree,
     top: Cell<usize>,
@@ -43,6 +49,7 @@ impl Detail {
             call,
             token,
             answer: None,
+            pending: None,
             part: Part::Response,
             tree: Tree::default(),
             top: Cell::new(0),
@@ -54,9 +61,28 @@ impl Detail {
     /// Takes the answer if it is to its question.
     pub fn take(&mut self, token: Token, answer: Result<Box<CallDetail>, String>) {
         if token == self.token {
+            let was_pending = self.pending.is_some();
             self.answer = Some(answer);
-            let first = [Part::Response, Part::Request, Part::Sent].into_iter().find(|p| self.text(*p).is_some());
-            self.show(first.unwrap_or(Part::Response));
+            self.pending = match self.kept().map(|kept| &kept.call) {
+                Some(Call::Pending(call)) => Some(call.clone()),
+                _ => None,
+            };
+            if was_pending && self.pending.is_some() {
+                // It is looked at already, and what is shown of it has not changed.
+                return;
+            }
+            let first = [Part::Response, Part::Sent, Part::Request].into_iter().find(|p| self.text(*p).is_some());
+            let first = if self.pending.is_some() { Part::Timeline } else { first.unwrap_or(Part::Timeline) };
+            self.show(first);
+        }
+    }
+
+    /// Asks again about a call under way when it has moved on, or ended.
+    pub fn sync(&mut self, cx: &mut Cx) {
+        let Some(before) = &self.pending else { return };
+        let now = cx.snap.pending.iter().find(|call| call.id == before.id);
+        if now.is_none_or(|now| (now.waking, now.progress) != (before.waking, before.progress)) {
+            self.token = cx.ask(Query::Call(self.call));
         }
     }
 
@@ -70,6 +96,7 @@ impl Detail {
             Part::Request => kept.request.as_deref(),
             Part::Sent => kept.sent.as_deref(),
             Part::Response => kept.response.as_deref(),
+            Part::Timeline => None,
         }
     }
 
@@ -123,15 +150,13 @@ impl Detail {
         widget::lines(frame, Rect { height: head, ..inner }, &lines[lines.len() - usize::from(head)..]);
         let body = Rect { y: inner.y + head, height: inner.height - head, ..inner };
         self.height.set(usize::from(body.height));
+        if let (Part::Timeline, Some(kept)) = (self.part, self.kept()) {
+            return timeline::draw(look, frame, body, &kept.call, &kept.timeline);
+        }
         match (&self.answer, self.text(self.part), &self.tree.error) {
             (None, ..) => widget::empty(look, frame, body, "asking"),
             (Some(Err(why)), ..) => widget::empty(look, frame, body, why),
-            (_, None, _) => widget::empty(
-                look,
-                frame,
-                body,
-                "not kept (the payload ring is bounded; failed calls are kept longest)",
-            ),
+            (_, None, _) => widget::empty(look, frame, body, self.nothing()),
             (_, Some(text), Some(error)) => {
                 let clean = json_tree::clean(&text.chars().take(4_000).collect::<String>());
                 widget::empty(look, frame, body, &format!("no JSON: {error}\n{clean}"));
@@ -142,42 +167,45 @@ impl Detail {
 
     fn title(&self, look: &Look) -> String {
         match self.kept() {
-            Some(kept) => {
-                let record = &kept.record;
+            Some(CallDetail { call: Call::Done(record), .. }) => {
                 let parts = [record.outcome.to_string(), fmt::took(record.took_us), fmt::bytes(record.response_bytes)];
                 words::title(look, &record.id.to_string(), &parts)
+            }
+            Some(CallDetail { call: Call::Pending(call), .. }) => {
+                let age = fmt::running(look.now.since(call.at));
+                words::title(look, &call.id.to_string(), &["under way".to_owned(), age])
             }
             None => self.call.to_string(),
         }
     }
 
+    /// Why a part of it is not there.
+    fn nothing(&self) -> &'static str {
+        match (self.kept().map(|kept| &kept.call), self.part) {
+            (Some(Call::Pending(_)), Part::Response) => "no answer yet; K cancels it",
+            (Some(Call::Pending(_)), Part::Sent) => "nothing was sent upstream yet",
+            (Some(Call::Done(record)), Part::Sent) if record.upstream_us == 0 => {
+                "nothing was sent upstream: the timeline tells where it ended"
+            }
+            _ => "not kept (the payload ring is bounded; failed calls are kept longest)",
+        }
+    }
+
     fn head(&self, look: &Look) -> Vec<Line<'static>> {
         let Some(kept) = self.kept() else { return Vec::new() };
-        let record = &kept.record;
-        let instance = record.instance.as_ref().map_or_else(|| "no instance".to_owned(), ToString::to_string);
-        let tool = record.tool.as_deref().map(|t| format!(" {t}")).unwrap_or_default();
+        let call = &kept.call;
+        let instance = call.instance().map_or_else(|| "no instance".to_owned(), ToString::to_string);
+        let tool = call.tool().map(|t| format!(" {t}")).unwrap_or_default();
         let dim = look.style(Role::Dim);
-        let mut lines = vec![
-            Line::from(format!(
-                "{} as {} at {}  {}{tool}",
-                instance,
-                record.tenant,
-                look.time(record.at),
-                record.method
-            )),
-            Line::styled(
-                format!(
-                    "took {}: waking {}, upstream {}; by {} ({})",
-                    fmt::took(record.took_us),
-                    fmt::took(record.wake_us),
-                    fmt::took(record.upstream_us),
-                    record.principal,
-                    record.origin.name()
-                ),
-                dim,
-            ),
-        ];
-        lines.extend(record.error.iter().map(|e| Line::styled(json_tree::clean(e), look.style(Role::Bad))));
+        let what = format!("{instance} as {} at {}  {}{tool}", call.tenant(), look.time(call.at()), call.method());
+        let who = format!("by {} ({})", call.principal(), call.origin().name());
+        let took = call.done().map(|record| {
+            let (all, wake, upstream) = (record.took_us, record.wake_us, record.upstream_us);
+            format!("took {}: waking {}, upstream {}; ", fmt::took(all), fmt::took(wake), fmt::took(upstream))
+        });
+        let mut lines = vec![Line::from(what), Line::styled(format!("{}{who}", took.unwrap_or_default()), dim)];
+        let error = call.done().and_then(|record| record.error.as_deref());
+        lines.extend(error.map(|error| Line::styled(json_tree::clean(error), look.style(Role::Bad))));
         lines.extend(kept.notes.iter().map(|note| Line::styled(note.clone(), dim)));
         lines
     }
@@ -186,7 +214,11 @@ impl Detail {
         let mut spans = Vec::new();
         for (part, name) in Part::ALL {
             let role = if part == self.part { Role::TabActive } else { Role::Tab };
-            let size = self.text(part).map_or_else(|| "not kept".to_owned(), |t| fmt::bytes(t.len() as u64));
+            let size = match self.text(part) {
+                Some(text) => fmt::bytes(text.len() as u64),
+                None if part == Part::Timeline => String::new(),
+                None => "-".to_owned(),
+            };
             spans.push(Span::styled(format!(" {name} "), look.style(role)));
             spans.push(Span::styled(format!("{size}  "), look.style(Role::Dim)));
         }
