@@ -36,6 +36,7 @@ pub mod stack;
 pub mod term;
 pub mod theme;
 pub mod update;
+pub mod watch;
 pub mod widget;
 
 pub use app::Options;

@@ -33,3 +33,4 @@ mod stacks;
 mod store_contract;
 mod support;
 mod usage;
+mod watch;

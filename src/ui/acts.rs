@@ -5,6 +5,7 @@ use super::app::{Cx, Target};
 use super::layer::explain::Explain;
 use super::layer::{confirm, shell::ShellDialog};
 use super::page::Page;
+use super::watch::Watched;
 use crate::model::container::{Claim, ContainerAct, ContainerKey, ContainerRow, ContainerState};
 use crate::model::message::{ExplainWhat, Level, LogTarget, Roll};
 use crate::model::stack::{StackOwner, StackRow};
@@ -54,6 +55,7 @@ pub fn act(action: Action, subjects: &[Subject], cx: &mut Cx) -> bool {
         Action::Logs => logs(subjects, cx),
         Action::Explain => explain(subjects, cx),
         Action::Console => console(subjects, cx),
+        Action::Watch => watch(subjects, cx),
         Action::Enable | Action::Revert => switch(action, subjects, cx),
         Action::Inspect => inspect(subjects, cx),
         Action::Shell => shell(subjects, cx),
@@ -281,6 +283,16 @@ fn explain(subjects: &[Subject], cx: &mut Cx) {
     match what {
         Some(what) => Explain::open(cx, what),
         None => cx.notice(Level::Info, "nothing is selected to explain"),
+    }
+}
+
+fn watch(subjects: &[Subject], cx: &mut Cx) {
+    let watched: Vec<Watched> = subjects.iter().filter_map(Watched::of).collect();
+    if watched.is_empty() {
+        return cx.notice(Level::Info, "nothing is selected to watch");
+    }
+    for what in watched {
+        cx.watch(what);
     }
 }
 

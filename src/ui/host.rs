@@ -5,11 +5,12 @@ use super::input::Reader;
 use super::shell::{self, Given, Left, Lent, Session};
 use super::term::{Tty, osc52};
 use crate::model::Stamp;
-use crate::model::message::Level;
+use crate::model::message::{Level, LogLine};
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -22,6 +23,9 @@ pub trait Host {
 
     /// Copies, and says how.
     fn copy(&mut self, text: &str) -> (Level, String);
+
+    /// Rings: who looks elsewhere should look here.
+    fn bell(&mut self);
 
     /// Stops the process until it is continued; the terminal is the shell's meanwhile.
     fn suspend(&mut self) -> io::Result<()>;
@@ -76,6 +80,11 @@ impl Host for TtyHost {
             Ok(()) => (Level::Info, format!("copied {}", super::fmt::bytes(text.len() as u64))),
             Err(error) => (Level::Error, format!("not copied: {error}")),
         }
+    }
+
+    fn bell(&mut self) {
+        // A terminal that takes no byte now will get no frame either, and that is told.
+        let _ = self.tty.send(b"\x07");
     }
 
     fn suspend(&mut self) -> io::Result<()> {
@@ -181,6 +190,16 @@ fn copy_to_file(text: &str) -> (Level, String) {
 fn write_private(path: &Path, text: &str) -> io::Result<()> {
     let _ = std::fs::remove_file(path);
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(text.as_bytes())
+}
+
+/// Lines of a log as they stand in a saved file: time, whose, level, text.
+pub fn log_text(lines: &[Arc<LogLine>]) -> String {
+    let saved = |line: &Arc<LogLine>| {
+        let at = i64::try_from(line.at.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+        let at = at.map(|t| format!("{t:.3}")).unwrap_or_default();
+        format!("{at} {} {} {}\n", line.target, line.level.map_or("-", Level::name), line.text)
+    };
+    lines.iter().map(saved).collect()
 }
 
 /// Saves a file that must not exist yet, and says so.

@@ -51,6 +51,7 @@ impl Turn<'_> {
             Msg::Snapshot => {
                 self.view(|view, cx| view.sync(cx));
                 self.tell_jobs();
+                self.tell_watched();
             }
             Msg::Link(link) => self.link(link),
             Msg::Tick(now, offset) => self.tick(now, offset),
@@ -129,7 +130,7 @@ impl Turn<'_> {
     }
 
     fn notice(&mut self, level: Level, text: String) {
-        self.app.shared.notice = Some(Notice { level, text, at: self.app.shared.now });
+        self.app.shared.notice = Some(Notice { level, text, at: self.app.shared.now, stays: false });
     }
 
     fn link(&mut self, link: Link) {
@@ -148,7 +149,7 @@ impl Turn<'_> {
         let shared = &mut self.app.shared;
         shared.now = now;
         shared.utc_offset_s = offset;
-        if shared.notice.as_ref().is_some_and(|n| n.at.0 != 0 && now.since(n.at) > NOTICE_FOR) {
+        if shared.notice.as_ref().is_some_and(|n| !n.stays && n.at.0 != 0 && now.since(n.at) > NOTICE_FOR) {
             shared.notice = None;
         }
         // A notice from before the first tick has no time of its own yet.
@@ -209,6 +210,14 @@ impl Turn<'_> {
                 self.notice(Level::Error, format!("{}: {why}", job.title));
             }
         }
+    }
+
+    /// Says what changed of what is watched, and rings: it may be that nobody looks.
+    fn tell_watched(&mut self) {
+        let shared = &mut self.app.shared;
+        let Some((level, text)) = shared.watches.look(self.snap, shared.now) else { return };
+        shared.notice = Some(Notice { level, text, at: shared.now, stays: true });
+        self.effects.push(Effect::Bell);
     }
 
     fn edited(&mut self, token: Token, text: Result<String, String>) {

@@ -144,6 +144,8 @@ impl Host for Desk {
         (Level::Error, "there is no clipboard here".to_owned())
     }
 
+    fn bell(&mut self) {}
+
     fn suspend(&mut self) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }

@@ -5,6 +5,7 @@ use crate::model::message::{ExplainWhat, Explained};
 use crate::model::{Answer, InstanceKey, Query, Refusal};
 use crate::ui::action::Action;
 use crate::ui::app::{After, Cx, Look, Target, Token};
+use crate::ui::keymap::Chord;
 use crate::ui::page::Page;
 use crate::ui::theme::Role;
 use crossterm::event::{KeyCode, KeyEvent};
@@ -76,8 +77,10 @@ impl Explain {
             KeyCode::Enter => return self.follow(cx, None),
             _ => {
                 // The keys of the findings work here as they do in the view below.
-                let pressed = cx.shared.keymap.resolve(Page::Servers, key);
-                if let Some(action) = pressed.filter(|a| self.findings().iter().any(|f| helps(f) == Some(*a))) {
+                let chord = Chord::of(key);
+                let helps = self.findings().iter().filter_map(helps);
+                let pressed = helps.into_iter().find(|a| cx.shared.keymap.chords(*a).contains(&chord));
+                if let Some(action) = pressed {
                     return self.follow(cx, Some(action));
                 }
             }
@@ -89,10 +92,16 @@ impl Explain {
     fn follow(&mut self, cx: &mut Cx, pressed: Option<Action>) -> Next {
         let by_key = self.findings().iter().find(|f| pressed.is_some() && helps(f) == pressed);
         let Some(finding) = by_key.or_else(|| self.findings().get(self.at)) else { return Next::Close };
-        if let Some(key) = finding.target.clone().or_else(|| self.subject.clone()) {
-            cx.go(Page::Servers, Target::Instance(key));
+        let target = finding.target.clone().or_else(|| self.subject.clone()).map(Target::Instance);
+        let action = helps(finding).filter(|a| *a != Action::Explain);
+        match (action.and_then(Action::page), target) {
+            (Some(page), target) => cx.go(page, target.unwrap_or_default()),
+            (None, Some(target)) => {
+                cx.go(Page::Servers, target);
+                cx.after.extend(action.map(After::Act));
+            }
+            (None, None) => cx.after.extend(action.map(After::Act)),
         }
-        cx.after.extend(helps(finding).filter(|a| *a != Action::Explain).map(After::Act));
         Next::Close
     }
 

@@ -1,7 +1,8 @@
-//! What was done and what happened: jobs, the journal of acts, events, attached consoles.
+//! What was done and what happened: jobs, the journal of acts, events, attached consoles; and what this one watches.
 
 mod jobs;
 mod rows;
+mod watched;
 
 use super::{Page, View};
 use crate::model::message::{Event, EventKind, JobOutcome, Level};
@@ -11,6 +12,7 @@ use crate::ui::app::{Cx, Look, Target, Token};
 use crate::ui::layer::Layer;
 use crate::ui::layer::text::Reader;
 use crate::ui::theme::Role;
+use crate::ui::watch::{Watch, Watched};
 use crate::ui::widget::pager::tabs;
 use crate::ui::widget::table::{Row, Table, reorders};
 use crate::ui::widget::{self};
@@ -19,7 +21,8 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use rows::{Console, Happened, Journal};
 
-const TABS: [&str; 4] = ["Jobs", "Journal", "Events", "Consoles"];
+const TABS: [&str; 5] = ["Jobs", "Journal", "Events", "Consoles", "Watched"];
+const WATCHED: usize = TABS.len() - 1;
 const ASKED: u32 = 1000;
 
 /// State of the view.
@@ -30,6 +33,7 @@ pub struct Activity {
     journal: Table<Journal>,
     events: Table<Happened>,
     consoles: Table<Console>,
+    watched: Table<Watch>,
     /// The newest answers; rows derive from them when the filter changes.
     acts: Vec<Journal>,
     facts: Vec<Happened>,
@@ -44,6 +48,7 @@ impl Activity {
         let now = cx.shared.now;
         self.jobs.set_rows(cx.snap.jobs.iter().cloned().map(Job), now);
         self.consoles.set_rows(cx.snap.consoles.iter().cloned().map(Console), now);
+        self.watched.set_rows(cx.shared.watches.all().iter().cloned(), now);
         self.journal.set_rows(self.acts.iter().cloned(), now);
         self.events.set_rows(self.facts.iter().cloned(), now);
     }
@@ -76,10 +81,33 @@ impl Activity {
                 }
                 _ => ("Event", self.events.selected().map(Row::json)),
             },
-            _ => ("Console", self.consoles.selected().map(Row::json)),
+            3 => ("Console", self.consoles.selected().map(Row::json)),
+            _ => return self.open_watched(cx),
         };
         if let Some(text) = text {
             cx.open(Layer::Text(Reader::new(title, &text)));
+        }
+    }
+}
+
+impl Activity {
+    fn open_watched(&self, cx: &mut Cx) {
+        match self.watched.selected().map(|watch| watch.what.clone()) {
+            Some(Watched::Instance(key)) => cx.go(Page::Servers, Target::Instance(key)),
+            Some(Watched::Container(key)) => cx.go(Page::Containers, Target::Container(key)),
+            Some(Watched::Tenant(id)) => cx.go(Page::Customers, Target::Tenant(id)),
+            Some(Watched::Call(id)) => cx.go(Page::Traffic, Target::Call(id)),
+            None => {}
+        }
+    }
+
+    fn end_watch(&mut self, cx: &mut Cx) {
+        match self.watched.selected().filter(|_| self.tab == WATCHED).map(|watch| watch.what.clone()) {
+            Some(what) => {
+                cx.watch(what);
+                self.derive(cx);
+            }
+            None => cx.notice(Level::Info, "W on a customer, server, container or call under way watches it"),
         }
     }
 }
@@ -108,13 +136,15 @@ impl View for Activity {
             }
             Action::Open => self.open(cx),
             Action::Cancel => self.cancel(cx),
+            Action::Watch => self.end_watch(cx),
             Action::Escape => return false,
             _ => {
                 let taken = match self.tab {
                     0 => self.jobs.act(action, cx),
                     1 => self.journal.act(action, cx),
                     2 => self.events.act(action, cx),
-                    _ => self.consoles.act(action, cx),
+                    3 => self.consoles.act(action, cx),
+                    _ => self.watched.act(action, cx),
                 };
                 if reorders(action) {
                     self.derive(cx);
@@ -141,7 +171,8 @@ impl View for Activity {
 
     fn picked(&mut self, token: Token, value: String, cx: &mut Cx) {
         let sorted = self.jobs.picked(token, &value) | self.journal.picked(token, &value);
-        if sorted | self.events.picked(token, &value) | self.consoles.picked(token, &value) {
+        let sorted = sorted | self.events.picked(token, &value) | self.consoles.picked(token, &value);
+        if sorted | self.watched.picked(token, &value) {
             self.derive(cx);
         }
     }
@@ -151,7 +182,8 @@ impl View for Activity {
             0 => self.jobs.filter_text(),
             1 => self.journal.filter_text(),
             2 => self.events.filter_text(),
-            _ => self.consoles.filter_text(),
+            3 => self.consoles.filter_text(),
+            _ => self.watched.filter_text(),
         }
     }
 
@@ -160,7 +192,8 @@ impl View for Activity {
             0 => self.jobs.set_filter(text),
             1 => self.journal.set_filter(text),
             2 => self.events.set_filter(text),
-            _ => self.consoles.set_filter(text),
+            3 => self.consoles.set_filter(text),
+            _ => self.watched.set_filter(text),
         };
         self.derive(cx);
         read
@@ -168,10 +201,10 @@ impl View for Activity {
 
     fn keys(&self) -> &'static [Action] {
         use Action as A;
-        if self.tab == 0 {
-            &[A::Open, A::Cancel, A::NextPane, A::Sort, A::CopyRow]
-        } else {
-            &[A::Open, A::NextPane, A::Sort, A::CopyRow, A::Refresh]
+        match self.tab {
+            0 => &[A::Open, A::Cancel, A::NextPane, A::Sort, A::CopyRow],
+            WATCHED => &[A::Open, A::Watch, A::NextPane, A::Sort, A::CopyRow],
+            _ => &[A::Open, A::NextPane, A::Sort, A::CopyRow, A::Refresh],
         }
     }
 
@@ -184,7 +217,8 @@ impl View for Activity {
             0 => self.jobs.count(),
             1 => self.journal.count(),
             2 => self.events.count(),
-            _ => self.consoles.count(),
+            3 => self.consoles.count(),
+            _ => self.watched.count(),
         };
         let inner = widget::pane(look, frame, area, &format!("{} {count}", TABS[self.tab]), true);
         let below = tabs(look, frame, inner, &TABS, self.tab);
@@ -203,7 +237,8 @@ impl View for Activity {
             ),
             1 => table(look, frame, below, &self.journal, filtered, "nobody has done anything yet"),
             2 => table(look, frame, below, &self.events, filtered, "nothing has happened yet"),
-            _ => table(look, frame, below, &self.consoles, filtered, "nobody is attached"),
+            3 => table(look, frame, below, &self.consoles, filtered, "nobody is attached"),
+            _ => table(look, frame, below, &self.watched, filtered, "nothing is watched: W watches what is selected"),
         }
     }
 }
