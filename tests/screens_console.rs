@@ -2,6 +2,8 @@
 
 pub mod deck;
 pub mod keys;
+mod logs;
+mod traffic;
 
 use crate::support::sample;
 use deck::{Deck, answered, record};

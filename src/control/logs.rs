@@ -6,6 +6,7 @@ mod containers;
 mod files;
 mod keep;
 mod layer;
+mod past;
 mod text;
 
 pub use containers::follow;
@@ -18,7 +19,7 @@ use crate::model::secret::Hidden;
 use crate::model::{InstanceKey, Stamp};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
@@ -38,6 +39,10 @@ pub struct Logs {
     rings: Mutex<Rings>,
     changed: watch::Sender<u64>,
     files: files::Queue,
+    /// Where the files are, once there are any.
+    dir: OnceLock<PathBuf>,
+    /// When this owner began.
+    began: Stamp,
 }
 
 #[derive(Default)]
@@ -73,7 +78,13 @@ pub struct Wanted {
 impl Logs {
     /// Empty logs; lines for files wait until [`Logs::write_files`].
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { rings: Mutex::default(), changed: watch::Sender::new(0), files: files::Queue::new() })
+        Arc::new(Self {
+            rings: Mutex::default(),
+            changed: watch::Sender::new(0),
+            files: files::Queue::new(),
+            dir: OnceLock::new(),
+            began: Stamp::now(),
+        })
     }
 
     /// A layer for `tracing_subscriber` that puts mcpdeck's own log here.
@@ -88,6 +99,7 @@ impl Logs {
         dir: PathBuf,
         stopped: tokio_util::sync::CancellationToken,
     ) -> impl Future<Output = ()> + use<> {
+        let _ = self.dir.set(dir.clone());
         files::write(self.clone(), dir, stopped)
     }
 
@@ -156,8 +168,12 @@ impl Logs {
     /// dropped.
     async fn follow_rings(self: Arc<Self>, targets: Vec<LogTarget>, wanted: Wanted, to: mpsc::Sender<Chunk>) {
         let mut changed = self.changed.subscribe();
-        let (mut cursor, mut lines) = self.lock().tail(&targets, wanted.tail);
-        lines.retain(|line| wanted.since.is_none_or(|since| line.at >= since));
+        let (mut cursor, lines, oldest) = {
+            let rings = self.lock();
+            let (cursor, lines) = rings.tail(&targets, wanted.tail);
+            (cursor, lines, rings.oldest(&targets))
+        };
+        let lines = self.clone().with_past(lines, oldest, wanted).await;
         for part in lines.chunks(BATCH) {
             if to.send(Chunk::Logs(part.to_vec())).await.is_err() {
                 return;
@@ -179,6 +195,24 @@ impl Logs {
             }
             tokio::time::sleep(PACE).await;
         }
+    }
+
+    /// The lines that are wanted, of files as well where the rings do not go back far enough.
+    async fn with_past(self: Arc<Self>, lines: Vec<LogLine>, oldest: past::Oldest, wanted: Wanted) -> Vec<LogLine> {
+        let wants = |line: &LogLine| wanted.since.is_none_or(|since| line.at >= since);
+        let room = wanted.tail.saturating_sub(lines.len());
+        let reaches = lines.first().is_some_and(|first| wanted.since.is_some_and(|since| first.at < since));
+        if room == 0 || reaches {
+            return lines.into_iter().filter(wants).collect();
+        }
+        let read = tokio::task::spawn_blocking(move || {
+            let target = oldest.keys().next().cloned();
+            (self.past(&oldest, wanted, room), target)
+        });
+        let Ok((past, target)) = read.await else { return lines };
+        let first = past.lines.first().or(lines.first()).map_or(Stamp::now(), |line| line.at);
+        let cut = past.cut.zip(target).map(|(why, target)| past::remark(why, &target, first));
+        cut.into_iter().chain(past.lines).chain(lines.into_iter().filter(wants)).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Rings> {
@@ -212,6 +246,18 @@ impl Rings {
         lines.sort_by_key(|(number, line)| (line.at, *number));
         let from = lines.len().saturating_sub(tail);
         (cursor, lines[from..].iter().map(|(_, line)| line.clone()).collect())
+    }
+
+    /// The first lines of each log that is asked for: all those of its first moment.
+    fn oldest(&self, targets: &[LogTarget]) -> past::Oldest {
+        let first = |ring: &Ring| {
+            let at = ring.lines.front().map(|(_, line)| line.at);
+            let same = ring.lines.iter().map(|(_, line)| line).take_while(|line| Some(line.at) == at);
+            same.cloned().collect::<Vec<_>>()
+        };
+        let unknown = targets.iter().map(|target| (target.clone(), Vec::new()));
+        let known = self.covered(targets).map(|(target, ring)| (target.clone(), first(ring)));
+        unknown.chain(known).collect()
     }
 
     fn after(&self, targets: &[LogTarget], cursor: &mut Cursor) -> (Vec<LogLine>, u64) {

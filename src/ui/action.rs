@@ -150,6 +150,7 @@ actions! {
     GpuHistory "gpu-history" "who held GPU memory over the last 24 hours; back again" ["h"] GPUS;
     AtTime "at-time" "go to a time of day of the last 24 hours" ["@"] GPUS;
     Explain "explain" "why is it in this state; in the console: where the call goes, what is injected" ["e"] On::Pages(&[Page::Overview, Page::Customers, Page::Servers, Page::Containers, Page::Gpus, Page::Console, Page::Traffic]);
+    Watch "watch" "tell when it changes its state, on every view; again: no longer" ["W"] On::Pages(&[Page::Overview, Page::Customers, Page::Servers, Page::Containers, Page::Traffic, Page::Activity]);
     Console "console" "open it in the console" ["c"] JUMPS;
     Cancel "cancel" "cancel the call or the job" ["K"] On::Pages(&[Page::Console, Page::Traffic, Page::Activity]);
     ExampleTraffic "example-traffic" "turn example traffic on or off" ["T"] On::Everywhere;
@@ -178,6 +179,7 @@ actions! {
     MergeLogs "merge-logs" "add another log, or take it out" ["+"] LOGS;
     Follow "follow" "follow the newest line" ["f"] LOGS;
     KeepLines "keep-lines" "show only lines that match" ["&"] LOGS;
+    JsonPath "json-path" "of lines that hold JSON only the values at some paths" ["."] LOGS;
     Since "since" "only lines since then: 10m, 2h, 03:00" ["s"] LOGS;
     Previous "previous" "the run before this one" ["b"] LOGS;
     Wrap "wrap" "wrap long lines" ["w"] LOGS;

@@ -8,10 +8,11 @@ use super::layer::Layer;
 use super::page::{Page, Views};
 use super::shell::Left;
 use super::theme::{ColorMode, Theme, ThemeError, files};
+use super::watch::{Watched, Watches};
 use super::widget::line::LineEdit;
 use crate::control::handle::{Interest, Link};
 use crate::model::container::ContainerKey;
-use crate::model::message::{Exec, Face, Level, LogTarget};
+use crate::model::message::{Exec, Face, Level, LogLine, LogTarget};
 use crate::model::{
     Answer, CallId, Chunk, Command, Feed, InstanceKey, JobId, Operator, Query, Refusal, ServerId, Snapshot, Stamp,
     TenantId,
@@ -67,6 +68,11 @@ pub enum Effect {
         path: PathBuf,
         text: String,
     },
+    /// Lines of a log to a file, written as text beside the screen: there may be 100,000.
+    SaveLog {
+        path: PathBuf,
+        lines: Vec<Arc<LogLine>>,
+    },
     /// Read a JSON text beside the screen: a large one takes longer than a frame.
     Read(Token, Arc<str>),
     /// Edit a text in `$EDITOR`; `extension` without the dot.
@@ -80,6 +86,8 @@ pub enum Effect {
         exec: Exec,
         name: String,
     },
+    /// Ring the terminal's bell.
+    Bell,
     /// Draw every cell anew: something else wrote on the terminal.
     Repaint,
     Suspend,
@@ -134,6 +142,8 @@ pub struct Notice {
     pub level: Level,
     pub text: String,
     pub at: Stamp,
+    /// It stays until a key replaces it: whoever looks away must not miss it.
+    pub stays: bool,
 }
 
 /// What every view and layer shares.
@@ -156,6 +166,8 @@ pub struct Shared {
     pub wide: bool,
     pub frozen: bool,
     pub notice: Option<Notice>,
+    /// What a notice is wanted of.
+    pub watches: Watches,
     /// Most objects one bulk act may touch.
     pub bulk_cap: u32,
     /// Where files are saved.
@@ -294,7 +306,8 @@ impl App {
             limit: options.limit.clone(),
             wide: false,
             frozen: false,
-            notice: problem.map(|text| Notice { level: Level::Error, text, at: Stamp(0) }),
+            notice: problem.map(|text| Notice { level: Level::Error, text, at: Stamp(0), stays: false }),
+            watches: Watches::default(),
             bulk_cap: options.bulk_cap,
             save_dir: options.save_dir.clone(),
             keymap,
@@ -398,8 +411,19 @@ impl Cx<'_> {
         self.effects.push(Effect::Save { path: self.shared.save_dir.join(name), text });
     }
 
+    /// Saves lines of a log under `name`, as [`Cx::save`] does a text.
+    pub fn save_log(&mut self, name: &str, lines: Vec<Arc<LogLine>>) {
+        self.effects.push(Effect::SaveLog { path: self.shared.save_dir.join(name), lines });
+    }
+
     pub fn notice(&mut self, level: Level, text: impl Into<String>) {
-        self.shared.notice = Some(Notice { level, text: text.into(), at: self.shared.now });
+        self.shared.notice = Some(Notice { level, text: text.into(), at: self.shared.now, stays: false });
+    }
+
+    /// Watches an object, or no longer.
+    pub fn watch(&mut self, what: Watched) {
+        let (level, text) = self.shared.watches.toggle(what, self.snap, self.shared.now);
+        self.notice(level, text);
     }
 
     pub fn go(&mut self, page: Page, target: Target) {

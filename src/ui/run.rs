@@ -379,6 +379,14 @@ impl<H: Host> Screen<H> {
                     let _ = results.send(super::host::save(path, text).await).await;
                 });
             }
+            Effect::SaveLog { path, lines } => {
+                let results = self.results.clone();
+                tokio::spawn(async move {
+                    if let Ok(text) = tokio::task::spawn_blocking(move || super::host::log_text(&lines)).await {
+                        let _ = results.send(super::host::save(path, text).await).await;
+                    }
+                });
+            }
             Effect::Read(token, text) => {
                 let results = self.results.clone();
                 tokio::spawn(async move {
@@ -399,6 +407,7 @@ impl<H: Host> Screen<H> {
                 }
                 self.repaint = true;
             }
+            Effect::Bell => self.host.bell(),
             Effect::Repaint => self.repaint = true,
             Effect::Detach => return Some(Ended::Detach),
             Effect::Quit { stop: true } => return Some(Ended::Stop),

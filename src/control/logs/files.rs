@@ -1,6 +1,7 @@
 //! Log files: one a target below the log folder, rotated by size, written by one task in batches.
 
 use super::Logs;
+use crate::model::Stamp;
 use crate::model::message::{Level, LogLine, LogSource, LogTarget};
 use crate::store::rotate::RotatedFile;
 use std::collections::{HashMap, HashSet};
@@ -117,7 +118,8 @@ impl Files {
     }
 }
 
-fn path(dir: &Path, target: &LogTarget) -> PathBuf {
+/// The file of a log.
+pub(super) fn path(dir: &Path, target: &LogTarget) -> PathBuf {
     match target {
         LogTarget::Deck => dir.join("mcpdeck.log"),
         LogTarget::Instance(key) => dir.join("instances").join(format!("{key}.log")),
@@ -142,6 +144,33 @@ fn render(line: &LogLine) -> String {
         LogSource::Deck => "deck",
     };
     format!("{at} {source} {level} run={} {}", line.run, line.text)
+}
+
+/// A line as [`render`] wrote it; `None` for one that somebody else wrote, or that was torn.
+pub(super) fn parse(text: &str, target: &LogTarget) -> Option<LogLine> {
+    let mut parts = text.splitn(5, ' ');
+    let (at, source, level, run, text) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let at: jiff::Timestamp = at.parse().ok()?;
+    Some(LogLine {
+        at: Stamp(at.as_millisecond().try_into().ok()?),
+        target: target.clone(),
+        source: match source {
+            "stdout" => LogSource::Stdout,
+            "stderr" => LogSource::Stderr,
+            "garbage" => LogSource::Garbage,
+            "deck" => LogSource::Deck,
+            _ => return None,
+        },
+        level: match level {
+            "error" => Some(Level::Error),
+            "warn" => Some(Level::Warn),
+            "info" => Some(Level::Info),
+            "debug" => Some(Level::Debug),
+            _ => None,
+        },
+        run: run.strip_prefix("run=")?.parse().ok()?,
+        text: text.to_owned(),
+    })
 }
 
 #[cfg(test)]

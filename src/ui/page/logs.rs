@@ -1,5 +1,8 @@
 //! The view Logs: an instance, several merged, or mcpdeck's own; followed, searched, filtered, saved.
 
+mod asking;
+mod path;
+mod reading;
 mod sources;
 mod text;
 mod view;
@@ -11,30 +14,30 @@ use crate::model::{Answer, Chunk, Feed, InstanceKey, Refusal, Stamp};
 use crate::ui::action::Action;
 use crate::ui::app::{Cx, Look, Target, Token};
 use crate::ui::console::tree::Tree;
-use crate::ui::fmt;
-use crate::ui::layer::Layer;
-use crate::ui::layer::pick::Item;
-use crate::ui::layer::text::Reader;
 use crate::ui::ring::Ring;
-use crate::ui::widget::{self, json_tree, words};
+use crate::ui::widget::{self, json_tree};
+use path::Paths;
 use ratatui::Frame;
 use ratatui::layout::Rect;
-use sources::{offers, read_since};
 use std::cell::Cell;
 use std::collections::HashMap;
-use text::{find_all, json_in, saved};
+use std::sync::Arc;
 
 /// Lines and bytes kept here, and lines asked for when a log is opened.
 const MAX_LINES: usize = 100_000;
 const MAX_BYTES: usize = 64 << 20;
 const TAIL: u32 = 5_000;
+/// The same where a time is asked for: everything since then, as far as it is kept here.
+const TAIL_SINCE: u32 = MAX_LINES as u32;
+/// What a line costs beside its text.
+const LINE_BYTES: usize = std::mem::size_of::<Entry>() + std::mem::size_of::<LogLine>();
 /// Longest text that is copied.
 const MAX_COPY: usize = 1 << 20;
 
 /// A line with what was found out about it once, when it came.
 #[derive(Debug)]
 struct Entry {
-    line: LogLine,
+    line: Arc<LogLine>,
     /// The first line of a run that followed another one.
     new_run: bool,
 }
@@ -55,6 +58,7 @@ enum Asked {
     Merge,
     Keep,
     Since,
+    Paths,
 }
 
 /// State of the view.
@@ -83,6 +87,8 @@ pub struct Logs {
     /// Characters scrolled to the left while lines are not wrapped.
     skip: usize,
     json: Option<(Tree, Cell<usize>)>,
+    /// What is shown of lines that hold JSON.
+    paths: Paths,
     asked: Option<(Token, Asked)>,
     /// What the list of sources offers, in its order.
     offered: Vec<LogTarget>,
@@ -111,6 +117,7 @@ impl Default for Logs {
             times: true,
             skip: 0,
             json: None,
+            paths: Paths::default(),
             asked: None,
             offered: Vec::new(),
             top: Cell::new(0),
@@ -128,7 +135,8 @@ impl Logs {
         self.newest.clear();
         (self.lost, self.ended, self.cursor, self.anchor, self.json) = (0, None, None, None, None);
         let targets = self.sources.clone();
-        self.feed = Some(cx.follow(Feed::Logs { targets, tail: TAIL, follow: true, since: self.since }));
+        let tail = if self.since.is_some() { TAIL_SINCE } else { TAIL };
+        self.feed = Some(cx.follow(Feed::Logs { targets, tail, follow: true, since: self.since }));
     }
 
     fn stop(&mut self, cx: &mut Cx) {
@@ -153,8 +161,8 @@ impl Logs {
             grown |= new_run;
             *newest = line.run.max(*newest);
             let shown = self.shows(&line, now);
-            let bytes = line.text.len() + std::mem::size_of::<Entry>();
-            self.lines.push(Entry { line, new_run }, bytes, shown);
+            let bytes = line.text.len() + LINE_BYTES;
+            self.lines.push(Entry { line: line.into(), new_run }, bytes, shown);
         }
         if grown && self.runs != Runs::All {
             self.refilter(now);
@@ -177,204 +185,6 @@ impl Logs {
         let mut lines = std::mem::replace(&mut self.lines, Ring::new(0, 0));
         lines.refilter(|entry| self.shows(&entry.line, now));
         self.lines = lines;
-    }
-
-    fn position(&self) -> usize {
-        let last = self.lines.len().saturating_sub(1);
-        self.cursor.map_or(last, |number| self.lines.position(number).min(last))
-    }
-
-    fn go(&mut self, position: usize) {
-        self.cursor = self.lines.at(position.min(self.lines.len().saturating_sub(1))).map(|(number, _)| number);
-    }
-
-    fn follow(&mut self) {
-        (self.cursor, self.anchor) = (None, None);
-    }
-
-    /// Goes to the next line that matches, round the ends; `true` is towards newer lines.
-    fn find(&mut self, from: usize, newer: bool) -> bool {
-        let len = self.lines.len();
-        let hit = (0..len).map(|by| if newer { (from + by) % len } else { (from + len - by) % len }).find(|position| {
-            self.lines.at(*position).is_some_and(|(_, entry)| !find_all(&entry.line.text, &self.search).is_empty())
-        });
-        if let Some(position) = hit {
-            self.go(position);
-        }
-        hit.is_some()
-    }
-
-    fn find_next(&mut self, newer: bool, cx: &mut Cx) {
-        if self.search.is_empty() || self.lines.is_empty() {
-            return cx.notice(Level::Info, "/ searches first");
-        }
-        let from = if newer { self.position() + 1 } else { self.position() + self.lines.len() - 1 };
-        if !self.find(from % self.lines.len(), newer) {
-            cx.notice(Level::Info, format!("nothing holds `{}`", self.search));
-        }
-    }
-
-    /// The selected lines: a range, the one under the cursor, or the newest.
-    fn selected(&self) -> Vec<&LogLine> {
-        let Some(cursor) = self.cursor.or_else(|| self.lines.at(self.position()).map(|(number, _)| number)) else {
-            return Vec::new();
-        };
-        let anchor = self.anchor.unwrap_or(cursor);
-        let (low, high) = (self.lines.position(cursor.min(anchor)), self.lines.position(cursor.max(anchor)));
-        (low..=high).filter_map(|position| self.lines.at(position)).map(|(_, entry)| &entry.line).collect()
-    }
-
-    fn copy(&self, as_json: bool, cx: &mut Cx) {
-        let mut text = String::new();
-        for line in self.selected() {
-            if text.len() > MAX_COPY {
-                cx.notice(Level::Warn, "copied up to 1 MiB; S saves everything to a file");
-                break;
-            }
-            let json = if as_json { serde_json::to_string(line).unwrap_or_default() } else { String::new() };
-            text.push_str(if as_json { &json } else { &line.text });
-            text.push('\n');
-        }
-        cx.copy(text.trim_end().to_owned());
-    }
-
-    fn save(&self, cx: &mut Cx) {
-        let name = self.sources[0].to_string().replace(['@', '#'], "-");
-        let text: String = self.lines.iter().map(|entry| saved(&entry.line)).collect();
-        cx.save(&format!("{name}.log"), text);
-    }
-
-    /// The selected line: as a tree if it holds JSON, else in full.
-    fn read(&mut self, cx: &mut Cx) {
-        let Some(line) = self.selected().first().map(|line| line.text.clone()) else { return };
-        match json_in(&line) {
-            Some(found) => self.json = Some((Tree::new(found.to_owned()), Cell::new(0))),
-            None => {
-                let columns = usize::from(cx.shared.size.0).clamp(20, 110) - 4;
-                cx.open(Layer::Text(Reader::new("Line", &widget::wrap(&line, columns).join("\n"))));
-            }
-        }
-    }
-
-    fn choose(&mut self, what: Asked, cx: &mut Cx) {
-        let offers = offers(cx.snap);
-        let items = offers.iter().enumerate().map(|(at, (source, note))| {
-            let shown = if self.sources.contains(source) { ", shown now" } else { "" };
-            Item::new(at.to_string(), source.to_string()).with_note(format!("{note}{shown}"))
-        });
-        let title = if what == Asked::Merge { "Add a log, or take it out" } else { "Whose log" };
-        self.asked = Some((cx.pick(title, items.collect()), what));
-        self.offered = offers.into_iter().map(|(source, _)| source).collect();
-    }
-
-    fn chosen(&mut self, value: &str) -> Option<LogTarget> {
-        let offered = std::mem::take(&mut self.offered);
-        value.parse().ok().and_then(|at: usize| offered.into_iter().nth(at))
-    }
-
-    fn set_since(&mut self, text: &str, cx: &mut Cx) {
-        match read_since(text, cx.shared.now, cx.shared.utc_offset_s) {
-            Ok(since) => {
-                self.since = since;
-                self.open(self.sources.clone(), cx);
-            }
-            Err(why) => cx.notice(Level::Warn, why),
-        }
-    }
-
-    fn merge(&mut self, source: LogTarget, cx: &mut Cx) {
-        let mut sources = self.sources.clone();
-        match sources.iter().position(|s| *s == source) {
-            Some(at) if sources.len() > 1 => drop(sources.remove(at)),
-            Some(_) => return,
-            None => sources.push(source),
-        }
-        self.open(sources, cx);
-    }
-
-    fn set_keep(&mut self, text: &str, cx: &mut Cx) {
-        match Filter::parse_for::<LogLine>(text) {
-            Ok(filter) => {
-                self.keep = filter;
-                self.refilter(cx.shared.now);
-            }
-            Err(why) => cx.notice(Level::Warn, format!("filter {why}")),
-        }
-    }
-
-    /// Moving in the lines; false if it is something else.
-    fn scroll(&mut self, action: Action) -> bool {
-        let (at, page) = (self.position(), self.height.get().max(2) - 1);
-        let last = self.lines.len().saturating_sub(1);
-        match action {
-            Action::Up => self.go(at.saturating_sub(1)),
-            Action::PageUp => self.go(at.saturating_sub(page)),
-            Action::Top => self.go(0),
-            Action::Bottom => self.follow(),
-            // Going down past the end follows again.
-            Action::Down | Action::PageDown if self.cursor.is_none() || at == last => self.follow(),
-            Action::Down => self.go(at + 1),
-            Action::PageDown => self.go(at + page),
-            Action::Left => self.skip = self.skip.saturating_sub(8),
-            Action::Right => self.skip = if self.wrap { 0 } else { self.skip + 8 },
-            _ => return false,
-        }
-        true
-    }
-
-    fn scroll_json(&mut self, action: Action, cx: &mut Cx) -> bool {
-        let Some((tree, _)) = &mut self.json else { return false };
-        let (page, width) = (self.height.get().max(2) as isize - 1, usize::from(cx.shared.size.0).saturating_sub(8));
-        match action {
-            Action::Down => tree.step(1),
-            Action::Up => tree.step(-1),
-            Action::PageDown => tree.step(page),
-            Action::PageUp => tree.step(-page),
-            Action::Top => tree.cursor = 0,
-            Action::Bottom => tree.step(isize::MAX),
-            Action::Open => tree.toggle(width),
-            Action::Right => tree.enter(width),
-            Action::Left => tree.leave(),
-            Action::CopyCell => cx.copy(tree.value().unwrap_or_default()),
-            Action::CopyRow => cx.copy(tree.text().to_string()),
-            Action::Escape => self.json = None,
-            _ => return false,
-        }
-        true
-    }
-
-    fn title(&self, look: &Look) -> String {
-        let name = |source: &LogTarget| source.to_string();
-        let mut parts = vec![self.sources.iter().map(name).collect::<Vec<_>>().join(" + ")];
-        let mut add = |text: String| parts.push(text);
-        add(if self.cursor.is_none() { "following".to_owned() } else { format!("line {}", self.position() + 1) });
-        let kept = self.lines.kept();
-        add(if self.lines.len() == kept {
-            fmt::plural(kept, "line")
-        } else {
-            format!("{} of {}", self.lines.len(), fmt::plural(kept, "line"))
-        });
-        if self.lines.dropped + self.lost > 0 {
-            add(format!("{} dropped", self.lines.dropped + self.lost));
-        }
-        if let Some(level) = self.least {
-            add(format!("{} and worse", level.name()));
-        }
-        if !self.keep.is_empty() {
-            add(format!("& {}", self.keep.source()));
-        }
-        if let Some(since) = self.since {
-            add(format!("since {}", look.time(since)));
-        }
-        match self.runs {
-            Runs::All => {}
-            Runs::Newest => add("this run".to_owned()),
-            Runs::Previous => add("the run before".to_owned()),
-        }
-        if let Some(why) = &self.ended {
-            add(format!("ended: {why}"));
-        }
-        words::title(look, "Logs", &parts)
     }
 }
 
@@ -410,21 +220,10 @@ impl View for Logs {
             return self.scroll_json(action, cx);
         }
         match action {
-            _ if self.scroll(action) => {}
+            _ if self.scroll(action) || self.ask(action, cx) => {}
             Action::Follow if self.cursor.is_none() => self.go(self.position()),
             Action::Follow => self.follow(),
             Action::Open => self.read(cx),
-            Action::Sources => self.choose(Asked::Source, cx),
-            Action::MergeLogs => self.choose(Asked::Merge, cx),
-            Action::KeepLines => {
-                let text = self.keep.source().to_owned();
-                self.asked =
-                    Some((cx.prompt("Show only lines that match (word !word level=error age<5m)", &text), Asked::Keep));
-            }
-            Action::Since => {
-                let title = "Lines since (10m, 2h, 03:00; nothing: all that is kept)";
-                self.asked = Some((cx.prompt(title, ""), Asked::Since));
-            }
             Action::Level => {
                 self.least = match self.least {
                     None => Some(Level::Info),
@@ -458,6 +257,7 @@ impl View for Logs {
                 self.open(sources, cx);
             }
             Action::Escape if self.anchor.take().is_some() => {}
+            Action::Escape if self.search.is_empty() && !self.paths.is_empty() => self.paths = Paths::default(),
             Action::Escape if self.search.is_empty() && !self.keep.is_empty() => self.set_keep("", cx),
             _ => return false,
         }
@@ -483,20 +283,8 @@ impl View for Logs {
     }
 
     fn picked(&mut self, token: Token, value: String, cx: &mut Cx) {
-        match self.asked.take_if(|(asked, _)| *asked == token) {
-            Some((_, Asked::Source)) => {
-                if let Some(source) = self.chosen(&value) {
-                    self.open(vec![source], cx);
-                }
-            }
-            Some((_, Asked::Merge)) => {
-                if let Some(source) = self.chosen(&value) {
-                    self.merge(source, cx);
-                }
-            }
-            Some((_, Asked::Since)) => self.set_since(&value, cx),
-            Some((_, Asked::Keep)) => self.set_keep(&value, cx),
-            None => {}
+        if let Some((_, what)) = self.asked.take_if(|(asked, _)| *asked == token) {
+            self.answered(what, &value, cx);
         }
     }
 
@@ -533,6 +321,7 @@ impl View for Logs {
             Action::Previous,
             Action::Wrap,
             Action::Open,
+            Action::JsonPath,
             Action::Save,
             Action::MergeLogs,
             Action::SearchNext,

@@ -1,17 +1,7 @@
-//! What is in a line: JSON, matches of a search; and how it is saved. Pure.
+//! What is in a line: JSON, and matches of a search. Pure.
 
-use crate::model::message::{Level, LogLine};
 use crate::ui::console::json;
 use std::ops::Range;
-
-/// A line of a saved file.
-pub fn saved(line: &LogLine) -> String {
-    let at = i64::try_from(line.at.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-    let at = at.map(|t| format!("{t:.3}")).unwrap_or_default();
-    let who = line.target.to_string();
-    let level = line.level.map_or("-", Level::name);
-    format!("{at} {who} {level} {}\n", line.text)
-}
 
 /// The JSON in a line: from its first bracket to its end.
 pub fn json_in(line: &str) -> Option<&str> {
@@ -21,21 +11,32 @@ pub fn json_in(line: &str) -> Option<&str> {
 
 /// Where `needle` stands in `text`; letters match both cases unless the needle has a capital.
 pub fn find_all(text: &str, needle: &str) -> Vec<Range<usize>> {
-    if needle.is_empty() || needle.len() > text.len() {
-        return Vec::new();
-    }
-    let exact = needle.chars().any(char::is_uppercase);
-    let (hay, sought) = (text.as_bytes(), needle.as_bytes());
     let mut found = Vec::new();
     let mut at = 0;
-    while let Some(window) = hay.get(at..at + sought.len()) {
-        let hit = if exact { window == sought } else { window.eq_ignore_ascii_case(sought) };
-        if hit {
-            found.push(at..at + sought.len());
-        }
-        at += if hit { sought.len() } else { 1 };
+    while let Some(start) = find(&text.as_bytes()[at..], needle) {
+        found.push(at + start..at + start + needle.len());
+        at += start + needle.len();
     }
     found
+}
+
+/// True if `needle` stands in `text`, as [`find_all`] finds it.
+pub fn holds(text: &str, needle: &str) -> bool {
+    find(text.as_bytes(), needle).is_some()
+}
+
+/// Where a needle begins first. A search goes through 100,000 lines between two frames, so it looks at whole words only
+/// where their first letter stands.
+fn find(hay: &[u8], needle: &str) -> Option<usize> {
+    let sought = needle.as_bytes();
+    let last = hay.len().checked_sub(sought.len())?;
+    let (first, rest) = sought.split_first()?;
+    if needle.chars().any(char::is_uppercase) {
+        return (0..=last).find(|at| hay[*at] == *first && hay[at + 1..].starts_with(rest));
+    }
+    let (low, high) = (first.to_ascii_lowercase(), first.to_ascii_uppercase());
+    let begins = |at: &usize| hay[*at] == low || hay[*at] == high;
+    (0..=last).filter(begins).find(|at| hay[at + 1..at + sought.len()].eq_ignore_ascii_case(rest))
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! Draws log lines: only those seen, wrapped or scrolled sideways, with matches and the level marked.
 
-use super::{Entry, Logs};
-use crate::model::message::{Level, LogSource};
+use super::{Entry, Logs, Runs};
+use crate::model::message::{Level, LogSource, LogTarget};
 use crate::ui::app::Look;
 use crate::ui::fmt;
 use crate::ui::theme::Role;
+use crate::ui::widget::words;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -27,6 +28,43 @@ impl Shown {
 }
 
 impl Logs {
+    pub(super) fn title(&self, look: &Look) -> String {
+        let name = |source: &LogTarget| source.to_string();
+        let mut parts = vec![self.sources.iter().map(name).collect::<Vec<_>>().join(" + ")];
+        let mut add = |text: String| parts.push(text);
+        add(if self.cursor.is_none() { "following".to_owned() } else { format!("line {}", self.position() + 1) });
+        let kept = self.lines.kept();
+        add(if self.lines.len() == kept {
+            fmt::plural(kept, "line")
+        } else {
+            format!("{} of {}", self.lines.len(), fmt::plural(kept, "line"))
+        });
+        if self.lines.dropped + self.lost > 0 {
+            add(format!("{} dropped", self.lines.dropped + self.lost));
+        }
+        if let Some(level) = self.least {
+            add(format!("{} and worse", level.name()));
+        }
+        if !self.keep.is_empty() {
+            add(format!("& {}", self.keep.source()));
+        }
+        if !self.paths.is_empty() {
+            add(self.paths.source().to_owned());
+        }
+        if let Some(since) = self.since {
+            add(format!("since {}", look.time(since)));
+        }
+        match self.runs {
+            Runs::All => {}
+            Runs::Newest => add("this run".to_owned()),
+            Runs::Previous => add("the run before".to_owned()),
+        }
+        if let Some(why) = &self.ended {
+            add(format!("ended: {why}"));
+        }
+        words::title(look, "Logs", &parts)
+    }
+
     pub(super) fn draw_lines(&self, look: &Look, frame: &mut Frame, area: Rect) {
         let (width, height) = (usize::from(area.width), usize::from(area.height));
         self.height.set(height);
@@ -97,7 +135,8 @@ impl Logs {
     fn shown(&self, look: &Look, entry: &Entry, width: usize) -> Shown {
         let prefix = self.prefix(look, entry);
         let room = width.saturating_sub(fmt::width(&prefix)).max(1);
-        let text = &entry.line.text;
+        let values = self.paths.values(&entry.line.text);
+        let text = values.as_ref().unwrap_or(&entry.line.text);
         let pieces = if self.wrap { pieces(text, room) } else { vec![text.graphemes(true).skip(self.skip).collect()] };
         let rule = entry.new_run.then(|| {
             let who = entry.line.target.to_string();
