@@ -23,7 +23,7 @@ mod fleet;
 pub mod gpus;
 pub mod handle;
 mod health;
-mod impact;
+pub mod impact;
 mod inspect;
 mod jobs;
 mod journal;

@@ -2,6 +2,7 @@
 
 use crate::support::sample;
 use mcpdeck::control::handle::Link;
+use mcpdeck::model::guard::Cap;
 use mcpdeck::model::message::{Impact, JobOutcome, JobRow};
 use mcpdeck::model::{Answer, Command, Environment, InstanceKey, JobId, Query, Refusal, Snapshot};
 use mcpdeck::ui::action::{Action, ROWS};
@@ -109,7 +110,7 @@ impl Screen {
                 follows: vec!["3 calls in flight fail".into(), "calls are refused until a start".into()],
                 type_name: type_name.map(str::to_owned),
                 refused: None,
-                bulk_cap: 10,
+                bulk_cap: Cap { instances: 10, reason: "platform.bulk_cap says so".to_owned() },
             };
             self.take(Msg::Answer(token, Ok(Answer::Impact(impact))));
         }
@@ -562,6 +563,20 @@ fn an_act_on_a_server_that_a_customer_has_not_enabled_says_how_to_enable_it() {
     screen.next(snapshot);
     screen.keys("1 x").has(&format!("{server} is not enabled for {id}: there is no instance; a enables it"));
     assert!(screen.commands().is_empty());
+}
+
+#[test]
+fn what_is_wrong_in_another_way_is_not_resolved() {
+    let mut screen = Screen::open(sample::rich(), (120, 40));
+    screen.keys("j").has("HANGING");
+    let mut other = sample::rich();
+    let hanging = other.findings.iter_mut().find(|finding| finding.word == "HANGING").unwrap();
+    let hanging = Arc::make_mut(hanging);
+    (hanging.id, hanging.word) = ("degraded etim".to_owned(), "DEGRADED".to_owned());
+    screen.next(other);
+    screen.has("DEGRADED").lacks("RESOLVED");
+    screen.keys("P");
+    assert_eq!(screen.commands(), ["mcpdeck probe etim"], "the cursor went along");
 }
 
 #[test]

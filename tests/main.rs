@@ -26,6 +26,7 @@ mod router;
 mod screens;
 mod screens_console;
 mod screens_containers;
+mod screens_guard;
 mod screens_narrow;
 mod screenshots;
 mod serve;

@@ -30,6 +30,14 @@ fn dark(options: &mut Options) {
     options.colors = ColorMode::True;
 }
 
+/// What a restart of a shared server in production would do, with half of its name typed.
+fn confirm() -> Deck {
+    let mut deck = pressed(Page::Servers, "");
+    deck.judged = true;
+    deck.keys(": s e r v e r <space> e t i m <enter> R e t");
+    deck
+}
+
 fn console() -> Deck {
     let mut deck = keys::chosen(SIZE, "classify");
     deck.keys("<enter>").types("3-phase breaker").keys("<enter> <f5>");
@@ -58,7 +66,7 @@ fn all() -> Vec<(&'static str, Deck)> {
         ("traffic", traffic),
         ("logs", logs),
         ("activity", pressed(Page::Activity, "")),
-        ("confirm", pressed(Page::Servers, "j j R")),
+        ("confirm", confirm()),
         ("palette", pressed(Page::Servers, ": v a t t")),
         ("help", pressed(Page::Overview, "?")),
     ]

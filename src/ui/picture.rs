@@ -137,7 +137,8 @@ pub fn plain(buffer: &Buffer) -> String {
     rows(buffer).map(line).fold(String::new(), |all, line| all + &line + "\n")
 }
 
-const CELL: (f32, f32) = (8.4, 18.0);
+/// As high as the font, so that lines which are drawn meet.
+const CELL: (f32, f32) = (8.4, 16.5);
 const BACKGROUND: &str = "#16181d";
 const FOREGROUND: &str = "#d8dee9";
 
@@ -195,7 +196,7 @@ fn svg_run(out: &mut String, run: &[(usize, &Cell)], y: usize) {
     let _ = writeln!(
         out,
         "<text x=\"{left:.1}\" y=\"{:.1}\" fill=\"{fg}\" textLength=\"{:.1}\" lengthAdjust=\"spacingAndGlyphs\" xml:space=\"preserve\"{extra}>{escaped}</text>",
-        top + 13.5,
+        top + 13.0,
         columns * CELL.0
     );
 }

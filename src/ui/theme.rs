@@ -128,7 +128,7 @@ pub struct Theme {
 pub enum ThemeError {
     #[error("no theme `{0}`; there are {names}, those in the folder that `mcpdeck paths` tells, or a path that ends in .toml", names = files::NAMES.join(", "))]
     Unknown(String),
-    #[error("theme {file}: {message}")]
+    #[error("{message} (theme {file})")]
     Bad { file: String, message: String },
 }
 

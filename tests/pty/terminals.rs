@@ -39,6 +39,34 @@ fn every_kind_of_terminal_gets_what_it_can_show() {
 }
 
 #[test]
+fn a_theme_of_ones_own_is_seen_as_it_is_written() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("config/mcpdeck/themes");
+    std::fs::create_dir_all(&folder).unwrap();
+    // As editors do it: a new file in place of the old one.
+    let write = |folder: &Path, selection: &str| {
+        let text = format!("name = 'mine'\ninherits = 'mono'\n[style]\nselection = '{selection}'\n");
+        std::fs::write(folder.join("next"), text).unwrap();
+        std::fs::rename(folder.join("next"), folder.join("mine.toml")).unwrap();
+    };
+    let has = |screen: &vt100::Screen, color: u8| {
+        let cells = (0..24).flat_map(|y| (0..80).map(move |x| (y, x)));
+        cells.filter_map(|(y, x)| screen.cell(y, x)).any(|cell| cell.bgcolor() == vt100::Color::Idx(color))
+    };
+    write(&folder, "on blue");
+    let program = format!("exec {} --theme mine", env!("CARGO_BIN_EXE_mcpdeck"));
+    let term = Term::command(&program, &[], home);
+    term.shows("Needs attention").until("was blue", |screen| has(screen, 4));
+    let folder = term.home.path().join("config/mcpdeck/themes");
+    write(&folder, "on green");
+    term.until("was green", |screen| has(screen, 2) && !has(screen, 4));
+    write(&folder, "on grene");
+    term.shows("`grene` is no colour").until("was still green", |screen| has(screen, 2));
+    term.signal(Signal::TERM);
+    term.ended(PATIENCE);
+}
+
+#[test]
 fn no_color_means_none() {
     let term = Term::start(&[("NO_COLOR", "1"), ("COLORTERM", "truecolor")]);
     term.shows("Needs attention");

@@ -1,10 +1,11 @@
 //! Who gets in: enablement, states, waking, read-only, limits.
 
 use super::fixture::*;
+use mcpdeck::model::guard::{Guard, Guards};
 use mcpdeck::model::message::ConsoleCall;
 use mcpdeck::model::server::Scope;
 use mcpdeck::model::tenant::AuditPolicy;
-use mcpdeck::model::{InstanceKey, Outcome, State};
+use mcpdeck::model::{Environment, InstanceKey, Outcome, State};
 use mcpdeck::router::Table;
 use serde_json::json;
 use std::sync::Arc;
@@ -125,6 +126,15 @@ async fn read_only_lets_marked_tools_through() {
     only_this.read_only = true;
     platform.set_table(vec![injecting("etim")], vec![only_this], false);
     assert_eq!(outcome(tool_call("abb", "etim", "hang", json!({}))).await, Outcome::Refused);
+    // So does the guardrail of its environment, which says why.
+    let mut guards = Guards::default();
+    let frozen = Guard { read_only: Some("demo until Friday".to_owned()), ..Guard::default() };
+    guards.0.insert(Environment::Lab, frozen);
+    let (servers, tenants) = (vec![Arc::new(injecting("etim"))], vec![(Arc::new(tenant("abb")), vec!["etim".into()])]);
+    platform.router.set_table(Table { servers, tenants, guards, ..Table::default() });
+    let refused = platform.call(tool_call("abb", "etim", "hang", json!({}))).await;
+    assert_eq!(refused.record.outcome, Outcome::Refused);
+    assert!(refused.error().contains("lab is read-only: demo until Friday"), "{}", refused.error());
     assert_eq!(stdio.count("tools/call"), 1);
 }
 

@@ -3,6 +3,7 @@
 use crate::support::sample;
 use mcpdeck::control::handle::Link;
 use mcpdeck::model::call::{Call, CallDetail, CallId, CallRecord, Era, Origin};
+use mcpdeck::model::guard::Cap;
 use mcpdeck::model::message::{CallEvent, Catalog, ConsoleCall, HistoryEntry, Impact, Preview};
 use mcpdeck::model::principal::Role;
 use mcpdeck::model::stack::StackStep;
@@ -29,6 +30,8 @@ pub struct Deck {
     pub follows: Vec<String>,
     /// Calls of the sample that were under way and are over.
     pub finished: BTreeSet<CallId>,
+    /// True if acts are judged as an owner does it, instead of all being fine.
+    pub judged: bool,
 }
 
 impl Deck {
@@ -48,6 +51,7 @@ impl Deck {
             stream: None,
             follows: vec![REAPED.to_owned()],
             finished: BTreeSet::new(),
+            judged: false,
         };
         deck.take(Msg::Tick(sample::NOW, 0));
         deck.take(Msg::Resize(size.0, size.1));
@@ -60,6 +64,10 @@ impl Deck {
         while let Some(msg) = todo.pop() {
             for effect in update(&mut self.app, &self.snapshot, msg) {
                 match effect {
+                    Effect::Ask(token, Query::Impact(command)) if self.judged => {
+                        let impact = mcpdeck::control::impact::impact(&self.snapshot, &command, 10);
+                        todo.push(Msg::Answer(token, Ok(Answer::Impact(impact))));
+                    }
                     Effect::Ask(token, query) => todo.push(Msg::Answer(token, self.answer(&query))),
                     Effect::Follow(token, feed) => {
                         self.stream = Some((token, feed.clone()));
@@ -229,7 +237,7 @@ fn impact(command: &Command, reaped: &[String]) -> Impact {
         follows,
         type_name: None,
         refused: None,
-        bulk_cap: 10,
+        bulk_cap: Cap { instances: 10, reason: "platform.bulk_cap says so".to_owned() },
     }
 }
 

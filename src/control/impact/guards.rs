@@ -122,9 +122,11 @@ fn caps<'a>(snapshot: &'a Snapshot, reach: &'a Reach) -> impl Iterator<Item = (S
     environments.chain(tenants)
 }
 
-/// The smallest number of instances that may be acted on at once.
-pub fn smallest_cap(snapshot: &Snapshot, reach: &Reach, whole: u32) -> u32 {
-    caps(snapshot, reach).map(|(_, cap, _)| cap.instances).fold(whole, u32::min)
+/// What most narrowly bounds how many instances may be acted on at once.
+pub fn smallest_cap(snapshot: &Snapshot, reach: &Reach, whole: u32) -> Cap {
+    let own = Cap { instances: whole, reason: "platform.bulk_cap says so".to_owned() };
+    let narrowest = caps(snapshot, reach).map(|(_, cap, _)| cap).min_by_key(|cap| cap.instances);
+    narrowest.filter(|cap| cap.instances < whole).cloned().unwrap_or(own)
 }
 
 /// Every guard that counts, the tenants' own first, with where it stands.

@@ -3,6 +3,7 @@
 use super::{JobId, Operator, Roll};
 use crate::model::call::CallId;
 use crate::model::container::{ContainerAct, ContainerKey};
+use crate::model::guard::Cap;
 use crate::model::principal::{KeyHash, NewKey, NewUser, PasswordHash};
 use crate::model::server::Environment;
 use crate::model::{InstanceKey, ServerId, StackId, TenantId};
@@ -269,8 +270,8 @@ pub struct Impact {
     pub type_name: Option<String>,
     /// Why it would be refused, if it would.
     pub refused: Option<String>,
-    /// How many instances may be acted on at once.
-    pub bulk_cap: u32,
+    /// How many instances may be acted on at once, and why no more.
+    pub bulk_cap: Cap,
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::{Next, same};
 use crate::model::container::ContainerAct;
+use crate::model::guard::Cap;
 use crate::model::message::{Impact, Level};
 use crate::model::stack::{StackOwner, StackStep};
 use crate::model::{Answer, Command, Environment, Query, Refusal, Snapshot, TenantId};
@@ -180,6 +181,8 @@ impl<'a> Text<'a> {
 #[derive(Default)]
 struct Sum {
     instances: usize,
+    /// How many of them at the same time.
+    at_once: usize,
     names: Vec<String>,
     tenants: Vec<String>,
     environment: Environment,
@@ -189,7 +192,7 @@ struct Sum {
     type_name: Option<String>,
     refused: Option<String>,
     /// The smallest of what the commands may touch at once.
-    cap: Option<u32>,
+    cap: Option<Cap>,
 }
 
 impl Confirm {
@@ -217,10 +220,10 @@ impl Confirm {
     /// `None` until every answer is there.
     fn sum(&self) -> Option<Sum> {
         let mut sum = Sum::default();
-        for (_, answer) in &self.asked {
+        for ((_, answer), command) in self.asked.iter().zip(&self.commands) {
             match answer.as_ref()? {
                 Err(why) => sum.refused = Some(why.clone()),
-                Ok(impact) => sum.add(impact),
+                Ok(impact) => sum.add(impact, command),
             }
         }
         for (_, answer) in &self.plans {
@@ -230,10 +233,10 @@ impl Confirm {
             }
         }
         // Each command alone may be fine where all of them together are too many.
-        if sum.refused.is_none() && sum.instances > sum.cap.unwrap_or(u32::MAX) as usize {
-            let cap = sum.cap.unwrap_or_default();
-            sum.refused =
-                Some(format!("{} at once: the cap here is {cap}; mark fewer", fmt::plural(sum.instances, "instance")));
+        if let Some(cap) = sum.cap.as_ref().filter(|cap| sum.refused.is_none() && sum.at_once > cap.instances as usize)
+        {
+            let (n, most, why) = (fmt::plural(sum.at_once, "instance"), cap.instances, &cap.reason);
+            sum.refused = Some(format!("{n} at once: at most {most}, because {why}; mark fewer"));
         }
         // A step that cannot be done stops the whole before it begins.
         let cannot = sum.steps.iter().find_map(|step| Some(format!("{}: {}", step.part, step.refused.as_ref()?)));
@@ -398,8 +401,12 @@ impl Confirm {
 }
 
 impl Sum {
-    fn add(&mut self, impact: &Impact) {
+    fn add(&mut self, impact: &Impact, command: &Command) {
         self.instances += impact.instances.len();
+        self.at_once += match command {
+            Command::Roll(roll) => impact.instances.len().min(roll.at_once as usize),
+            _ => impact.instances.len(),
+        };
         self.names.extend(impact.instances.iter().map(ToString::to_string));
         for tenant in impact.tenants.iter().map(ToString::to_string) {
             if !self.tenants.contains(&tenant) {
@@ -415,7 +422,10 @@ impl Sum {
         }
         self.type_name = self.type_name.take().or_else(|| impact.type_name.clone());
         self.refused = self.refused.take().or_else(|| impact.refused.clone());
-        self.cap = Some(self.cap.map_or(impact.bulk_cap, |cap| cap.min(impact.bulk_cap)));
+        let narrower = self.cap.as_ref().is_none_or(|cap| impact.bulk_cap.instances < cap.instances);
+        if narrower {
+            self.cap = Some(impact.bulk_cap.clone());
+        }
     }
 }
 

@@ -65,6 +65,17 @@ impl Overview {
             .then(|| Attention { resolved: Some(since), ..chosen.clone() })
     }
 
+    /// What is wrong with an object may have another name by now: then nothing is resolved, and the cursor goes along.
+    fn follow_object(&mut self, cx: &Cx) -> bool {
+        let Some(chosen) = self.attention.selected() else { return false };
+        let (id, object) = (&chosen.row.id, &chosen.row.object);
+        let gone = !cx.snap.findings.iter().any(|finding| finding.id == *id);
+        let next = cx.snap.findings.iter().find(|finding| gone && finding.object == *object);
+        let next = next.map(|finding| finding.id.clone());
+        next.iter().for_each(|id| drop(self.attention.select(id)));
+        next.is_some()
+    }
+
     fn subjects(&self) -> Vec<Subject> {
         match self.focus() {
             Focus::Matrix => self.matrix.subjects(),
@@ -111,12 +122,15 @@ impl Overview {
 
 impl View for Overview {
     fn sync(&mut self, cx: &mut Cx) {
+        let changed = self.follow_object(cx);
         let limit = cx.shared.limit.clone();
         let mine = |f: &&std::sync::Arc<_>| attention::concerns(f, limit.as_ref());
         let mut rows: Vec<Attention> =
             cx.snap.findings.iter().filter(mine).cloned().map(|row| Attention::new(row, cx.snap)).collect();
         // What is still wrong comes first; the cursor goes with what it was on.
-        rows.extend(self.resolved(cx, limit.as_ref()));
+        if !changed {
+            rows.extend(self.resolved(cx, limit.as_ref()));
+        }
         self.attention.set_rows(rows, cx.shared.now);
         self.matrix.sync(cx);
     }

@@ -89,8 +89,9 @@ fn enabled_of(customer: &Customer) -> usize {
     customer.0.cells.iter().filter(|c| c.enabled).count()
 }
 
-fn name(customer: &Customer, _look: &Look) -> Cell {
-    let lock = if customer.0.def.read_only { " (read-only)" } else { "" };
+fn name(customer: &Customer, look: &Look) -> Cell {
+    let frozen = look.snap.platform.guards.frozen(&customer.0.def).is_some();
+    let lock = if frozen { " (read-only)" } else { "" };
     Cell::plain(format!("{}{lock}", customer.0.def.name))
 }
 

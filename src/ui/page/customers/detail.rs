@@ -207,7 +207,9 @@ fn identity(look: &Look, tenant: &TenantRow, columns: u16) -> Vec<Line<'static>>
     let mut add = |name: &str, value: &str, role: Role| lines.extend(field(look, name, value, role, columns));
     add("also", &def.aliases.join(", "), Role::Text);
     add("environment", def.environment.name(), Role::of_environment(def.environment));
-    add("acts", if def.read_only { "read-only" } else { "allowed" }, Role::Text);
+    for (text, role) in guards(look, tenant) {
+        add("acts", &text, role);
+    }
     for (name, value) in &def.context {
         add(&format!("context.{name}"), value, Role::Text);
     }
@@ -222,6 +224,21 @@ fn identity(look: &Look, tenant: &TenantRow, columns: u16) -> Vec<Line<'static>>
         add(&format!("own {server}"), &own.join(", "), Role::Text);
     }
     lines
+}
+
+/// What may be done here: everything, nothing, or not all, and why.
+fn guards(look: &Look, tenant: &TenantRow) -> Vec<(String, Role)> {
+    let guards = &look.snap.platform.guards;
+    if let Some(why) = guards.frozen(&tenant.def) {
+        return vec![(format!("read-only: {why}"), Role::Warn)];
+    }
+    let hold = [Some(&tenant.def.guard), guards.of(tenant.def.environment)].into_iter().flatten();
+    let told = hold.flat_map(|guard| {
+        let denied = guard.deny.iter().map(|(verb, why)| format!("no {verb}: {why}"));
+        denied.chain(guard.bulk_cap.iter().map(|cap| format!("{} at once: {}", cap.instances, cap.reason)))
+    });
+    let told: Vec<_> = told.map(|text| (text, Role::Warn)).collect();
+    if told.is_empty() { vec![("allowed".to_owned(), Role::Text)] } else { told }
 }
 
 /// Its own, and those that its servers use for everybody: name, set or missing, fingerprint, when loaded, and how many
