@@ -71,9 +71,10 @@ impl Overview {
         let (id, object) = (&chosen.row.id, &chosen.row.object);
         let gone = !cx.snap.findings.iter().any(|finding| finding.id == *id);
         let next = cx.snap.findings.iter().find(|finding| gone && finding.object == *object);
-        let next = next.map(|finding| finding.id.clone());
-        next.iter().for_each(|id| drop(self.attention.select(id)));
-        next.is_some()
+        let Some(next) = next.map(|finding| finding.id.clone()) else { return false };
+        // It is not among the rows yet: setting them finds it.
+        self.attention.select(&next);
+        true
     }
 
     fn subjects(&self) -> Vec<Subject> {
