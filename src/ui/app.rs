@@ -29,6 +29,8 @@ pub enum Msg {
     Resize(u16, u16),
     /// The snapshot passed to `update` is a new one.
     Snapshot,
+    /// A frame is about to be drawn.
+    Paint,
     Link(Link),
     /// Wall clock, and seconds east of Greenwich.
     Tick(Stamp, i32),

@@ -127,6 +127,9 @@ pub trait View {
     /// The snapshot, the tenant limit or the clock changed, or the view comes to the front: derive rows, ask for details.
     fn sync(&mut self, cx: &mut Cx);
 
+    /// A frame is about to be drawn: derive what streams brought since the last one. They may bring more than is drawn.
+    fn settle(&mut self, _cx: &mut Cx) {}
+
     /// The view was gone to; select or show `target`. `sync` was called before.
     fn arrive(&mut self, _target: &Target, _cx: &mut Cx) {}
 

@@ -282,6 +282,7 @@ impl<H: Host> Screen<H> {
     where
         B::Error: std::fmt::Display,
     {
+        self.step(Msg::Paint);
         let drawn = terminal.draw(|frame| draw::draw(&self.app, &self.shown, frame));
         self.pace.painted(Instant::now());
         drawn.map(drop).map_err(|e| Error::Terminal(e.to_string()))

@@ -48,6 +48,7 @@ impl Turn<'_> {
             Msg::Key(key) => self.key(key),
             Msg::Paste(text) => self.paste(&text),
             Msg::Resize(width, height) => self.app.shared.size = (width, height),
+            Msg::Paint => self.view(|view, cx| view.settle(cx)),
             Msg::Snapshot => {
                 self.view(|view, cx| view.sync(cx));
                 self.tell_jobs();

@@ -113,6 +113,7 @@ impl Deck {
     pub fn chunk(&mut self, chunk: Chunk) -> &mut Self {
         let token = self.stream.as_ref().expect("a stream").0;
         self.take(Msg::Chunk(token, chunk));
+        self.take(Msg::Paint);
         self
     }
 

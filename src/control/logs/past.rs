@@ -62,6 +62,8 @@ impl Logs {
                 past.cut = Some(format!("older lines cannot be read: {}: {error}", path.display()));
             }
         }
+        // They came newest first; those of one moment stay in the order in which they were written.
+        past.lines.reverse();
         past.lines.sort_by_key(|line| line.at);
         let excess = past.lines.len().saturating_sub(room);
         past.lines.drain(..excess);
@@ -161,6 +163,24 @@ mod tests {
         let texts: Vec<&str> = few.iter().map(|(text, _)| text.as_str()).collect();
         assert!(texts[0].contains("older lines are not shown") && texts[0].contains("etim.log"), "{}", texts[0]);
         assert_eq!(texts[1..], ["old 7", "old 8", "old 9", "new"]);
+    }
+
+    #[tokio::test]
+    async fn lines_of_one_moment_stay_in_their_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = LogTarget::Instance("etim".parse().unwrap());
+        let earlier = Logs::new();
+        for text in ["stopping", "dormant"] {
+            let (source, level) = (LogSource::Deck, Some(Level::Info));
+            earlier.add(LogLine { at: Stamp(7), target: target.clone(), source, level, text: text.to_owned(), run: 1 });
+        }
+        let stopped = CancellationToken::new();
+        stopped.cancel();
+        earlier.write_files(dir.path().to_owned(), stopped.clone()).await;
+        let logs = Logs::new();
+        logs.write_files(dir.path().to_owned(), stopped).await;
+        let texts: Vec<_> = told(&logs, &target, 9, None).await.into_iter().map(|(text, _)| text).collect();
+        assert_eq!(texts, ["stopping", "dormant"]);
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub struct Traffic {
     table: Table<Call>,
     /// Which of `TABS`.
     tab: usize,
-    /// The same calls counted together, as of the last snapshot.
+    /// The same calls counted together.
     groups: Table<Group>,
     feed: Option<Token>,
     /// Why the stream ended, if it did.
@@ -52,6 +52,8 @@ pub struct Traffic {
     limit: Option<TenantId>,
     /// Calls came while the picture was frozen: they are counted when it goes on.
     unseen: bool,
+    /// Calls came since rows were derived: that waits for the next frame, because calls come more often than frames.
+    stale: bool,
     took: Histogram,
     outcomes: [u64; Outcome::ALL.len()],
     detail: Option<Detail>,
@@ -72,6 +74,7 @@ impl Default for Traffic {
             follow: true,
             limit: None,
             unseen: false,
+            stale: false,
             took: Histogram::default(),
             outcomes: [0; Outcome::ALL.len()],
             detail: None,
@@ -131,6 +134,7 @@ impl Traffic {
 
     /// Rows for the table that is looked at.
     fn derive(&mut self, cx: &Cx) {
+        self.stale = false;
         match self.by() {
             Some(by) => self.count_groups(by, cx),
             None => self.list(cx),
@@ -184,9 +188,8 @@ impl Traffic {
         }
         if cx.shared.frozen {
             self.unseen = true;
-        } else if self.by().is_none() {
-            // Counted together they wait for the next snapshot: nobody reads figures that change 40 times a second.
-            self.derive(cx);
+        } else {
+            self.stale = true;
         }
     }
 
@@ -259,6 +262,12 @@ impl View for Traffic {
             return self.refilter(cx);
         }
         if !cx.shared.frozen {
+            self.derive(cx);
+        }
+    }
+
+    fn settle(&mut self, cx: &mut Cx) {
+        if self.stale && !cx.shared.frozen {
             self.derive(cx);
         }
     }
@@ -402,6 +411,9 @@ impl View for Traffic {
     }
 
     fn keys(&self) -> &'static [Action] {
+        if self.detail.as_ref().is_some_and(Detail::is_under_way) {
+            return &[Action::Escape, Action::NextPane, Action::Cancel, Action::Watch, Action::Explain, Action::Logs];
+        }
         if self.detail.is_some() {
             return &[
                 Action::Escape,

@@ -86,6 +86,10 @@ impl Detail {
         }
     }
 
+    pub fn is_under_way(&self) -> bool {
+        self.pending.is_some()
+    }
+
     pub fn kept(&self) -> Option<&CallDetail> {
         self.answer.as_ref().and_then(|a| a.as_ref().ok()).map(|d| &**d)
     }
