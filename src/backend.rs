@@ -202,9 +202,12 @@ pub enum BackendError {
     Running(InstanceKey),
     #[error("{backend} cannot {what}")]
     Unsupported { backend: &'static str, what: &'static str },
-    /// The engine does not answer or refuses.
+    /// The engine refuses.
     #[error("engine {engine}: {reason}")]
     Engine { engine: String, reason: String },
+    /// The engine does not answer, or is not there.
+    #[error("engine {engine}: {reason}")]
+    Silent { engine: String, reason: String },
     #[error("{what}: {source}")]
     Io { what: String, source: std::io::Error },
 }

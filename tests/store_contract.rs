@@ -70,6 +70,7 @@ fn journal_entry(n: u64) -> JournalEntry {
         outcome: "ok".to_owned(),
         command_line: format!("mcpdeck restart etim@t{n}"),
         took_ms: (n > 1).then_some(n),
+        kept: true,
     }
 }
 

@@ -69,7 +69,7 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         Refusal::ReadOnly(_) | Refusal::Denied(_) => StatusCode::FORBIDDEN,
         Refusal::NeedsConfirm { .. } => StatusCode::PRECONDITION_REQUIRED,
         Refusal::Refused(_) => StatusCode::CONFLICT,
-        Refusal::Busy(_) | Refusal::NoOwner(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Refusal::Busy(_) | Refusal::NoOwner(_) | Refusal::Silent(_) => StatusCode::SERVICE_UNAVAILABLE,
         Refusal::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
@@ -176,6 +176,7 @@ mod tests {
             (Refusal::Refused("it is held".into()), 409, "it is held"),
             (Refusal::Busy("too many jobs".into()), 503, "too busy: too many jobs"),
             (Refusal::NoOwner("it ended".into()), 503, "no owner: it ended"),
+            (Refusal::Silent("the engine local does not answer".into()), 503, "the engine local does not answer"),
             (Refusal::Failed("the disk is full".into()), 500, "the disk is full"),
         ] {
             let error = Error::from(refusal);

@@ -135,7 +135,7 @@ impl Yard {
             Link::Down(reason) => reason.clone(),
             Link::Connecting => format!("{} does not answer within {} s", self.door.url(), PATIENCE.as_secs()),
         };
-        Err(BackendError::Engine { engine: self.id.to_string(), reason })
+        Err(BackendError::Silent { engine: self.id.to_string(), reason })
     }
 
     fn row(&self, id: &str) -> Option<Arc<Found>> {

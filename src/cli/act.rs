@@ -126,6 +126,9 @@ pub fn give_telling(
                 // Accepted is not done: whoever starts the next owner wants this one gone.
                 let _ = session.until(|_| None::<()>);
             }
+            if let Some(why) = &session.state().totals.store_error {
+                output::remark(session.output, &format!("the journal of this act is not on disk: {why}"));
+            }
             report(session.output, &row)
         }
         // Its owner going away is how a shutdown ends.

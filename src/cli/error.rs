@@ -116,6 +116,9 @@ impl From<Refusal> for Error {
             Refusal::Refused(_) => Self::refused(message),
             Refusal::Busy(_) => Self::new(Code::Unreachable, "busy", message).help("try again in a moment"),
             Refusal::NoOwner(_) => Self::no_owner(message),
+            Refusal::Silent(_) => {
+                Self::new(Code::Unreachable, "engine", message).help("`mcpdeck get engines` lists them all")
+            }
             Refusal::Failed(_) => Self::failed(message),
         }
     }
@@ -256,6 +259,7 @@ mod tests {
             (Refusal::Refused(text()), 5, "refused"),
             (Refusal::Busy(text()), 6, "busy"),
             (Refusal::NoOwner(text()), 6, "no_owner"),
+            (Refusal::Silent(text()), 6, "engine"),
             (Refusal::Failed(text()), 1, "failed"),
         ];
         for (refusal, code, kind) in table {

@@ -5,7 +5,7 @@ use super::error::{Code, Error};
 use super::get::odd_answer;
 use super::names::Thing;
 use super::output::Align::{self, Left};
-use super::output::{Column, json_line, maybe, print, print_rows, time};
+use super::output::{self, Column, json_line, maybe, print, print_rows, time};
 use super::session::{Need, Session};
 use super::{names, stream, times};
 use crate::model::container::ContainerRow;
@@ -113,6 +113,11 @@ const JOURNAL: &[Column] =
 pub fn journal(global: &Global, limit: u32) -> Result<Code, Error> {
     let session = Session::open(global, Need::Any)?;
     let Answer::Journal(entries) = session.ask(Query::Journal { limit })? else { return Err(odd_answer()) };
+    let held = entries.iter().filter(|entry| !entry.kept).count();
+    if held > 0 {
+        let why = session.state().totals.store_error.clone().unwrap_or_else(|| "the store takes nothing".to_owned());
+        output::remark(session.output, &format!("{held} of these are in the owner's memory alone: {why}"));
+    }
     print_rows(session.output, JOURNAL, entries.iter().map(journal_cells), &entries)
 }
 
@@ -129,6 +134,6 @@ fn journal_cells(entry: &JournalEntry) -> Vec<String> {
         face.to_owned(),
         entry.verb.clone(),
         entry.object.clone(),
-        entry.outcome.clone(),
+        if entry.kept { entry.outcome.clone() } else { format!("{}, not on disk", entry.outcome) },
     ]
 }

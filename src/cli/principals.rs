@@ -64,6 +64,7 @@ async fn write(config: &Config, store: &dyn Store, command: &Command) -> Result<
         outcome: "ok".to_owned(),
         command_line: command.command_line(),
         took_ms: None,
+        kept: true,
     };
     Ok(store.add_journal(entry).await?)
 }

@@ -91,6 +91,7 @@ async fn write(
             outcome: "ok".to_owned(),
             command_line: command.command_line(),
             took_ms: None,
+            kept: true,
         })
         .await
 }

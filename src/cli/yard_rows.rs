@@ -8,7 +8,7 @@ use crate::model::Stamp;
 use crate::model::container::{ContainerHealth, ContainerRow, EngineRow, EngineState, OrphanRow, Owner};
 use crate::model::gpu::{GpuHeld, GpuRow};
 use crate::model::stack::{StackOwner, StackRow};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// What is not known about a GPU.
 const UNKNOWN: &str = "n/a";
@@ -221,16 +221,25 @@ fn known<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(|| UNKNOWN.to_owned(), |value| value.to_string())
 }
 
-/// Each one once: its owner, else its container, else its program.
+/// Each one once, the largest first: who, and the pids there.
 fn holders(row: &GpuRow) -> String {
-    let name = |process: &crate::model::gpu::GpuProcess| match &*owner(&process.owner) {
-        "-" => {
-            process.container_name.clone().or_else(|| process.name.clone()).unwrap_or_else(|| process.pid.to_string())
-        }
-        owner => owner.to_owned(),
+    let Some(processes) = &row.processes else { return UNKNOWN.to_owned() };
+    let mut holders: BTreeMap<String, (u64, Vec<u32>)> = BTreeMap::new();
+    for process in processes {
+        // An instance's name says whose it is.
+        let tenant = process.owner.tenant.as_ref().filter(|_| process.owner.instance.is_none());
+        let whose = tenant.map(|tenant| format!("{tenant} ")).unwrap_or_default();
+        let (memory, pids) = holders.entry(format!("{whose}{}", process.known_as())).or_default();
+        *memory += process.memory.unwrap_or(0);
+        pids.push(process.pid);
+    }
+    let mut holders: Vec<_> = holders.into_iter().collect();
+    holders.sort_by_key(|(_, (memory, _))| std::cmp::Reverse(*memory));
+    let told = |(who, (_, pids)): &(String, (u64, Vec<u32>))| {
+        let pids: Vec<String> = pids.iter().map(u32::to_string).collect();
+        format!("{who} ({} {})", if pids.len() == 1 { "pid" } else { "pids" }, pids.join(" "))
     };
-    let names: BTreeSet<String> = row.processes.iter().flatten().map(name).collect();
-    if names.is_empty() { none() } else { names.into_iter().collect::<Vec<_>>().join(", ") }
+    if holders.is_empty() { none() } else { holders.iter().map(told).collect::<Vec<_>>().join(", ") }
 }
 
 impl Listed for GpuHeld {

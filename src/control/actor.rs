@@ -11,6 +11,7 @@ use super::durable;
 use super::fleet::Fleet;
 use super::gpus::owner::Held;
 use super::jobs::{Jobs, verdict};
+use super::journal;
 use super::lifecycle::Event;
 use super::plan::Plan;
 use super::reload;
@@ -267,7 +268,10 @@ impl Actor {
         }
         let stamp = Stamp::now();
         self.conditions.auth = self.auth.troubles(stamp);
-        self.conditions.store = self.deck.store.trouble();
+        let store_error = self.deck.store.trouble().map(|(text, _)| text);
+        let since = self.conditions.store.take().map(|(_, since)| since);
+        // A gap has no time of its own: it is as old as the line about it.
+        self.conditions.store = journal::trouble(&self.deck).map(|(text, at)| (text, since.unwrap_or(at)));
         if self.figures.dropped_records > 0 && self.conditions.dropped_since == Stamp::default() {
             self.conditions.dropped_since = stamp;
         }
@@ -276,7 +280,6 @@ impl Actor {
         let secrets = self.deck.vault.rows(self.fleet.secrets_in_use());
         let old = self.builder.last().clone();
         let keep = |row| old.secrets.iter().find(|o| ***o == row).cloned().unwrap_or_else(|| Arc::new(row));
-        let trouble = self.conditions.store.as_ref().map(|(text, _)| text.as_str());
         let next = self.builder.build(
             dirty,
             Inputs {
@@ -293,7 +296,7 @@ impl Actor {
                 host: &self.host,
                 yard: &self.yard,
                 rate_history: &self.rate_history,
-                store_error: trouble,
+                store_error: store_error.as_deref(),
                 conditions: &self.conditions,
             },
         );

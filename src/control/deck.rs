@@ -6,6 +6,7 @@ use super::calls::Calls;
 use super::consoles::Consoles;
 use super::engines::{ContainerUsage, Engines};
 use super::events::Events;
+use super::journal;
 use super::logs::Logs;
 use super::platform::StartOptions;
 use super::principals::Principals;
@@ -40,6 +41,8 @@ pub struct Deck {
     pub vault: Vault,
     pub principals: Arc<Principals>,
     pub store: StoreCell,
+    /// What of the journal the store does not have.
+    pub gap: journal::Gap,
     pub backends: Backends,
     pub engines: Engines,
     pub reloads: Reloads,

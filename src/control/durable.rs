@@ -60,11 +60,10 @@ pub async fn write(deck: Arc<Deck>, mut queue: mpsc::Receiver<Write>) {
         }
         let result = match changes.is_empty() {
             true => Ok(()),
-            false => write_all(&deck, changes).await,
+            false => write_all(&deck, changes).await.inspect(|()| deck.store.worked()),
         };
         match result {
             Ok(()) => {
-                deck.store.worked();
                 deck.tell(Msg::Durable { job, result: Ok(()) }).await;
                 let _ = reply.send(Ok(job));
             }

@@ -88,6 +88,7 @@ async fn begin(deck: &Deck, exec: &Exec, at: Stamp) -> Result<(Arc<ContainerRow>
     }
     let row = judge(&deck.picture.get(), exec)?;
     let engine = inspect::engine(deck, &exec.container)?;
+    inspect::silence(&**engine).map_or(Ok(()), Err)?;
     note(deck, exec, &row.name, at, BEGAN.to_owned()).await?;
     let spec =
         ExecSpec { command: exec.command.clone(), terminal: exec.terminal, columns: exec.columns, rows: exec.rows };
@@ -97,7 +98,7 @@ async fn begin(deck: &Deck, exec: &Exec, at: Stamp) -> Result<(Arc<ContainerRow>
             // It may have stopped a moment ago, before that was seen here.
             deck.refresh().await;
             judge(&deck.picture.get(), exec)?;
-            Err(Refusal::Failed(error.to_string()))
+            Err(inspect::refusal(error))
         }
     }
 }
@@ -146,6 +147,7 @@ async fn note(deck: &Deck, exec: &Exec, name: &str, at: Stamp, outcome: String) 
         outcome,
         command_line: inspect::mask_text(&command_line(exec, name), &deck.vault.hidden()),
         took_ms: None,
+        kept: true,
     };
     let kept = journal::keep(deck, entry).await;
     kept.map_err(|error| Refusal::Failed(format!("not run, because it could not be kept: {error}")))

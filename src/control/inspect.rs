@@ -2,9 +2,10 @@
 //! by value, wherever they stand. Over-masking is right here; a secret on a screen is not.
 
 use super::deck::Deck;
+use crate::backend::BackendError;
 use crate::backend::engine::Engine;
 use crate::config::Config;
-use crate::model::container::{ContainerKey, Owner};
+use crate::model::container::{ContainerKey, EngineState, Owner};
 use crate::model::secret::{Hidden, MASK, Secret};
 use crate::model::server::EnvValue;
 use crate::model::{Refusal, Run};
@@ -25,9 +26,40 @@ pub fn engine<'a>(deck: &'a Deck, key: &ContainerKey) -> Result<&'a Arc<dyn Engi
     deck.engines.get(&key.engine).ok_or_else(|| Refusal::NotFound(format!("no engine is called {}", key.engine)))
 }
 
+/// Why nothing can be asked of it now; `None` if it answers, as far as is known.
+pub fn silence(engine: &dyn Engine) -> Option<Refusal> {
+    let inventory = engine.watch().borrow().clone();
+    let (EngineState::Silent { reason, .. } | EngineState::Absent { reason }) = &inventory.state else { return None };
+    Some(Refusal::Silent(format!("the engine {} does not answer: {reason}", engine.id())))
+}
+
+/// Returns once it does not answer.
+pub async fn gone_silent(engine: &dyn Engine) -> Refusal {
+    let mut inventory = engine.watch();
+    loop {
+        inventory.mark_unchanged();
+        match silence(engine) {
+            Some(why) => return why,
+            // An engine that is dropped says nothing more.
+            None if inventory.changed().await.is_err() => return std::future::pending().await,
+            None => {}
+        }
+    }
+}
+
+/// What an engine said, or that it said nothing.
+pub fn refusal(error: BackendError) -> Refusal {
+    match error {
+        BackendError::Silent { engine, reason } => {
+            Refusal::Silent(format!("the engine {engine} does not answer: {reason}"))
+        }
+        other => Refusal::Failed(other.to_string()),
+    }
+}
+
 /// Everything the engine knows of a container, masked, as JSON text.
 pub async fn inspect(deck: &Deck, key: &ContainerKey) -> Result<String, Refusal> {
-    let text = engine(deck, key)?.inspect(&key.id).await.map_err(|error| Refusal::Failed(error.to_string()))?;
+    let text = engine(deck, key)?.inspect(&key.id).await.map_err(refusal)?;
     let snapshot = deck.picture.get();
     let declared = snapshot.container(key).map(|row| declared(&deck.config(), &row.owner)).unwrap_or_default();
     masked(&text, &declared, &deck.vault.hidden())

@@ -10,7 +10,7 @@ use super::gpus::ledger;
 use super::handle::{Fut, Inside, Interest, Link, Pipe, Port};
 use super::logs::{self, Wanted};
 use super::stacks::plan;
-use super::{impact, inspect, reload};
+use super::{impact, inspect, journal, reload};
 use crate::model::call::{Call, CallDetail};
 use crate::model::filter::Filter;
 use crate::model::gpu::GpuHeld;
@@ -75,9 +75,7 @@ impl Local {
                 Answer::Calls(deck.calls.newest(&filter, limit.min(ROWS) as usize))
             }
             Query::Call(id) => Answer::Call(Box::new(self.detail(id)?)),
-            Query::Journal { limit } => {
-                Answer::Journal(self.store().await?.journal(limit.min(ROWS)).await.map_err(told)?)
-            }
+            Query::Journal { limit } => Answer::Journal(journal::newest(deck, limit.min(ROWS)).await.map_err(told)?),
             Query::Events { limit } => Answer::Events(deck.events.newest(limit.min(ROWS) as usize)),
             Query::History { tenant, limit } => {
                 Answer::History(self.store().await?.history(tenant, limit.min(ROWS)).await.map_err(told)?)

@@ -109,6 +109,7 @@ pub fn start(config: Arc<Config>, options: StartOptions) -> Result<Platform, Sta
         logs: options.logs.clone(),
         picture: Picture::new(builder.last().clone()),
         store: StoreCell::new(),
+        gap: Default::default(),
         calls: Calls::new(),
         tasks: TaskTracker::new(),
         closing: CancellationToken::new(),

@@ -324,7 +324,7 @@ fn merge(measured: &Measured, told: Vec<(InstanceKey, InstanceUsage)>) -> BTreeM
     let mut usage: BTreeMap<InstanceKey, InstanceUsage> = told.into_iter().collect();
     for (key, measured) in &measured.groups {
         let one = usage.entry(key.clone()).or_default();
-        *one = one.plus(*measured);
+        *one = measured.or(*one);
     }
     usage
 }

@@ -398,6 +398,8 @@ impl Actor {
             containers: &self.yard.containers,
             first: config.engines.first().map(|engine| &engine.id),
             stopped: &self.stacks.stopped,
+            before: &self.yard.stacks,
+            now: Stamp::now(),
         };
         let same = |id: &StackId| self.yard.stacks.iter().find(|row| row.id == *id);
         let rows = self.stacks.slots.values().map(|slot| look.row(&slot.life));

@@ -15,6 +15,9 @@ pub struct Gpus {
     pub tenants: Vec<GpuShare>,
 }
 
+/// The word for whose GPU memory is no customer's: that of shared servers, and of what is not ours.
+pub const NO_CUSTOMER: &str = "no customer";
+
 /// The driver of devices that a simulated engine makes up.
 pub const SIMULATED: &str = "simulated";
 
@@ -156,13 +159,22 @@ impl GpuRow {
 }
 
 impl GpuProcess {
-    /// Whom people know it by: server, stack part, container, program.
-    pub fn holder(&self) -> String {
+    /// Whom people know it by: server, stack part, container; `None` for a program of somebody else's.
+    fn owner_name(&self) -> Option<String> {
         let owner = &self.owner;
         let part = || Some(format!("{}/{}", owner.stack.as_ref()?, owner.part.as_ref()?));
         let known = owner.instance.as_ref().map(ToString::to_string).or_else(part);
-        let known = known.or_else(|| self.container_name.clone());
-        known.unwrap_or_else(|| match &self.name {
+        known.or_else(|| self.container_name.clone())
+    }
+
+    /// The same, or the program's name, to stand beside its pid.
+    pub fn known_as(&self) -> String {
+        self.owner_name().or_else(|| self.name.clone()).unwrap_or_else(|| "unknown".to_owned())
+    }
+
+    /// Likewise, to stand alone: programs of one name are told apart by their pids.
+    pub fn holder(&self) -> String {
+        self.owner_name().unwrap_or_else(|| match &self.name {
             Some(name) => format!("{name} (pid {})", self.pid),
             None => format!("pid {}", self.pid),
         })

@@ -172,6 +172,8 @@ pub struct JournalEntry {
     pub command_line: String,
     /// From its acceptance to its end; `None` for what is only begun, or refused.
     pub took_ms: Option<u64>,
+    /// False while it is in the owner's memory alone, because the store could not take it.
+    pub kept: bool,
 }
 
 /// A question.

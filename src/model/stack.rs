@@ -130,7 +130,10 @@ pub enum StackState {
 
 /// Stacks outlive their owner: which of them go on when it ends, and how to end them too; `None` if none runs.
 pub fn that_go_on(stacks: &[Arc<StackRow>]) -> Option<String> {
-    let runs = |row: &&Arc<StackRow>| !matches!(row.state, StackState::Stopped | StackState::Stopping);
+    let runs = |row: &&Arc<StackRow>| {
+        let there = row.parts.iter().any(|part| part.container.is_some());
+        there && !matches!(row.state, StackState::Stopped | StackState::Stopping)
+    };
     let names: Vec<&str> = stacks.iter().filter(runs).map(|row| row.id.as_str()).collect();
     (!names.is_empty()).then(|| format!("stacks go on: {} (`mcpdeck undeploy STACK` ends one)", names.join(", ")))
 }
@@ -172,6 +175,8 @@ pub struct PartRow {
     pub held: bool,
     /// `loading weights 40 %, 70 s of about 180 s`
     pub message: String,
+    /// Since when it fails, or does not serve as it should; `None` if it does, or was never meant to.
+    pub unwell_since: Option<Stamp>,
     /// When a start that goes on began, and its progress in percent.
     pub started: Option<Stamp>,
     pub percent: Option<u8>,

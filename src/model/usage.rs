@@ -50,7 +50,8 @@ impl InstanceUsage {
         }
     }
 
-    /// Sum of two, where an unknown part does not hide a known one.
+    /// Sum of two things, where an unknown part does not hide a known one. A limit is one of the whole only if everything
+    /// that is in it has one: 100 MiB of a part that may use 128, and a gigabyte of one without a limit, are not 879 %.
     pub fn plus(self, other: Self) -> Self {
         fn add<T: std::ops::Add<Output = T>>(a: Option<T>, b: Option<T>) -> Option<T> {
             match (a, b) {
@@ -58,17 +59,42 @@ impl InstanceUsage {
                 (a, b) => a.or(b),
             }
         }
+        /// A part of which no usage is known (nothing runs there) says nothing of the whole.
+        fn limit<T: std::ops::Add<Output = T>, U>(a: (Option<T>, Option<U>), b: (Option<T>, Option<U>)) -> Option<T> {
+            match (a, b) {
+                ((Some(a), Some(_)), (Some(b), Some(_))) => Some(a + b),
+                ((_, Some(_)), (_, Some(_))) => None,
+                ((a, Some(_)), (_, None)) | ((_, None), (a, Some(_))) => a,
+                ((a, None), (b, None)) => a.and(b),
+            }
+        }
         Self {
             cpu: add(self.cpu, other.cpu),
-            cpu_limit: add(self.cpu_limit, other.cpu_limit),
+            cpu_limit: limit((self.cpu_limit, self.cpu), (other.cpu_limit, other.cpu)),
             memory: add(self.memory, other.memory),
-            memory_limit: add(self.memory_limit, other.memory_limit),
+            memory_limit: limit((self.memory_limit, self.memory), (other.memory_limit, other.memory)),
             pids: add(self.pids, other.pids),
             net_in: add(self.net_in, other.net_in),
             net_out: add(self.net_out, other.net_out),
             disk_read: add(self.disk_read, other.disk_read),
             disk_write: add(self.disk_write, other.disk_write),
             gpu_memory: add(self.gpu_memory, other.gpu_memory),
+        }
+    }
+
+    /// The same thing as two sources know it; what `self` knows counts.
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            cpu: self.cpu.or(other.cpu),
+            cpu_limit: self.cpu_limit.or(other.cpu_limit),
+            memory: self.memory.or(other.memory),
+            memory_limit: self.memory_limit.or(other.memory_limit),
+            pids: self.pids.or(other.pids),
+            net_in: self.net_in.or(other.net_in),
+            net_out: self.net_out.or(other.net_out),
+            disk_read: self.disk_read.or(other.disk_read),
+            disk_write: self.disk_write.or(other.disk_write),
+            gpu_memory: self.gpu_memory.or(other.gpu_memory),
         }
     }
 }
@@ -107,4 +133,30 @@ pub fn bytes(n: u64) -> String {
         unit += 1;
     }
     if value < 9.95 { format!("{value:.1} {}", UNITS[unit]) } else { format!("{value:.0} {}", UNITS[unit]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_total_has_a_limit_only_if_all_that_runs_in_it_has_one() {
+        let part = |memory, memory_limit| InstanceUsage { memory, memory_limit, ..InstanceUsage::default() };
+        let (limited, unlimited, ended) = (part(Some(40), Some(64)), part(Some(100), None), part(None, Some(64)));
+        for (parts, memory, limit) in [
+            (vec![limited], Some(40), Some(64)),
+            (vec![limited, limited], Some(80), Some(128)),
+            (vec![limited, unlimited], Some(140), None),
+            (vec![unlimited, limited], Some(140), None),
+            (vec![limited, unlimited, limited], Some(180), None),
+            (vec![limited, ended], Some(40), Some(64)),
+            (vec![ended, limited], Some(40), Some(64)),
+            (vec![unlimited, ended], Some(100), None),
+            (vec![], None, None),
+        ] {
+            let total = parts.iter().fold(InstanceUsage::default(), |sum, part| sum.plus(*part));
+            assert_eq!((total.memory, total.memory_limit), (memory, limit), "{parts:?}");
+            assert_eq!(total.memory_percent().is_some(), limit.is_some());
+        }
+    }
 }

@@ -312,6 +312,7 @@ fn entry(act: Act) -> JournalEntry {
         outcome: "ok".into(),
         command_line: act.command.command_line(),
         took_ms: None,
+        kept: true,
         operator: act.operator,
     }
 }

@@ -139,6 +139,8 @@ pub struct Entry {
     outcome: String,
     /// The same on the command line.
     command_line: String,
+    /// False while the store cannot take it, and the owner's memory alone has it.
+    kept: bool,
 }
 
 /// What operators did, newest first.
@@ -170,6 +172,7 @@ impl Entry {
             object: entry.object,
             outcome: entry.outcome,
             command_line: entry.command_line,
+            kept: entry.kept,
         }
     }
 }

@@ -291,12 +291,16 @@ impl Client {
             Ok(outcome) => return outcome.map_err(|error| self.error(&error)),
             Err(_) => trouble::silent(&self.place, limit),
         };
-        Err(BackendError::Engine { engine: self.engine.to_string(), reason })
+        Err(BackendError::Silent { engine: self.engine.to_string(), reason })
     }
 
     /// What went wrong, for people.
     pub fn error(&self, error: &Error) -> BackendError {
-        BackendError::Engine { engine: self.engine.to_string(), reason: trouble::reason(&self.place, error) }
+        let (engine, reason) = (self.engine.to_string(), trouble::reason(&self.place, error));
+        match trouble::is_silence(error) {
+            true => BackendError::Silent { engine, reason },
+            false => BackendError::Engine { engine, reason },
+        }
     }
 }
 

@@ -84,7 +84,7 @@ async fn attempt(yard: &Yard, alive: &mut Stamp) -> String {
     let mut session = Session::new(yard, client, events);
     match session.follow(alive).await {
         Ok(()) => format!("{} ended its event stream: it stopped or restarts", yard.door.url()),
-        Err(BackendError::Engine { reason, .. }) => reason,
+        Err(BackendError::Engine { reason, .. } | BackendError::Silent { reason, .. }) => reason,
         Err(other) => other.to_string(),
     }
 }

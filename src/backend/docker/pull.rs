@@ -65,7 +65,7 @@ fn broken(client: &Client, image: &str, layers: &Layers, error: &Error) -> Backe
     let why = match error {
         Error::RequestTimeoutError => format!("nothing came for {} s", SILENCE.as_secs()),
         error => match client.error(error) {
-            BackendError::Engine { reason, .. } => reason,
+            BackendError::Engine { reason, .. } | BackendError::Silent { reason, .. } => reason,
             other => other.to_string(),
         },
     };

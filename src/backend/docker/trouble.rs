@@ -36,6 +36,14 @@ pub fn silent(place: &Place, limit: Duration) -> String {
     format!("no answer from {} within {} s: it hangs or is overloaded", place.url(), limit.as_secs())
 }
 
+/// True if it says nothing but that the engine could not be asked.
+pub fn is_silence(error: &Error) -> bool {
+    match error {
+        Error::RequestTimeoutError | Error::SocketNotFoundError(_) => true,
+        _ => kind(error).is_some_and(|kind| kind != ErrorKind::Other),
+    }
+}
+
 fn forbidden(place: &Place) -> String {
     let Place::Socket(path) = place else { return format!("no permission on {}", place.url()) };
     let path = path.display();

@@ -20,13 +20,11 @@ pub fn degraded(view: &View<'_>) -> Vec<Hit> {
 }
 
 fn hits(view: &View<'_>, state: StackState) -> Vec<Hit> {
-    let rows = view.snapshot.stacks.iter().filter(|row| !row.adopted || state == StackState::Degraded);
+    let rows = view.snapshot.stacks.iter();
     let hit = |row: &Arc<StackRow>| {
         let parts: Vec<_> = row.parts.iter().filter(|part| part.state == state).collect();
         let text = parts.iter().map(|part| format!("part {}: {}", part.name, part.message)).collect::<Vec<_>>();
-        let containers = parts.iter().filter_map(|part| view.snapshot.container(part.container.as_ref()?));
-        // A part that never had a container is as old as the platform at most.
-        let since = containers.map(|container| container.since).min().unwrap_or(view.snapshot.platform.boot);
+        let since = parts.iter().filter_map(|part| part.unwell_since).min().unwrap_or(view.snapshot.platform.boot);
         (!parts.is_empty()).then(|| Hit {
             object: format!("stack {}", row.id),
             target: None,
@@ -82,6 +80,7 @@ mod tests {
             state,
             held: false,
             message: message.into(),
+            unwell_since: Some(Stamp(7)),
             started: None,
             percent: None,
         };
@@ -123,6 +122,8 @@ mod tests {
                 "2 STACK stack models: part db: 3 times in a row: exited 2; again in 4 s",
             ]
         );
+        let stacks = found.iter().filter(|f| f.word == "STACK");
+        assert!(stacks.into_iter().all(|f| f.since == Stamp(7)), "since it is so, however old its container is");
         assert!(found.iter().all(|f| f.tenants == ["eaton".into()]));
     }
 }

@@ -7,7 +7,6 @@ use super::text::{clean_line, guess_level};
 use super::{BATCH, PACE, Wanted};
 use crate::backend::engine::{Engine, LogRange, RawLine};
 use crate::model::Refusal;
-use crate::model::container::EngineState;
 use crate::model::message::{Chunk, LogLine, LogSource, LogTarget};
 use crate::model::secret::Hidden;
 use std::collections::BTreeSet;
@@ -95,8 +94,17 @@ async fn retell(mut chunks: mpsc::Receiver<Chunk>, say: mpsc::Sender<Said>) {
 }
 
 impl Source {
-    /// Reads to the end; with `follow` on over restarts of the container, until it is gone or its engine is silent.
-    pub async fn read(self, mut range: LogRange, say: &mpsc::Sender<Said>) {
+    /// Reads to the end; with `follow` on over restarts of the container, until it is gone. A silent engine ends it, too.
+    pub async fn read(self, range: LogRange, say: &mpsc::Sender<Said>) {
+        let why = tokio::select! {
+            why = self.read_on(range, say) => why,
+            why = inspect::gone_silent(&*self.engine) => Some(why),
+        };
+        let _ = say.send(Said::Over(why)).await;
+    }
+
+    /// Returns why it ended before its time, if it did.
+    async fn read_on(&self, mut range: LogRange, say: &mpsc::Sender<Said>) -> Option<Refusal> {
         loop {
             let mut raw = self.engine.logs(&self.id, range.clone());
             let mut batch = Vec::with_capacity(BATCH);
@@ -105,18 +113,10 @@ impl Source {
                 if let Some(last) = lines.last() {
                     range = LogRange { tail: None, since: Some(last.at.after(Duration::from_millis(1))), ..range };
                 }
-                if say.send(Said::Lines(lines)).await.is_err() {
-                    return;
-                }
+                say.send(Said::Lines(lines)).await.ok()?;
             }
-            let end = match range.follow {
-                true => self.until_again().await,
-                false => self.silence().map_or(Ok(false), Err),
-            };
-            match end {
-                Ok(true) => {}
-                Ok(false) => return drop(say.send(Said::Over(None)).await),
-                Err(why) => return drop(say.send(Said::Over(Some(why))).await),
+            if !range.follow || !self.until_again().await {
+                return None;
             }
         }
     }
@@ -129,30 +129,21 @@ impl Source {
     }
 
     /// True once the container runs again, false if it is gone.
-    async fn until_again(&self) -> Result<bool, Refusal> {
+    async fn until_again(&self) -> bool {
         let mut inventory = self.engine.watch();
         tokio::time::sleep(AGAIN).await;
         loop {
-            if let Some(why) = self.silence() {
-                return Err(why);
-            }
             let state = {
                 let now = inventory.borrow_and_update();
                 now.containers.iter().find(|found| found.id == self.id).map(|found| found.state)
             };
             match state {
-                None => return Ok(false),
-                Some(state) if state.is_live() => return Ok(true),
-                Some(_) if inventory.changed().await.is_err() => return Ok(false),
+                None => return false,
+                Some(state) if state.is_live() => return true,
+                Some(_) if inventory.changed().await.is_err() => return false,
                 Some(_) => {}
             }
         }
-    }
-
-    fn silence(&self) -> Option<Refusal> {
-        let inventory = self.engine.watch().borrow().clone();
-        let EngineState::Silent { reason, .. } = &inventory.state else { return None };
-        Some(Refusal::Failed(format!("the engine {} does not answer: {reason}", self.engine.id())))
     }
 }
 

@@ -3,7 +3,7 @@ use super::*;
 use crate::backend::engine::{ExecPipe, ExecSpec, Inventory};
 use crate::backend::{BackendError, ContainerSpec, Fut, Progress};
 use crate::model::Stamp;
-use crate::model::container::{ContainerAct, ContainerKey, EngineId};
+use crate::model::container::{ContainerAct, ContainerKey, EngineId, EngineState};
 use crate::model::secret::Secret;
 use crate::model::server::Limits;
 use crate::model::usage::InstanceUsage;
@@ -140,10 +140,18 @@ async fn several_logs_are_one_in_order_of_time_and_clean() {
 #[tokio::test(start_paused = true)]
 async fn a_silent_engine_ends_it_with_the_reason() {
     let silent = EngineState::Silent { since: Stamp(1), reason: "connection refused".into() };
-    for follow in [false, true] {
-        let engine = Scripted::new(silent.clone(), &[&[(1, "last words")]]);
-        let (texts, end) = read_all(vec![source(&engine, "a")], Wanted { follow, ..LAST }).await;
-        assert_eq!(texts, ["a last words"]);
+    for (follow, at_once) in [(false, true), (true, true), (false, false), (true, false)] {
+        // A reading that stays open and says nothing: the engine hangs.
+        let engine = Scripted::new(if at_once { silent.clone() } else { EngineState::Up }, &[]);
+        let reading = tokio::spawn(read_all(vec![source(&engine, "a")], Wanted { follow, ..LAST }));
+        while !at_once && engine.asked.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let now = Inventory { state: silent.clone(), ..(**engine.inventory.borrow()).clone() };
+        engine.inventory.send_replace(Arc::new(now));
+        let (texts, end) = reading.await.unwrap();
+        assert_eq!(texts, [""; 0]);
+        assert!(matches!(&end, Some(Refusal::Silent(_))), "{follow} {at_once} {end:?}");
         let end = end.map(|why| why.to_string());
         assert_eq!(end.as_deref(), Some("the engine local does not answer: connection refused"), "{follow}");
     }

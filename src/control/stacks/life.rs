@@ -49,6 +49,8 @@ pub struct Part {
     pub started: Option<Stamp>,
     pub percent: Option<u8>,
     pub container: Option<ContainerKey>,
+    /// Since when it fails or does not serve, over all that was tried since.
+    pub unwell_since: Option<Stamp>,
     /// Counts the work that was begun on it; what older work says no longer counts.
     pub run: u32,
     /// Ends in a row, each soon after the one before.
@@ -171,6 +173,7 @@ impl Life {
             started: None,
             percent: None,
             container: None,
+            unwell_since: None,
             run: 0,
             failures: 0,
             ready_at: Duration::ZERO,
@@ -213,6 +216,7 @@ impl Life {
                 out.push(Effect::Drop(part));
             }
             self.parts[part].failures = 0;
+            self.parts[part].unwell_since = None;
         }
     }
 
@@ -303,31 +307,40 @@ impl Life {
                 }
                 (part.phase, part.started, part.percent) = (Phase::Ready, None, None);
                 part.message = String::new();
+                part.unwell_since = None;
             }
             Report::Done => {
                 (part.phase, part.started, part.percent) = (Phase::Done, None, None);
                 part.message = DONE.to_owned();
+                part.unwell_since = None;
             }
-            Report::Unwell(why) => (part.phase, part.message) = (Phase::Unwell, why),
+            Report::Unwell(why) => {
+                (part.phase, part.message) = (Phase::Unwell, why);
+                part.unwell_since.get_or_insert(now.stamp);
+            }
             Report::Ended(why) => {
                 if now.at.saturating_sub(part.ready_at) > self.policy.window {
                     part.failures = 0;
                 }
                 out.push(Effect::Warn(format!("part {name} of stack {} ended: {why}", self.def.id)));
-                self.failed(at, why, out);
+                self.failed(at, why, now, out);
             }
-            Report::Failed(why) => self.failed(at, why, out),
+            Report::Failed(why) => self.failed(at, why, now, out),
             Report::Lowered(Ok(())) => {
                 self.begin(at, Phase::Down, String::new());
-                self.parts[at].container = None;
+                (self.parts[at].container, self.parts[at].unwell_since) = (None, None);
             }
-            Report::Lowered(Err(why)) => self.begin(at, Phase::Failed, why),
+            Report::Lowered(Err(why)) => {
+                self.begin(at, Phase::Failed, why);
+                self.parts[at].unwell_since.get_or_insert(now.stamp);
+            }
             Report::Retry => self.begin(at, Phase::Waiting, String::new()),
         }
     }
 
     /// Somebody waits for the job: it fails. Nobody does: it is tried again, and after many times much later.
-    fn failed(&mut self, at: usize, why: String, out: &mut Vec<Effect>) {
+    fn failed(&mut self, at: usize, why: String, now: Now, out: &mut Vec<Effect>) {
+        self.parts[at].unwell_since.get_or_insert(now.stamp);
         if self.job.is_some() {
             return self.begin(at, Phase::Failed, why);
         }

@@ -19,6 +19,9 @@ pub struct Look<'a> {
     pub first: Option<&'a EngineId>,
     /// Adopted containers that operators stopped.
     pub stopped: &'a BTreeMap<ContainerKey, Stopped>,
+    /// The rows as they were, which know since when.
+    pub before: &'a [Arc<StackRow>],
+    pub now: Stamp,
 }
 
 /// Who stopped an adopted container, and when: nobody keeps it, so its end is known by its time.
@@ -44,6 +47,7 @@ impl Look<'_> {
             Some(_) => self.adopted(def),
             None => def.parts.iter().zip(&life.parts).map(|(def_part, part)| self.part(def, def_part, part)).collect(),
         };
+        self.date(def, &mut parts);
         let silent = self.silence(def);
         if silent.is_some() {
             parts.iter_mut().for_each(|part| part.state = StackState::Unknown);
@@ -56,8 +60,20 @@ impl Look<'_> {
             adopted: def.adopt.is_some(),
             compose: def.compose.clone(),
             state,
-            reason: silent.unwrap_or_else(|| reason(def, state, &parts)),
+            reason: silent.unwrap_or_else(|| reason(state, &parts)),
             parts,
+        }
+    }
+
+    /// Of what nobody keeps, the time is when its container ended, else when it was first seen.
+    fn date(&self, def: &StackDef, parts: &mut [PartRow]) {
+        let old = self.before.iter().find(|row| row.id == def.id);
+        let unwell = |part: &PartRow| !part.held && matches!(part.state, StackState::Failed | StackState::Degraded);
+        for part in parts.iter_mut().filter(|part| part.unwell_since.is_none() && unwell(part)) {
+            let container = self.containers.iter().find(|row| Some(&row.key) == part.container.as_ref());
+            let ended = container.filter(|row| !row.state.is_live()).map(|row| row.since);
+            let seen = || old?.parts.iter().find(|old| old.name == part.name)?.unwell_since;
+            part.unwell_since = ended.or_else(seen).or(Some(self.now));
         }
     }
 
@@ -100,6 +116,7 @@ impl Look<'_> {
             state,
             held: part.phase == Phase::Held,
             message,
+            unwell_since: part.unwell_since,
             started: part.started,
             percent: part.percent,
         }
@@ -120,13 +137,40 @@ impl Look<'_> {
                 state,
                 held: by.is_some(),
                 message,
+                unwell_since: None,
                 started: None,
                 percent: None,
             }
         };
         let mut parts: Vec<_> = own.map(part).collect();
+        parts.extend(def.adopt.as_ref().filter(|_| parts.is_empty() && self.is_known(def)).map(vanished));
         parts.sort_by(|a, b| a.name.cmp(&b.name));
         parts
+    }
+
+    /// Its engine has told what it has.
+    fn is_known(&self, def: &StackDef) -> bool {
+        let id = def.engine.as_ref().or(self.first);
+        self.engines.iter().any(|engine| Some(&engine.id) == id && engine.state == EngineState::Up)
+    }
+}
+
+/// What is to be adopted, and is not there.
+fn vanished(adopt: &Adopt) -> PartRow {
+    let (name, what) = match adopt {
+        Adopt::ComposeProject(project) => (project, "no container of this compose project is there"),
+        Adopt::Container(name) => (name, "no container of this name is there"),
+    };
+    PartRow {
+        name: name.clone(),
+        image: String::new(),
+        container: None,
+        state: StackState::Failed,
+        held: false,
+        message: format!("{what}: it was removed, renamed, or never made"),
+        unwell_since: None,
+        started: None,
+        percent: None,
     }
 }
 
@@ -183,14 +227,7 @@ fn together(parts: &[PartRow]) -> StackState {
 }
 
 /// The first part that is not as it should be.
-fn reason(def: &StackDef, state: StackState, parts: &[PartRow]) -> String {
-    if parts.is_empty() {
-        return match &def.adopt {
-            Some(Adopt::ComposeProject(project)) => format!("no container of the compose project {project} is there"),
-            Some(Adopt::Container(name)) => format!("no container called {name} is there"),
-            None => String::new(),
-        };
-    }
+fn reason(state: StackState, parts: &[PartRow]) -> String {
     let first = |state| parts.iter().find(|part| part.state == state);
     let told = |part: &PartRow| match part.message.as_str() {
         "" => format!("{} is {}", part.name, part.state.name()),

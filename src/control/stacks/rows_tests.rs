@@ -43,8 +43,16 @@ fn shown(life: &Life, engine_state: EngineState, containers: &[Arc<ContainerRow>
     let config = fixture::config(|c| fixture::tenant(c, "eaton", &[], |t| t.environment = Environment::Production));
     let snapshot = fixture::snapshot(&config, &Yard::default(), |_| {});
     let engines = [engine(engine_state)];
-    Look { snapshot: &snapshot, engines: &engines, containers, first: Some(&"local".into()), stopped: &BTreeMap::new() }
-        .row(life)
+    Look {
+        snapshot: &snapshot,
+        engines: &engines,
+        containers,
+        first: Some(&"local".into()),
+        stopped: &BTreeMap::new(),
+        before: &[],
+        now: Stamp(50),
+    }
+    .row(life)
 }
 
 fn text(row: &StackRow) -> String {
@@ -93,4 +101,43 @@ fn a_stack_that_is_kept_is_what_its_life_says() {
     let silent = EngineState::Silent { since: Stamp(1), reason: "refused".into() };
     let want = "unknown: engine local is silent: refused [web unknown, db unknown, job unknown]";
     assert_eq!(text(&shown(&life, silent, &[])), want);
+}
+
+#[test]
+fn what_was_to_be_adopted_and_is_gone_has_failed_since_it_was_missed() {
+    let gone = StackDef {
+        adopt: Some(crate::model::container::Adopt::Container("web-1".to_owned())),
+        ..(*fixture::stack("shop", Vec::new())).clone()
+    };
+    let life = Life::new(Arc::new(gone), Settings::default().restart);
+    let row = shown(&life, EngineState::Up, &[]);
+    let want =
+        "failed: web-1: no container of this name is there: it was removed, renamed, or never made [web-1 failed]";
+    assert_eq!((text(&row).as_str(), row.parts[0].unwell_since), (want, Some(Stamp(50))));
+    assert_eq!(crate::model::stack::that_go_on(&[Arc::new(row)]), None, "there is nothing to go on");
+    // An engine that has not told yet what it has makes nothing vanish.
+    assert_eq!(shown(&life, EngineState::Connecting, &[]).state, StackState::Stopped);
+}
+
+#[test]
+fn unwell_is_since_it_began_over_every_new_try_until_it_serves() {
+    let mut life = shop();
+    let mut seen = Vec::new();
+    for (at, report) in [
+        (1, Report::Failed("exited 1".to_owned())),
+        (2, Report::Retry),
+        (3, Report::Failed("exited 1".to_owned())),
+        (4, Report::Retry),
+        (5, Report::Ready),
+        (6, Report::Unwell("its health check fails".to_owned())),
+        (7, Report::Unwell("its health check fails".to_owned())),
+        (8, Report::Well),
+    ] {
+        let now = Now { at: std::time::Duration::from_secs(at), stamp: Stamp(at) };
+        let run = life.parts[1].run;
+        life.apply(now, Event::Part { part: 1, run, report });
+        let row = shown(&life, EngineState::Up, &[]);
+        seen.push(row.parts[1].unwell_since.map(|stamp| stamp.0));
+    }
+    assert_eq!(seen, [Some(1), Some(1), Some(1), Some(1), None, Some(6), Some(6), None]);
 }

@@ -253,6 +253,9 @@ pub enum Refusal {
     Busy(String),
     #[error("no owner: {0}")]
     NoOwner(String),
+    /// A container engine does not answer.
+    #[error("{0}")]
+    Silent(String),
     #[error("{0}")]
     Failed(String),
 }

@@ -181,6 +181,7 @@ fn journal(db: &Connection, limit: u32) -> rusqlite::Result<Vec<JournalEntry>> {
             outcome: row.get("outcome")?,
             command_line: row.get("command_line")?,
             took_ms: row.get::<_, Option<i64>>("took_ms")?.map(i64::unsigned_abs),
+            kept: true,
         })
     })
 }

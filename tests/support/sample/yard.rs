@@ -192,6 +192,7 @@ fn stacks() -> Vec<StackRow> {
         state,
         held: false,
         message: message.into(),
+        unwell_since: (state == StackState::Degraded).then(|| ago(300)),
         started: None,
         percent: None,
     };

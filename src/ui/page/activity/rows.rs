@@ -102,6 +102,9 @@ impl Row for Journal {
 }
 
 fn outcome(entry: &Journal, _look: &Look) -> Cell {
+    if !entry.0.kept {
+        return Cell::new(format!("{}, not on disk", entry.0.outcome), Role::Warn);
+    }
     let role = if entry.0.outcome.starts_with("ok") { Role::Good } else { Role::Text };
     Cell::new(entry.0.outcome.as_str(), role)
 }

@@ -2,7 +2,7 @@
 
 use crate::model::container::{Claim, ContainerKey};
 use crate::model::filter::{Fields, Value};
-use crate::model::gpu::{GpuProcess, Gpus};
+use crate::model::gpu::{GpuProcess, Gpus, NO_CUSTOMER};
 use crate::model::{Stamp, TenantId};
 use crate::ui::acts::Subject;
 use crate::ui::app::Look;
@@ -140,7 +140,7 @@ fn customer(process: &Process, _look: &Look) -> Cell {
     match (&owner.tenant, &owner.server) {
         (Some(tenant), _) => Cell::plain(tenant.as_str()),
         (None, Some(_)) => Cell::dim("shared"),
-        (None, None) if process.is_seen() => Cell::dim("nobody's"),
+        (None, None) if process.is_seen() => Cell::dim(NO_CUSTOMER),
         (None, None) => Cell::dim(fmt::UNKNOWN),
     }
 }

@@ -1,7 +1,7 @@
 //! What each customer holds, over all devices.
 
 use super::device::gib;
-use crate::model::gpu::{self, GpuShare};
+use crate::model::gpu::{self, GpuShare, NO_CUSTOMER};
 use crate::ui::app::Look;
 use crate::ui::fmt;
 use crate::ui::theme::Role;
@@ -10,11 +10,8 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-/// What belongs to no customer: shared servers, and what is not ours.
-const NOBODY: &str = "no customer";
-
 fn name(share: &GpuShare) -> &str {
-    share.tenant.as_ref().map_or(NOBODY, |tenant| tenant.as_str())
+    share.tenant.as_ref().map_or(NO_CUSTOMER, |tenant| tenant.as_str())
 }
 
 /// For a title: `eaton 61.2 GiB`, the largest first.

@@ -1,7 +1,7 @@
 //! A holder as a row: what it held at the cursor, and what it holds now.
 
 use crate::model::filter::{Fields, Value};
-use crate::model::gpu::{GpuHeld, Gpus, held_at};
+use crate::model::gpu::{GpuHeld, Gpus, NO_CUSTOMER, held_at};
 use crate::model::{Snapshot, Stamp, TenantId};
 use crate::ui::acts::Subject;
 use crate::ui::app::Look;
@@ -123,7 +123,7 @@ impl Row for Holding {
                 width: Width::Flex(10, 20),
                 order: Some(|a, b| a.tenant.cmp(&b.tenant)),
                 ..column("customer", 10, |h, _| {
-                    h.tenant.as_ref().map_or_else(|| Cell::dim("no customer"), |id| Cell::plain(id.as_str()))
+                    h.tenant.as_ref().map_or_else(|| Cell::dim(NO_CUSTOMER), |id| Cell::plain(id.as_str()))
                 })
             },
             Column {
