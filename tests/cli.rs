@@ -3,6 +3,7 @@
 mod containers;
 mod credentials;
 pub mod deck;
+mod journal;
 mod lives;
 mod routes;
 

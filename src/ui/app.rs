@@ -2,6 +2,7 @@
 //! No I/O, no terminal; imports `control::{Link, Interest}` and `model` only.
 
 use super::action::Action;
+use super::console::search::{Found, Search};
 use super::console::tree::Tree;
 use super::keymap::{Chord, Keymap};
 use super::layer::Layer;
@@ -40,6 +41,8 @@ pub enum Msg {
     Ran(Command, Result<JobId, Refusal>),
     /// What became of `Effect::Read`.
     Read(Token, Tree),
+    /// What became of `Effect::Search`.
+    Found(Token, Found),
     /// The text that came back from `$EDITOR`, or why none did.
     Edited(Token, Result<String, String>),
     /// How a shell in a container, called by its name, ended.
@@ -77,6 +80,8 @@ pub enum Effect {
     },
     /// Read a JSON text beside the screen: a large one takes longer than a frame.
     Read(Token, Arc<str>),
+    /// Search in a large text, likewise.
+    Search(Token, Search),
     /// Edit a text in `$EDITOR`; `extension` without the dot.
     Editor {
         token: Token,
@@ -376,6 +381,13 @@ impl Cx<'_> {
     pub fn read(&mut self, text: Arc<str>) -> Token {
         let token = self.token();
         self.effects.push(Effect::Read(token, text));
+        token
+    }
+
+    /// Searches beside the screen; what was found comes to `View::found` with this token.
+    pub fn search(&mut self, search: Search) -> Token {
+        let token = self.token();
+        self.effects.push(Effect::Search(token, search));
         token
     }
 

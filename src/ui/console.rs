@@ -7,4 +7,5 @@ pub mod json;
 pub mod methods;
 pub mod request;
 pub mod schema;
+pub mod search;
 pub mod tree;

@@ -2,6 +2,7 @@
 
 use super::action::Action;
 use super::app::{Cx, Look, Target, Token};
+use super::console::search::Found;
 use super::console::tree::Tree;
 use crate::control::handle::Interest;
 use crate::model::{Answer, Chunk, Refusal};
@@ -171,6 +172,9 @@ pub trait View {
 
     /// The tree of a text that was given to [`Cx::read`].
     fn read(&mut self, _token: Token, _tree: Tree, _cx: &mut Cx) {}
+
+    /// What was found by a [`Cx::search`].
+    fn found(&mut self, _token: Token, _found: Found, _cx: &mut Cx) {}
 
     /// The text that came back from [`Cx::editor`].
     fn edited(&mut self, _token: Token, _text: String, _cx: &mut Cx) {}

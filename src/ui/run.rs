@@ -396,6 +396,14 @@ impl<H: Host> Screen<H> {
                     }
                 });
             }
+            Effect::Search(token, search) => {
+                let results = self.results.clone();
+                tokio::spawn(async move {
+                    if let Ok(found) = tokio::task::spawn_blocking(move || search.run()).await {
+                        let _ = results.send(Msg::Found(token, found)).await;
+                    }
+                });
+            }
             Effect::Editor { token, text, extension } => {
                 let edited = self.host.edit(&text, extension).await;
                 self.repaint = true;

@@ -71,6 +71,11 @@ impl Turn<'_> {
                     self.of(page, |view, cx| view.read(token, tree, cx));
                 }
             }
+            Msg::Found(token, found) => {
+                if let Some(page) = token.page {
+                    self.of(page, |view, cx| view.found(token, found, cx));
+                }
+            }
             Msg::Edited(token, text) => self.edited(token, text),
             Msg::Shell(exec, name, left) => self.shell_ended(exec, name, left),
             Msg::Notice(level, text) => self.notice(level, text),

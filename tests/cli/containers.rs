@@ -1,7 +1,7 @@
 //! Containers on the command line: the real program against a real engine, and without one.
 
 use super::deck::{Deck, Lines};
-use crate::support::engines::{IMAGE, Lab, Made, docker, unique};
+use crate::support::engines::{IMAGE, Lab, Made, OwnDocker, docker, unique};
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
@@ -380,6 +380,32 @@ fn reaping_needs_no_owner() {
     assert_eq!(orphans().as_array().unwrap().len(), 1);
     deck.run(&["reap"]).ok();
     assert_eq!(orphans(), json!([]));
+}
+
+#[test]
+fn a_silent_engine_is_out_of_reach_and_a_vanished_container_is_missed() {
+    let Some(own) = OwnDocker::start("a_silent_engine_is_out_of_reach_and_a_vanished_container_is_missed") else {
+        return;
+    };
+    let lab = own.lab();
+    let made = talker(&lab);
+    let deck = Deck::new(&config(&lab, &made.name));
+    let _owner = deck.serve();
+    let name = made.name.as_str();
+    let answers = || deck.run(&["exec", name, "--", "true"]).code == 0;
+    until("the engine to answer", answers);
+    own.freeze();
+    until("the engine to be silent", || deck.run(&["get", "containers"]).code == 6);
+    for words in [&["exec", name, "--", "true"][..], &["logs", name], &["logs", "-f", name], &["inspect", name]] {
+        let run = deck.run(&[&["-o", "json"], words].concat());
+        assert_eq!((run.code, run.error().1.as_str()), (6, "engine"), "{words:?}\n{}", run.err);
+    }
+    own.thaw();
+    until("the engine to answer again", answers);
+    lab.ask("DELETE", &format!("/containers/{}?force=true", made.id), None).unwrap();
+    let missed = "no container of this name is there: it was removed, renamed, or never made";
+    until("a line about it", || deck.run(&["status"]).ok().out.contains(missed));
+    assert!(deck.run(&["explain", "box"]).ok().out.contains(missed));
 }
 
 #[test]

@@ -147,11 +147,26 @@ impl Deck {
         (serving, address.unwrap_or_else(|| panic!("serve said: {line}")))
     }
 
+    /// Starts `serve` by a shell that does `first` before it becomes that, and waits until it is ready.
+    #[track_caller]
+    pub fn serve_after(&self, first: &str) -> Serving {
+        let own = self.command(&["serve"]);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("{first}; exec \"$0\" \"$@\"")]).arg(own.get_program()).args(own.get_args());
+        shell.env_clear().envs(own.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let (serving, line) = self.start(shell.current_dir(self.folder.path()));
+        assert!(line.starts_with("ready: "), "serve said: {line}");
+        serving
+    }
+
     /// Starts `serve`; its first line, or nothing if it ended.
     pub fn try_serve(&self) -> (Serving, String) {
+        self.start(&mut self.command(&["serve"]))
+    }
+
+    fn start(&self, serve: &mut Command) -> (Serving, String) {
         let log = std::fs::File::create(self.folder.path().join("serve.log")).unwrap();
-        let mut child =
-            self.command(&["serve"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let mut child = serve.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let out = child.stdout.take().unwrap();
         let line = limited("serve to be ready", move || {
             let mut line = String::new();

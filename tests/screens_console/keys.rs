@@ -5,7 +5,8 @@ use super::{backlog, log_line};
 use mcpdeck::model::message::{CallEvent, Level};
 use mcpdeck::model::{CallId, CallRecord, Chunk, Command, Feed, Outcome, Refusal};
 use mcpdeck::ui::Page;
-use mcpdeck::ui::app::{Effect, Msg};
+use mcpdeck::ui::app::{Effect, Msg, Token};
+use mcpdeck::ui::console::search::Found;
 use mcpdeck::ui::console::tree::Tree;
 use std::sync::Arc;
 
@@ -244,6 +245,16 @@ fn a_search_stays_in_the_form_that_is_read() {
     assert!(deck.picture().contains("nothing in the answer holds"), "{}", deck.picture());
 }
 
+/// The last search that the screen asked for, carried out.
+fn search(deck: &mut Deck) -> (Token, Found) {
+    let asked = deck.effects.iter().rev().find_map(|effect| match effect {
+        Effect::Search(token, search) => Some((*token, search.clone())),
+        _ => None,
+    });
+    let (token, search) = asked.expect("it is searched beside the screen");
+    (token, search.run())
+}
+
 #[test]
 fn a_large_answer_shows_how_it_begins_while_it_is_read_elsewhere() {
     let mut deck = chosen((120, 40), "classify");
@@ -254,6 +265,13 @@ fn a_large_answer_shows_how_it_begins_while_it_is_read_elsewhere() {
     assert!(picture.contains("2.0 MiB are being read") && picture.contains(r#"{"jsonrpc":"2.0","id":17"#), "{picture}");
     // All of it is there to be found and kept, read or not.
     deck.keys("/").types("needle").keys("<enter>");
+    assert!(deck.picture().contains("searching 2.0 MiB"), "no key waits for it: {}", deck.picture());
+    let called_off = search(&mut deck);
+    deck.keys("<down> n");
+    let (token, found) = search(&mut deck);
+    deck.take(Msg::Found(called_off.0, called_off.1));
+    assert!(!deck.picture().contains("dle one"), "{}", deck.picture());
+    deck.take(Msg::Found(token, found));
     // The rows of a text break where they must.
     assert!(deck.picture().contains("dle one"), "{}", deck.picture());
     let read = deck.effects.iter().find_map(|effect| match effect {

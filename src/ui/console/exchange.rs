@@ -12,8 +12,8 @@ const MAX_WIRE_BYTES: usize = 8 << 20;
 /// Bytes kept of an answer.
 const MAX_BODY: usize = 64 << 20;
 
-/// A longer answer is read beside the screen.
-const READ_AT_ONCE: usize = 256 << 10;
+/// A longer answer is read, and searched, beside the screen.
+pub const READ_AT_ONCE: usize = 256 << 10;
 
 /// A call that was sent.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ const FIRST_BYTES: usize = 64 << 10;
 const MAX_LINES: usize = 5_000;
 
 /// The rows of one text.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tree {
     text: Arc<str>,
     nodes: Vec<Branch>,
@@ -29,7 +29,7 @@ pub struct Tree {
     pub cursor: usize,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Branch {
     parent: Option<usize>,
     depth: usize,

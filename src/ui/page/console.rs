@@ -19,6 +19,7 @@ use crate::ui::console::exchange::Exchange;
 use crate::ui::console::json::Step;
 use crate::ui::console::methods::Offer;
 use crate::ui::console::request::Request;
+use crate::ui::console::search::Found;
 use crate::ui::console::tree::Tree;
 use crossterm::event::KeyEvent;
 use edit::Edit;
@@ -141,6 +142,8 @@ pub struct Console {
     found: bool,
     /// The answer that is read beside the screen.
     reading: Option<Token>,
+    /// The search under way beside the screen; the next key calls it off.
+    searching: Option<Token>,
     /// First row of the raw answer or the comparison.
     scroll: usize,
     wire_at: usize,
@@ -414,6 +417,7 @@ impl View for Console {
 
     fn act(&mut self, action: Action, cx: &mut Cx) -> bool {
         self.waits_for_offers = false;
+        self.searching = None;
         match action {
             _ if self.travel(action) => {}
             Action::Open => self.open(cx),
@@ -437,7 +441,7 @@ impl View for Console {
             Action::ResendAs => self.resend_as(cx),
             Action::Explain => self.explain(cx),
             Action::SearchNext | Action::SearchPrev => {
-                if !self.find(action == Action::SearchNext) {
+                if self.find(action == Action::SearchNext, cx) == Some(false) {
                     cx.notice(Level::Info, "nothing found; / searches in the answer");
                 }
             }
@@ -528,18 +532,25 @@ impl View for Console {
         }
     }
 
+    fn found(&mut self, token: Token, found: Found, cx: &mut Cx) {
+        self.take_search(token, found, cx);
+    }
+
     fn filter(&self) -> &str {
         &self.search
     }
 
-    fn set_filter(&mut self, text: &str, _cx: &mut Cx) -> Result<(), String> {
+    fn set_filter(&mut self, text: &str, cx: &mut Cx) -> Result<(), String> {
         text.clone_into(&mut self.search);
         if text.is_empty() {
             return Ok(());
         }
         self.pane = Pane::Response;
         self.found = false;
-        if self.find(true) { Ok(()) } else { Err(format!("nothing in the answer holds `{text}`")) }
+        match self.find(true, cx) {
+            Some(false) => Err(format!("nothing in the answer holds `{text}`")),
+            Some(true) | None => Ok(()),
+        }
     }
 
     fn searches(&self) -> bool {

@@ -1,7 +1,12 @@
 //! Searching the answer in whatever form it stands there: tree, text, or comparison.
 
 use super::{Console, Shown};
+use crate::model::message::Level;
+use crate::ui::app::{Cx, Token};
+use crate::ui::console::exchange::READ_AT_ONCE;
+use crate::ui::console::search::{Found, Place, Search};
 use crate::ui::console::tree;
+use crate::ui::fmt;
 
 impl Console {
     /// True if the answer stands there as text: asked for, or because there is no tree (yet).
@@ -10,37 +15,68 @@ impl Console {
         self.shown == Shown::Raw || tree.is_some_and(|tree| tree.is_unread() || tree.error.is_some())
     }
 
-    pub(super) fn find(&mut self, forward: bool) -> bool {
-        let needle = self.search.clone();
-        match self.shown {
-            Shown::Compared => self.find_compared(&needle, forward),
-            _ if self.shows_raw() => self.find_raw(&needle, forward),
-            _ => self.exchange.as_mut().is_some_and(|exchange| exchange.answer.search(&needle, forward)),
+    /// Whether the next place was found; `None`: it is looked for beside the screen, [`Self::take_search`] ends it.
+    pub(super) fn find(&mut self, forward: bool, cx: &mut Cx) -> Option<bool> {
+        if self.shown == Shown::Compared {
+            return Some(self.find_compared(forward));
+        }
+        let Some(search) = self.search(forward) else { return Some(false) };
+        let bytes = search.bytes();
+        if bytes <= READ_AT_ONCE {
+            return Some(self.show_found(search.run()));
+        }
+        cx.notice(Level::Info, format!("searching {}", fmt::bytes(bytes as u64)));
+        self.searching = Some(cx.search(search));
+        None
+    }
+
+    /// What a search beside the screen found, unless a key came since.
+    pub(super) fn take_search(&mut self, token: Token, found: Found, cx: &mut Cx) {
+        if self.searching != Some(token) {
+            return;
+        }
+        self.searching = None;
+        match self.show_found(found) {
+            true => cx.notice(Level::Info, format!("found `{}`", self.search)),
+            false => cx.notice(Level::Warn, format!("nothing in the answer holds `{}`", self.search)),
         }
     }
 
-    /// The next row of the raw answer that holds it, round the ends.
-    fn find_raw(&mut self, needle: &str, forward: bool) -> bool {
-        let Some(text) = self.exchange.as_ref().map(|exchange| exchange.answer.text()) else { return false };
-        if needle.is_empty() {
-            return false;
-        }
-        let columns = self.tops.width.get().max(1);
-        let here = (self.scroll * columns).min(text.len());
-        let next = (here + columns).min(text.len());
-        let find = |range, forward| tree::find_in(text, needle, range, forward);
-        let hit = match forward {
-            // The first row counts until a search has been there.
-            true => find(if self.found { next } else { here }..text.len(), true).or_else(|| find(0..next, true)),
-            false => find(0..here, false).or_else(|| find(here..text.len(), false)),
+    fn search(&self, forward: bool) -> Option<Search> {
+        let answer = &self.exchange.as_ref()?.answer;
+        let place = match self.shows_raw() {
+            true => {
+                let (text, columns) = (answer.text().clone(), self.tops.width.get().max(1));
+                let here = (self.scroll * columns).min(text.len());
+                Place::Text { row: here..(here + columns).min(text.len()), text, counts: !self.found }
+            }
+            false => Place::Tree(answer.clone()),
         };
-        self.found = hit.is_some();
-        self.scroll = hit.map_or(self.scroll, |at| at / columns);
-        self.found
+        Some(Search { needle: self.search.clone(), forward, place })
     }
 
-    fn find_compared(&mut self, needle: &str, forward: bool) -> bool {
+    fn show_found(&mut self, found: Found) -> bool {
+        match found {
+            Found::Nothing => {
+                self.found = false;
+                return false;
+            }
+            Found::At(byte) => {
+                self.found = true;
+                self.scroll = byte / self.tops.width.get().max(1);
+            }
+            Found::Tree(tree) => {
+                if let Some(exchange) = &mut self.exchange {
+                    exchange.answer = tree;
+                }
+            }
+        }
+        true
+    }
+
+    fn find_compared(&mut self, forward: bool) -> bool {
         let (here, count) = (self.scroll, self.compared.len());
+        let needle = &self.search;
         let holds = |at: &usize| {
             let text = &self.compared[*at].1;
             !needle.is_empty() && tree::find_in(text, needle, 0..text.len(), true).is_some()
