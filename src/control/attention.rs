@@ -8,6 +8,7 @@ pub mod usage;
 
 use super::gpus::watch::Watch;
 use super::stacks::WatchedLine;
+use crate::model::container::PULL_FAILED;
 use crate::model::message::FindingRow;
 use crate::model::reload::ConfigTrouble;
 use crate::model::{InstanceKey, InstanceRow, ServerId, Snapshot, Stamp, State, TenantId};
@@ -156,26 +157,32 @@ impl View<'_> {
         self.snapshot.users(&key.server).filter(serves).cloned().collect()
     }
 
-    /// One hit an instance; many of one server with one reason are one hit.
+    /// One hit an instance; many of one server with one reason are one hit, and so are all that want an image which
+    /// cannot be pulled, of whatever server.
     fn grouped<'a>(
         &self,
         rows: impl Iterator<Item = &'a InstanceRow>,
         text: impl Fn(&InstanceRow) -> String,
     ) -> Vec<Hit> {
-        let mut groups: BTreeMap<(&ServerId, &str), Vec<&InstanceRow>> = BTreeMap::new();
+        let mut groups: BTreeMap<(Option<&ServerId>, &str), Vec<&InstanceRow>> = BTreeMap::new();
         for row in rows {
-            groups.entry((&row.key.server, &row.reason)).or_default().push(row);
+            let cause = match unpulled(&row.reason) {
+                Some(image) => (None, image),
+                None => (Some(&row.key.server), row.reason.as_str()),
+            };
+            groups.entry(cause).or_default().push(row);
         }
-        let hits = groups.into_iter().flat_map(|((server, _), rows)| {
-            if rows.len() <= GROUP_ABOVE {
+        let hits = groups.into_iter().flat_map(|((server, cause), rows)| {
+            if rows.len() <= if server.is_some() { GROUP_ABOVE } else { 1 } {
                 return rows.iter().map(|row| self.hit(&row.key, text(row), row.since)).collect::<Vec<_>>();
             }
-            let key = InstanceKey::shared(server.clone());
+            let key = InstanceKey::shared(server.unwrap_or(&rows[0].key.server).clone());
+            let object = server.map_or_else(|| format!("image {cause}"), ToString::to_string);
             let since = rows.iter().map(|row| row.since).min().unwrap_or_default();
             let tenants: BTreeSet<TenantId> = rows.iter().flat_map(|row| self.tenants(&row.key)).collect();
             let text = format!("{} instances: {}", rows.len(), text(rows[0]));
             let tenants = tenants.into_iter().collect();
-            vec![Hit { object: server.to_string(), target: Some(key), text, tenants, since }]
+            vec![Hit { object, target: Some(key), text, tenants, since }]
         });
         hits.collect()
     }
@@ -183,6 +190,12 @@ impl View<'_> {
     fn hit(&self, key: &InstanceKey, text: String, since: Stamp) -> Hit {
         Hit { object: key.to_string(), target: Some(key.clone()), text, tenants: self.tenants(key), since }
     }
+}
+
+/// The image that a reason says cannot be pulled.
+fn unpulled(reason: &str) -> Option<&str> {
+    let (_, image) = reason.split_once(PULL_FAILED)?;
+    image.split('`').next()
 }
 
 fn store(view: &View<'_>) -> Vec<Hit> {

@@ -87,6 +87,19 @@ fn many_with_one_reason_are_one_line() {
 }
 
 #[test]
+fn an_image_that_cannot_be_pulled_is_one_line_whoever_wants_it_and_however_far_it_came() {
+    let snapshot = snapshot(2, vec![], |row| {
+        row.state = State::Backoff;
+        let at = if row.key.tenant.is_some() { "`: it broke off at 40 %" } else { "`" };
+        row.reason = format!("engine local: cannot pull `lab/tools:1{at}: no route to host");
+    });
+    assert_eq!(
+        lines(&snapshot, &Conditions::default()),
+        ["2 BACKOFF image lab/tools:1: 3 instances: engine local: cannot pull `lab/tools:1`: no route to host"]
+    );
+}
+
+#[test]
 fn a_hang_says_how_many_how_long_and_who() {
     let mut snapshot = (*snapshot(41, vec![], |row| row.state = State::Ready)).clone();
     let row = Arc::make_mut(&mut snapshot.instances[0]);

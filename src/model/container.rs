@@ -428,6 +428,9 @@ impl ContainerAct {
     }
 }
 
+/// How the reason of a start begins to tell that its image could not be fetched; the image follows, then a backtick.
+pub const PULL_FAILED: &str = "cannot pull `";
+
 /// What is ours and wanted by nobody: a process group or a container.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrphanRow {

@@ -3,7 +3,7 @@
 use super::connect::Client;
 use super::inspect;
 use crate::backend::{BackendError, Progress};
-use crate::model::container::Pull;
+use crate::model::container::{PULL_FAILED, Pull};
 use crate::model::text;
 use bollard::errors::Error;
 use bollard::models::CreateImageInfo;
@@ -70,8 +70,8 @@ fn broken(client: &Client, image: &str, layers: &Layers, error: &Error) -> Backe
         },
     };
     let at = match layers.percent() {
-        Some(percent) => format!("the pull of `{image}` broke off at {percent} %"),
-        None => format!("cannot pull `{image}`"),
+        Some(percent) => format!("{PULL_FAILED}{image}`: it broke off at {percent} %"),
+        None => format!("{PULL_FAILED}{image}`"),
     };
     let next = match why.contains("unauthorized") || why.contains("denied") || why.contains("authentication") {
         true => "pull it there by hand with `docker login` and `docker pull`",

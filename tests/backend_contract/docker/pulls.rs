@@ -71,7 +71,7 @@ async fn a_pull_that_breaks_off_says_so_and_a_start_tries_again() {
     };
     proxy.cut_after(LAYER / 3, registry.process.id());
     let refusal = timeout(LONG * 3, harbour.refusal(berth())).await.unwrap();
-    let expected = format!("engine own-docker: the pull of `{image}` broke off at ");
+    let expected = format!("engine own-docker: cannot pull `{image}`: it broke off at ");
     assert!(refusal.starts_with(&expected), "{refusal}");
     assert!(refusal.contains("Every start tries again"), "{refusal}");
 
