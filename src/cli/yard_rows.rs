@@ -259,3 +259,44 @@ impl Listed for GpuHeld {
         format!("{} {} {}", self.at.0, self.device, self.holder)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::gpu::GpuProcess;
+
+    #[test]
+    fn who_holds_a_gpu_is_named_beside_every_pid() {
+        let process = |pid, name: Option<&str>, container: Option<&str>, memory, owner| GpuProcess {
+            pid,
+            name: name.map(str::to_owned),
+            memory: Some(memory),
+            graphics: false,
+            mig: None,
+            container: None,
+            container_name: container.map(str::to_owned),
+            owner,
+        };
+        let ours = Owner {
+            tenant: Some("eaton".into()),
+            stack: Some("eaton-models".into()),
+            part: Some("vllm".to_owned()),
+            ..Owner::default()
+        };
+        let instance = Owner { tenant: Some("festo".into()), instance: "ocr@festo".parse().ok(), ..Owner::default() };
+        let processes = vec![
+            process(7, Some("Xorg"), None, 1, Owner::default()),
+            process(3, Some("python3"), Some("jupyter"), 5, Owner::default()),
+            process(1, Some("python3"), Some("mcpdeck-x"), 40, ours.clone()),
+            process(2, Some("python3"), Some("mcpdeck-x"), 20, ours),
+            process(4, Some("ocr"), None, 9, instance),
+            process(9, None, None, 0, Owner::default()),
+        ];
+        let row = |processes| GpuRow { processes, ..GpuRow::default() };
+        assert_eq!(
+            holders(&row(Some(processes))),
+            "eaton eaton-models/vllm (pids 1 2), ocr@festo (pid 4), jupyter (pid 3), Xorg (pid 7), unknown (pid 9)"
+        );
+        assert_eq!((holders(&row(Some(Vec::new()))), holders(&row(None))), (none(), UNKNOWN.to_owned()));
+    }
+}
