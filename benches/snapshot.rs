@@ -45,6 +45,7 @@ impl World {
             example_traffic: None,
             keeps_running: false,
             open_to: None,
+            gateway: None,
             warnings: Vec::new(),
             config_trouble: None,
         };

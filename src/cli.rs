@@ -9,6 +9,7 @@ mod check;
 mod deploy;
 mod detach;
 mod error;
+mod every;
 mod exec;
 mod frame;
 mod get;
@@ -32,6 +33,7 @@ mod session;
 mod status;
 mod stream;
 mod terminal;
+mod test;
 mod themes;
 mod times;
 mod toggle;
@@ -41,6 +43,7 @@ mod users;
 mod yard_rows;
 
 use crate::metrics::gpu::trial;
+use crate::ui::jq;
 use args::{Args, Command, Output, SecretsAction, Switch};
 use clap::Parser;
 use error::{Code, Error};
@@ -50,11 +53,12 @@ use std::process::ExitCode;
 /// Runs the program.
 pub fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
-    // Helper processes, before anything else is set up: one cleans up after us, one tries the driver's library, one brings
-    // us back from a stop.
+    // Helper processes, before anything else is set up: one cleans up after us, one tries the driver's library, one
+    // filters answers, one brings us back from a stop.
     match words.get(1).and_then(|word| word.to_str()) {
         Some(crate::backend::reaper::WORD) => return crate::backend::reaper::main(),
         Some(trial::WORD) => return trial::main(words.get(2).map(OsString::as_os_str)),
+        Some(jq::WORD) => return jq::main(words.get(2).map(OsString::as_os_str)),
         Some(detach::WORD) => return detach::resume(words.get(2).and_then(|word| word.to_str())),
         _ => {}
     }
@@ -101,6 +105,7 @@ fn dispatch(args: Args) -> Result<Code, Error> {
         Command::Secrets { action: Some(SecretsAction::Roll(roll)) } => act::roll(global, &roll),
         Command::Get(get) => get::run(global, &get),
         Command::Call(call) => call::run(global, &call),
+        Command::Test(args) => test::run(global, &args),
         Command::Tools { tenant, server } => tools::run(global, &tenant.tenant, server.as_deref()),
         Command::Route { tenant, request } => route::run(global, &tenant.tenant, &request),
         Command::Start(act) => act::on_target(global, &act, Some(Do::Start), ContainerAct::Start),

@@ -25,6 +25,7 @@ mod preset;
 mod problem;
 mod reader;
 mod reload;
+pub mod request;
 mod route;
 mod run;
 mod server;

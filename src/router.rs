@@ -25,6 +25,7 @@ mod mirror;
 mod open;
 mod outcome;
 mod payload;
+mod people;
 mod probe;
 mod redact;
 mod route;
@@ -59,6 +60,7 @@ pub use message::{Kind, Message, Meta, Unreadable};
 use meter::Meter;
 pub use mirror::text_of as header_text;
 use payload::Payloads;
+use people::People;
 pub use redact::is_secret_name;
 pub use route::{Nowhere, read_ask};
 pub use serve::Served;
@@ -87,6 +89,7 @@ pub struct Router {
     lifetimes: Lifetimes,
     payloads: Payloads,
     sessions: Sessions,
+    people: People,
     /// Ends the streams that clients hold open.
     streams: CancellationToken,
     next_call: AtomicU64,
@@ -290,6 +293,7 @@ impl Router {
             lifetimes: Lifetimes::default(),
             payloads: Payloads::default(),
             sessions: Sessions::default(),
+            people: People::default(),
             streams: CancellationToken::new(),
             next_call: AtomicU64::new(1),
             dropped_records: AtomicU64::new(0),

@@ -22,6 +22,7 @@ pub mod draw;
 pub mod fmt;
 pub mod host;
 pub mod input;
+pub mod jq;
 pub mod keymap;
 pub mod latency;
 pub mod layer;

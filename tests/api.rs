@@ -1,5 +1,6 @@
 //! The HTTP gateway over real sockets, beside a whole platform.
 
+mod consoles;
 mod modern;
 mod rest;
 mod rough;

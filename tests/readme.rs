@@ -70,6 +70,17 @@ fn the_minute_on_the_example_platform_goes_as_written() {
 }
 
 #[test]
+fn a_named_request_is_tested_as_written() {
+    let home = tempfile::tempdir().unwrap();
+    let request = section("## Calls by hand").split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    std::fs::create_dir(home.path().join("requests")).unwrap();
+    std::fs::write(home.path().join("requests/search.toml"), request).unwrap();
+    let lines = lines("## Calls by hand");
+    assert_eq!(lines.len(), 2, "the section lost its commands");
+    run_all(home.path(), &lines);
+}
+
+#[test]
 fn containers_and_gpus_are_seen_with_the_commands_as_written() {
     let Some(lab) = engines::docker("containers_and_gpus_are_seen_with_the_commands_as_written") else { return };
     let home = tempfile::tempdir().unwrap();
@@ -92,6 +103,20 @@ fn containers_and_gpus_are_seen_with_the_commands_as_written() {
 }
 
 /// Every key that the table has does something, and the views and acts of containers are in it.
+#[test]
+fn the_keys_of_the_console_are_those_that_are_bound() {
+    let hand = section("## Calls by hand");
+    for row in ROWS.iter().filter(|row| row.on == mcpdeck::ui::action::On::Pages(&[Page::Console])) {
+        let named = row.chords.iter().any(|chord| {
+            let shown =
+                if chord.starts_with('f') && chord.len() > 1 { chord.to_uppercase() } else { (*chord).to_owned() };
+            hand.contains(&format!("`{}`", shown.replace('|', "\\|")))
+                || section("## Keys").contains(&format!("`{shown}`"))
+        });
+        assert!(named || row.name == "unset", "the README does not name the key of {}", row.name);
+    }
+}
+
 #[test]
 fn the_keys_are_those_that_are_bound() {
     let keys = section("## Keys");

@@ -1,8 +1,12 @@
 //! Console, Traffic and Logs as reviewed pictures at four sizes, and driven by keys.
 
+mod answers;
+mod ask;
 pub mod deck;
+mod fan;
 pub mod keys;
 mod logs;
+mod requests;
 mod traffic;
 
 use crate::support::sample;

@@ -121,6 +121,9 @@ pub enum Command {
     Get(Get),
     /// Send a call as a tenant
     Call(Call),
+    /// Send named requests from files and check their answers
+    #[command(after_help = TEST_CODES)]
+    Test(Test),
     /// Tools that a tenant can call
     Tools {
         #[command(flatten)]
@@ -432,8 +435,12 @@ pub struct Tenant {
 
 #[derive(Debug, ClapArgs)]
 pub struct Call {
-    #[command(flatten)]
-    pub tenant: Tenant,
+    /// The tenant: id, alias or display name
+    #[arg(short, long, visible_alias = "customer", value_name = "TENANT", required_unless_present = "every_customer")]
+    pub tenant: Option<String>,
+    /// As every customer that has the server, a few at a time; same answers get the same letter
+    #[arg(long, conflicts_with = "tenant")]
+    pub every_customer: bool,
     pub server: String,
     /// A tool's name, or a method such as `tools/list`
     #[arg(value_name = "TOOL_OR_METHOD", required_unless_present = "message")]
@@ -453,6 +460,25 @@ pub struct Call {
     /// Show what passes on the upstream's wire, on standard error
     #[arg(long)]
     pub wire: bool,
+    /// Answers the typed confirmation that production asks for
+    #[arg(long, value_name = "NAME")]
+    pub confirm: Option<String>,
+}
+
+const TEST_CODES: &str = "Exit codes: 0 every answer is as expected, 1 some are not, 3 a file is wrong (nothing was \
+sent), 4 no such customer or server, 5 refused: read-only, not enabled, or not confirmed";
+
+#[derive(Debug, ClapArgs)]
+pub struct Test {
+    /// Files, or folders of *.toml; without, requests/
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Send them as this customer, whatever the files say: id, alias or display name
+    #[arg(short = 't', long, visible_alias = "tenant", value_name = "CUSTOMER")]
+    pub customer: Option<String>,
+    /// A variable's value, over the files: limit=3
+    #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
+    pub var: Vec<(String, String)>,
     /// Answers the typed confirmation that production asks for
     #[arg(long, value_name = "NAME")]
     pub confirm: Option<String>,

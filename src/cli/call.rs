@@ -5,7 +5,7 @@ use super::arguments::{self, Typed};
 use super::error::{Code, Error, call_code};
 use super::output::{self, json, note, plain, print};
 use super::session::{self, Need, Session};
-use super::{names, stream};
+use super::{every, names, stream};
 use crate::model::call::Origin;
 use crate::model::message::{Answer, CallEvent, ConsoleCall, Preview};
 use crate::model::near::nearest;
@@ -19,8 +19,14 @@ pub fn run(global: &Global, args: &Args) -> Result<Code, Error> {
     let typed = arguments::parse(&args.arguments, read_stdin)?;
     let session = Session::open(global, Need::Any)?;
     let state = session.state();
-    let tenant = names::tenant(&state, &args.tenant.tenant)?;
+    let named = args.tenant.as_deref().map(|name| names::tenant(&state, name)).transpose()?;
     let server = names::server(&state, &args.server)?;
+    let tenants: Vec<TenantId> = match named {
+        Some(tenant) => vec![tenant],
+        None => state.users(&server).cloned().collect(),
+    };
+    let nobody = || Error::not_found(format!("no customer has {server} enabled"));
+    let tenant = tenants.first().cloned().ok_or_else(nobody)?;
     must_be_enabled(&state, &tenant, &server)?;
     let (method, body) = match (&args.message, &args.what) {
         (Some(message), _) => (None, message.clone()),
@@ -42,12 +48,20 @@ pub fn run(global: &Global, args: &Args) -> Result<Code, Error> {
         confirm: args.confirm.clone(),
         keep: false,
     };
+    if args.every_customer {
+        let reads = match call.method.as_deref() {
+            Some("tools/call") => reads_only(&session, &call, preview(&session, &call)?.read_only_tool)?,
+            method => method.is_some(),
+        };
+        every::guard(&session, &call, &tenants, reads, session::load(global)?.platform.bulk_cap)?;
+        return every::run(&session, call, tenants);
+    }
     must_be_allowed(&session, &call)?;
     send(&session, call, args.wire)
 }
 
 /// The owner guards itself, too; asked before, its refusals are told with their reason and their way out.
-fn must_be_allowed(session: &Session, call: &ConsoleCall) -> Result<(), Error> {
+pub fn must_be_allowed(session: &Session, call: &ConsoleCall) -> Result<(), Error> {
     if call.method.as_deref().is_some_and(|method| method != "tools/call") {
         return Ok(());
     }

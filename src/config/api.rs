@@ -9,8 +9,9 @@ pub(super) use limits::call_limits;
 use super::reader::{Field, Reader};
 use crate::model::limits::CallLimits;
 use crate::model::principal::{Principal, Role};
+use crate::model::snapshot::Gateway;
 use crate::model::{ServerId, TenantDef, TenantId};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 /// The gateway as configured. It listens nowhere unless told to.
@@ -85,6 +86,20 @@ impl ApiConfig {
             "whoever is on this machine calls as {}{of} without a credential ([api] anonymous)",
             who.role.name()
         ))
+    }
+}
+
+impl ApiConfig {
+    /// The way in for somebody on this machine; a port of the kernel's choice is none that could be written down.
+    pub fn gateway(&self) -> Option<Gateway> {
+        let known = self.listen.iter().filter(|address| address.port() != 0);
+        let near = known.clone().find(|address| address.ip().is_loopback()).or(known.clone().next())?;
+        let host = match near.ip() {
+            any if any.is_unspecified() => IpAddr::from(Ipv4Addr::LOCALHOST),
+            ip => ip,
+        };
+        let open = self.anonymous.as_ref().is_some_and(|who| who.role >= Role::Operator);
+        Some(Gateway { url: format!("http://{}", SocketAddr::new(host, near.port())), open })
     }
 }
 

@@ -1,9 +1,11 @@
 //! One call of a person: guarded, sent through the router, told step by step, kept in the history.
 
 use super::deck::Deck;
+use crate::model::call::Origin;
 use crate::model::message::{CallEvent, Chunk, ConsoleCall, HistoryEntry, Preview};
-use crate::model::{CallRecord, Environment, Operator, Refusal, Snapshot};
-use crate::router::{CallBody, CallReply, CallRequest};
+use crate::model::principal::Role;
+use crate::model::{CallId, CallRecord, Environment, Operator, Refusal, Snapshot, Stamp};
+use crate::router::{CallBody, CallReply, CallRequest, Client, ClientRequest, Endpoint, Message, Modern, Outbox};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +17,9 @@ const EVENTS: usize = 256;
 const BODY_PART: usize = 256 << 10;
 /// What the history keeps of an answer, in bytes.
 const KEPT_ANSWER: usize = 64 << 10;
+
+/// The one method whose answer is its end.
+const LISTEN: &str = "subscriptions/listen";
 
 /// Where the call would go, and what stands against it.
 pub fn preview(deck: &Deck, call: &ConsoleCall) -> Preview {
@@ -75,11 +80,22 @@ pub async fn carry(deck: Arc<Deck>, call: ConsoleCall, to: mpsc::Sender<Chunk>) 
     if let Some(why) = guard(&deck, &call) {
         return Some(why);
     }
+    if call.origin == Origin::Console && call.method.as_deref() == Some(LISTEN) {
+        return listen(&deck, &call, &to).await;
+    }
     deck.touch();
     let (events, steps) = mpsc::channel(EVENTS);
-    let work = deck.router.call(request(&call, events));
+    let outbox = Arc::new(Outbox::default());
+    let request = request(&call, events);
+    // A screen has somebody before it who can be asked; a command line has not.
+    let work = async {
+        match call.origin {
+            Origin::Console => deck.router.call_of_person(request, &call.operator, &outbox).await,
+            _ => deck.router.call(request).await,
+        }
+    };
     let reply = tokio::select! {
-        reply = follow(work, steps, &to) => reply,
+        reply = follow(work, steps, &outbox, &to) => reply,
         // The reader is gone: the router sends the cancellation when the call is dropped.
         () = to.closed() => return None,
     };
@@ -94,6 +110,41 @@ pub async fn carry(deck: Arc<Deck>, call: ConsoleCall, to: mpsc::Sender<Chunk>) 
     }
     let _ = to.send(Chunk::Call(CallEvent::Done(Box::new(CallRecord::clone(&reply.record))))).await;
     None
+}
+
+/// Follows a server's change notices until the reader leaves or the server ends them, whatever era it speaks.
+async fn listen(deck: &Deck, call: &ConsoleCall, to: &mpsc::Sender<Chunk>) -> Option<Refusal> {
+    let outbox = Arc::new(Outbox::default());
+    let body = CallBody::Method { method: LISTEN.to_owned(), params: call.body.clone() };
+    let message = match Message::read(body, CallId(1), true) {
+        Ok(message) => message,
+        Err(stop) => return Some(Refusal::Failed(stop.error)),
+    };
+    let request = ClientRequest {
+        tenant: call.tenant.clone(),
+        principal: call.operator.name.clone(),
+        role: Role::Operator,
+        endpoint: Endpoint::Server(call.server.clone()),
+        client: Client::Modern(Modern::default()),
+        message,
+        outbox: Some(outbox.clone()),
+    };
+    let mut served = std::pin::pin!(deck.router.serve(request));
+    let end = loop {
+        let line = tokio::select! {
+            end = &mut served => break end,
+            line = outbox.next() => line,
+            () = to.closed() => return None,
+        };
+        let text = String::from_utf8_lossy(&line).into_owned();
+        let notice = CallEvent::Wire { at: Stamp::now(), sent: false, text };
+        if to.send(Chunk::Call(notice)).await.is_err() {
+            return None;
+        }
+    };
+    let answer: serde_json::Value = serde_json::from_slice(&end.body).unwrap_or_default();
+    let refused = answer.pointer("/error/message").and_then(|text| text.as_str());
+    Some(Refusal::Failed(refused.unwrap_or("the server ended the subscription").to_owned()))
 }
 
 fn request(call: &ConsoleCall, events: mpsc::Sender<CallEvent>) -> CallRequest {
@@ -124,6 +175,7 @@ fn session(operator: &Operator) -> u32 {
 async fn follow(
     work: impl Future<Output = CallReply>,
     mut steps: mpsc::Receiver<CallEvent>,
+    outbox: &Outbox,
     to: &mpsc::Sender<Chunk>,
 ) -> CallReply {
     let mut work = std::pin::pin!(work);
@@ -131,6 +183,9 @@ async fn follow(
         tokio::select! {
             reply = &mut work => break reply,
             Some(step) = steps.recv() => drop(to.send(Chunk::Call(step)).await),
+            line = outbox.next() => if let Some(question) = question(&line) {
+                drop(to.send(Chunk::Call(question)).await);
+            },
         }
     };
     while let Ok(step) = steps.try_recv() {
@@ -139,6 +194,20 @@ async fn follow(
         }
     }
     reply
+}
+
+/// What of a client's messages a console is not told by the call's own events: what the server asks.
+fn question(line: &[u8]) -> Option<CallEvent> {
+    #[derive(serde::Deserialize)]
+    struct Message<'a> {
+        id: u64,
+        method: String,
+        #[serde(borrow)]
+        params: Option<&'a serde_json::value::RawValue>,
+    }
+    let message: Message<'_> = serde_json::from_slice(line).ok()?;
+    let params = message.params.map_or_else(|| "{}".to_owned(), |params| params.get().to_owned());
+    Some(CallEvent::Question { id: message.id, method: message.method, params })
 }
 
 async fn keep(deck: &Deck, call: &ConsoleCall, reply: &CallReply) {
@@ -199,7 +268,6 @@ fn cut(text: &str, bytes: usize) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::call::Origin;
     use crate::model::message::Face;
 
     fn call(method: Option<&str>, body: &str) -> ConsoleCall {
@@ -229,6 +297,20 @@ mod tests {
         ] {
             assert_eq!(is_tool_call(&call(method, body)), expected, "{body}");
         }
+    }
+
+    #[test]
+    fn what_a_server_asks_is_told_and_nothing_else() {
+        let asks = br#"{"jsonrpc":"2.0","id":3,"method":"elicitation/create","params":{"message":"who?"}}"#;
+        assert_eq!(
+            question(asks),
+            Some(CallEvent::Question {
+                id: 3,
+                method: "elicitation/create".to_owned(),
+                params: r#"{"message":"who?"}"#.to_owned()
+            })
+        );
+        assert_eq!(question(br#"{"jsonrpc":"2.0","method":"notifications/message","params":{}}"#), None);
     }
 
     #[test]

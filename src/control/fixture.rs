@@ -130,6 +130,7 @@ pub fn platform() -> PlatformInfo {
         example_traffic: None,
         keeps_running: false,
         open_to: None,
+        gateway: None,
         warnings: Vec::new(),
         config_trouble: None,
     }

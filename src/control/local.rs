@@ -81,6 +81,12 @@ impl Local {
                 Answer::History(self.store().await?.history(tenant, limit.min(ROWS)).await.map_err(told)?)
             }
             Query::Preview(call) => Answer::Preview(console_call::preview(deck, &call)),
+            Query::Reply { tenant, server, operator, message } => {
+                match deck.router.answer(&tenant, &server, &operator, &message) {
+                    true => Answer::Replied,
+                    false => return Err(Refusal::NotFound("nobody waits for this answer any more".to_owned())),
+                }
+            }
             Query::Metrics { since } => Answer::Metrics(self.store().await?.metrics(since).await.map_err(told)?),
             Query::Inspect(container) => Answer::Inspect(inspect::inspect(deck, &container).await?),
             Query::GpuHeld { since } => Answer::GpuHeld(self.gpu_held(since).await?),

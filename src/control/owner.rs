@@ -167,6 +167,7 @@ fn nothing_yet(config: &Config) -> Arc<Snapshot> {
         example_traffic: None,
         keeps_running: config.platform.on_hangup == OnHangup::Keep,
         open_to: None,
+        gateway: None,
         warnings: Vec::new(),
         config_trouble: None,
     };

@@ -242,6 +242,7 @@ pub(super) fn info(config: &Config, clock: &Clock) -> PlatformInfo {
         example_traffic: config.example_traffic.as_ref().map(|t| t.on),
         keeps_running: config.platform.on_hangup == OnHangup::Keep,
         open_to: config.api.open_to(),
+        gateway: config.api.gateway(),
         warnings: config.warnings.iter().map(|w| format!("{}:{}: {}: {}", w.file, w.line, w.key, w.message)).collect(),
         config_trouble: None,
     }

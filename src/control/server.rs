@@ -301,6 +301,9 @@ impl Session {
         while self.work.try_join_next().is_some() {}
         let query = match query {
             Query::Preview(call) => Query::Preview(self.own(call)),
+            Query::Reply { tenant, server, message, .. } => {
+                Query::Reply { tenant, server, message, operator: self.operator.clone() }
+            }
             other => other,
         };
         let (place, handle, out) = (self.place()?, self.handle.clone(), self.out.clone());

@@ -207,6 +207,14 @@ pub enum Query {
     },
     /// Route and injection of a call before it is sent.
     Preview(ConsoleCall),
+    /// An operator's answer to a [`CallEvent::Question`].
+    Reply {
+        tenant: TenantId,
+        server: ServerId,
+        operator: Operator,
+        /// The whole JSON-RPC message, with the question's id.
+        message: String,
+    },
     /// Calls, latencies and errors per tenant, server and operation since `since`.
     Metrics {
         since: Stamp,
@@ -270,6 +278,8 @@ pub enum Answer {
     Keys(Vec<KeyRow>),
     Users(Vec<UserRow>),
     Reload(super::reload::ReloadPlan),
+    /// It was taken to who asked.
+    Replied,
 }
 
 /// What a server offers one tenant, each list as the JSON text of its array (`[]` if it has none).

@@ -68,10 +68,21 @@ pub struct PlatformInfo {
     pub keeps_running: bool,
     /// Who calls over HTTP without a credential, in words, if somebody may.
     pub open_to: Option<String>,
+    /// Where it serves HTTP, if it does.
+    pub gateway: Option<Gateway>,
     /// Warnings of the config that is running.
     pub warnings: Vec<String>,
     /// Why the files as they are now are not taken over; `None`: they are.
     pub config_trouble: Option<super::reload::ConfigTrouble>,
+}
+
+/// The way in over HTTP for somebody on this machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gateway {
+    /// `http://127.0.0.1:8080`
+    pub url: String,
+    /// Whoever calls from this machine is an operator; else a key is needed.
+    pub open: bool,
 }
 
 /// One customer.

@@ -42,9 +42,9 @@ pub struct Cell<'a> {
 impl<'a> Cell<'a> {
     pub fn questions(self) -> Questions {
         match (self.client, self.era) {
-            (Client::Bare, _) | (Client::Legacy(_), Era::Legacy) | (Client::Modern(_), Era::Modern) => {
-                Questions::Passed
-            }
+            (Client::Bare | Client::Person(_), _)
+            | (Client::Legacy(_), Era::Legacy)
+            | (Client::Modern(_), Era::Modern) => Questions::Passed,
             (Client::Legacy(_), Era::Modern) | (Client::Modern(_), Era::Legacy) => Questions::Refused,
         }
     }
@@ -52,7 +52,8 @@ impl<'a> Cell<'a> {
     /// Edits of a request's `_meta`: what the upstream's era asks for, without what only the other knows.
     pub fn meta_edits(self) -> Vec<Edit<'a>> {
         match (self.client, self.era) {
-            (Client::Bare, Era::Modern) => era::modern_meta().into(),
+            (Client::Bare, Era::Modern) => era::modern_meta("{}").into(),
+            (Client::Person(session), Era::Modern) => era::modern_meta(&session.hello.capabilities).into(),
             (Client::Legacy(session), Era::Modern) => vec![
                 Edit::set(VERSION_KEY, wire::quote(MODERN)),
                 Edit::set(CLIENT_KEY, &*session.hello.info),
@@ -64,7 +65,9 @@ impl<'a> Cell<'a> {
                 let keys = [VERSION_KEY, CLIENT_KEY, CAPABILITIES_KEY, LEVEL_KEY];
                 keys.into_iter().map(|key| Edit::new(key, Change::Remove)).collect()
             }
-            (Client::Bare | Client::Legacy(_), Era::Legacy) | (Client::Modern(_), Era::Modern) => Vec::new(),
+            (Client::Bare | Client::Legacy(_) | Client::Person(_), Era::Legacy) | (Client::Modern(_), Era::Modern) => {
+                Vec::new()
+            }
         }
     }
 
@@ -124,7 +127,7 @@ pub fn of_any_era(client: &Client, body: Bytes) -> (Option<i64>, Bytes) {
         return (Some(ErrorObject::read(error.get()).code), body);
     }
     let edits = match client {
-        Client::Bare => return (None, body),
+        Client::Bare | Client::Person(_) => return (None, body),
         Client::Legacy(_) => ["resultType", "ttlMs", "cacheScope"].map(|key| Edit::new(key, Change::Remove)).into(),
         Client::Modern(_) => completed("tools/list"),
     };

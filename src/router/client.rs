@@ -41,6 +41,8 @@ pub enum Client {
     Bare,
     Legacy(Arc<Session>),
     Modern(Modern),
+    /// Somebody at a console: the upstream's own words, as for one without a handshake, and a person who can be asked.
+    Person(Arc<Session>),
 }
 
 /// What a modern request says of itself beside its message.
@@ -65,7 +67,7 @@ pub struct ClientRequest {
 impl Client {
     pub fn session(&self) -> Option<&Arc<Session>> {
         match self {
-            Self::Legacy(session) => Some(session),
+            Self::Legacy(session) | Self::Person(session) => Some(session),
             Self::Bare | Self::Modern(_) => None,
         }
     }
@@ -171,7 +173,8 @@ impl Relay {
     /// What the client of `message` wants to hear.
     pub fn new(outbox: Arc<Outbox>, client: &Client, message: &Message) -> Self {
         let level = match client {
-            Client::Bare => None,
+            // A console hears of a call from its flight.
+            Client::Bare | Client::Person(_) => None,
             Client::Legacy(session) => Some(session.level()),
             Client::Modern(_) => message.meta.level,
         };

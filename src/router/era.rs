@@ -27,7 +27,7 @@ pub const VERSION_KEY: &str = "io.modelcontextprotocol/protocolVersion";
 pub const CLIENT_KEY: &str = "io.modelcontextprotocol/clientInfo";
 pub const CAPABILITIES_KEY: &str = "io.modelcontextprotocol/clientCapabilities";
 pub const LEVEL_KEY: &str = "io.modelcontextprotocol/logLevel";
-const CLIENT_INFO: &str = concat!(r#"{"name":"mcpdeck","version":""#, env!("CARGO_PKG_VERSION"), r#""}"#);
+pub const CLIENT_INFO: &str = concat!(r#"{"name":"mcpdeck","version":""#, env!("CARGO_PKG_VERSION"), r#""}"#);
 
 /// What a handshake found.
 #[derive(Clone, Debug)]
@@ -41,13 +41,15 @@ pub struct Greeting {
     pub result: Option<String>,
 }
 
-/// The keys that each modern request must carry, where the caller gave none.
-pub fn modern_meta() -> [Edit<'static>; 3] {
-    let default = |key: &'static str, json: &'static str| Edit::new(key, Change::Default(json.into()));
+/// The keys that each modern request must carry, where the caller gave none. `capabilities`: JSON text.
+pub fn modern_meta(capabilities: &str) -> [Edit<'_>; 3] {
+    fn default<'a>(key: &'static str, json: &'a str) -> Edit<'a> {
+        Edit::new(key, Change::Default(json.into()))
+    }
     [
         default(VERSION_KEY, concat!("\"", "2026-07-28", "\"")),
         default(CLIENT_KEY, CLIENT_INFO),
-        default(CAPABILITIES_KEY, "{}"),
+        default(CAPABILITIES_KEY, capabilities),
     ]
 }
 

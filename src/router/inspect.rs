@@ -88,7 +88,8 @@ fn empty_preview() -> Preview {
 }
 
 fn preview_route(router: &Router, call: &ConsoleCall, route: &Route) -> Preview {
-    let key = route.instance(None);
+    let person = router.person_at(&call.tenant, &call.server, &call.operator);
+    let key = route.instance(person.as_ref().map(|session| session.number));
     let slot = router.slots.get(&key);
     let state = slot.as_ref().map_or(State::Dormant, |s| s.gate.state());
     let mut preview = Preview { instance: Some(key), state: Some(state), ..empty_preview() };
@@ -109,7 +110,8 @@ fn preview_route(router: &Router, call: &ConsoleCall, route: &Route) -> Preview 
     let opened = slot.as_ref().and_then(|s| s.opened.load_full());
     let era = call.era.or(opened.map(|o| o.era)).unwrap_or(Era::Legacy);
     let tool = message.name.as_deref().and_then(|name| view.as_deref()?.facts.get(name));
-    let dressing = Dressing { id: 1, era, injection, client: &Client::Bare, progress: true, trace: None };
+    let client = person.map_or(Client::Bare, Client::Person);
+    let dressing = Dressing { id: 1, era, injection, client: &client, progress: true, trace: None };
     match message.dress(&dressing, |name| tool.map_or(ArgumentType::Text, |t| t.argument_type(name))) {
         Ok(after) => preview.after = String::from_utf8_lossy(&after).into_owned(),
         Err(stop) => preview.refused = Some(stop.error),

@@ -172,6 +172,12 @@ actions! {
     Resend "resend" "send the selected request again" ["r"] CONSOLE;
     ResendAs "resend-as" "send it again as another customer and compare" ["A"] CONSOLE;
 
+    OpenRequest "open-request" "open a named request from requests/" ["o"] CONSOLE;
+    SaveRequest "save-request" "save the request in requests/, to be shared and tested" ["W"] CONSOLE;
+    FanOut "fan-out" "send it to every customer that has the server, and compare" ["F"] CONSOLE;
+    Jq "jq" "filter the answer by jq" ["|"] CONSOLE;
+    SavePart "save-part" "save what is selected: images, sounds and binaries as what they are" ["s"] CONSOLE;
+
     SearchNext "search-next" "next match" ["n"] SEARCHED;
     SearchPrev "search-prev" "match before" ["N"] SEARCHED;
     Save "save" "save to a file" ["S"] On::Pages(&[Page::Logs, Page::Console]);

@@ -11,6 +11,7 @@ use super::shell::Left;
 use super::theme::{ColorMode, Theme, ThemeError, files};
 use super::watch::{Watched, Watches};
 use super::widget::line::LineEdit;
+use crate::config::request::NamedRequest;
 use crate::control::handle::{Interest, Link};
 use crate::model::container::ContainerKey;
 use crate::model::message::{Exec, Face, Level, LogLine, LogTarget};
@@ -43,6 +44,10 @@ pub enum Msg {
     Read(Token, Tree),
     /// What became of `Effect::Search`.
     Found(Token, Found),
+    /// What became of `Effect::Requests`.
+    Requests(Token, Result<Vec<RequestFile>, String>),
+    /// What became of `Effect::Filter`.
+    Filtered(Token, Result<Filtered, String>),
     /// The text that came back from `$EDITOR`, or why none did.
     Edited(Token, Result<String, String>),
     /// How a shell in a container, called by its name, ended.
@@ -71,7 +76,7 @@ pub enum Effect {
     /// To a file; a notice says where it lies.
     Save {
         path: PathBuf,
-        text: String,
+        contents: Contents,
     },
     /// Lines of a log to a file, written as text beside the screen: there may be 100,000.
     SaveLog {
@@ -82,6 +87,14 @@ pub enum Effect {
     Read(Token, Arc<str>),
     /// Search in a large text, likewise.
     Search(Token, Search),
+    /// Filter a JSON text by a jq program beside the screen; [`Effect::Unfollow`] calls it off.
+    Filter {
+        token: Token,
+        program: String,
+        text: Arc<str>,
+    },
+    /// Read the named requests of a folder.
+    Requests(Token, PathBuf),
     /// Edit a text in `$EDITOR`; `extension` without the dot.
     Editor {
         token: Token,
@@ -104,6 +117,32 @@ pub enum Effect {
     Quit {
         stop: bool,
     },
+}
+
+/// What is written to a file.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Contents {
+    Text(String),
+    /// Decoded when it is written.
+    Base64(String),
+}
+
+/// A named request and its file.
+#[derive(Clone, Debug)]
+pub struct RequestFile {
+    pub name: String,
+    /// Or why it is none.
+    pub request: Result<NamedRequest, String>,
+}
+
+/// What a jq program made of a text, read as it is shown.
+#[derive(Debug)]
+pub struct Filtered {
+    pub results: usize,
+    /// There were more.
+    pub cut: bool,
+    /// The only result, or a list of all.
+    pub tree: Tree,
 }
 
 /// Which question or stream an answer belongs to, and who asked: a view, or (`None`) a layer above it.
@@ -391,6 +430,20 @@ impl Cx<'_> {
         token
     }
 
+    /// Reads the named requests of a folder where files are saved; they come to `View::requests`.
+    pub fn requests(&mut self, folder: &str) -> Token {
+        let token = self.token();
+        self.effects.push(Effect::Requests(token, self.shared.save_dir.join(folder)));
+        token
+    }
+
+    /// Filters a JSON text by a jq program; what comes of it comes to `View::filtered` until [`Cx::unfollow`].
+    pub fn filter(&mut self, program: &str, text: Arc<str>) -> Token {
+        let token = self.token();
+        self.effects.push(Effect::Filter { token, program: program.to_owned(), text });
+        token
+    }
+
     pub fn unfollow(&mut self, token: Token) {
         self.effects.push(Effect::Unfollow(token));
     }
@@ -411,8 +464,14 @@ impl Cx<'_> {
 
     /// Asks for one line of text; it comes to `View::picked`.
     pub fn prompt(&mut self, title: &str, text: &str) -> Token {
+        self.prompt_after(title, text, &[])
+    }
+
+    /// The same, with what was typed before (oldest first) on the arrow keys.
+    pub fn prompt_after(&mut self, title: &str, text: &str, earlier: &[String]) -> Token {
         let token = self.token();
-        self.after.push(After::Open(Layer::Prompt(super::layer::prompt::Prompt::new(title, text, token))));
+        let prompt = super::layer::prompt::Prompt::new(title, text, token).after(earlier);
+        self.after.push(After::Open(Layer::Prompt(prompt)));
         token
     }
 
@@ -420,9 +479,9 @@ impl Cx<'_> {
         self.effects.push(Effect::Copy(text));
     }
 
-    /// Saves `text` in the folder for saved files under `name`.
-    pub fn save(&mut self, name: &str, text: String) {
-        self.effects.push(Effect::Save { path: self.shared.save_dir.join(name), text });
+    /// Saves a file in the folder for saved files under `name`.
+    pub fn save(&mut self, name: &str, contents: Contents) {
+        self.effects.push(Effect::Save { path: self.shared.save_dir.join(name), contents });
     }
 
     /// Saves lines of a log under `name`, as [`Cx::save`] does a text.

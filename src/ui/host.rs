@@ -1,11 +1,15 @@
 //! What the loop does besides drawing: clipboard, editor, suspend, files.
 
-use super::app::Msg;
+use super::app::{Contents, Msg, RequestFile};
 use super::input::Reader;
 use super::shell::{self, Given, Left, Lent, Session};
 use super::term::{Tty, osc52};
+use crate::config::Problem;
+use crate::config::request::{self, NamedRequest};
 use crate::model::Stamp;
 use crate::model::message::{Level, LogLine};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -202,16 +206,58 @@ pub fn log_text(lines: &[Arc<LogLine>]) -> String {
     lines.iter().map(saved).collect()
 }
 
-/// Saves a file that must not exist yet, and says so.
-pub async fn save(path: PathBuf, text: String) -> Msg {
+/// Saves a file that must not exist yet (its folder may be new), and says so.
+pub async fn save(path: PathBuf, contents: Contents) -> Msg {
     let shown = path.display().to_string();
-    let size = super::fmt::bytes(text.len() as u64);
     let written = tokio::task::spawn_blocking(move || {
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(text.as_bytes())
+        let bytes = match contents {
+            Contents::Text(text) => text.into_bytes(),
+            Contents::Base64(text) => decode(&text)?,
+        };
+        path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(&bytes)?;
+        Ok::<_, io::Error>(bytes.len() as u64)
     });
     match written.await {
-        Ok(Ok(())) => Msg::Notice(Level::Info, format!("saved {size} to {shown}")),
+        Ok(Ok(size)) => Msg::Notice(Level::Info, format!("saved {} to {shown}", super::fmt::bytes(size))),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::AlreadyExists => {
+            Msg::Notice(Level::Error, format!("not saved: {shown} is there already"))
+        }
         Ok(Err(error)) => Msg::Notice(Level::Error, format!("not saved to {shown}: {error}")),
         Err(error) => Msg::Notice(Level::Error, format!("not saved to {shown}: {error}")),
     }
+}
+
+/// Files of a folder that are read, and bytes of one.
+const MAX_REQUESTS: usize = 1_000;
+const MAX_REQUEST: u64 = 1 << 20;
+
+/// The named requests of a folder, by name; broken ones with why.
+pub fn requests(folder: &Path) -> Result<Vec<RequestFile>, String> {
+    let none = || format!("there are no requests in {}; save one first", folder.display());
+    let entries = std::fs::read_dir(folder).map_err(|_| none())?;
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    paths.sort();
+    paths.truncate(MAX_REQUESTS);
+    let read = |path: &PathBuf| {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        RequestFile { name, request: read_request(path) }
+    };
+    if paths.is_empty() { Err(none()) } else { Ok(paths.iter().map(read).collect()) }
+}
+
+fn read_request(path: &Path) -> Result<NamedRequest, String> {
+    let size = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
+    if size > MAX_REQUEST {
+        return Err(format!("{} are too long for a request", super::fmt::bytes(size)));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    request::parse(&text, path).map_err(|problems| problems.first().map(Problem::headline).unwrap_or_default())
+}
+
+/// Base64 as servers write it: either alphabet, padded or not.
+fn decode(text: &str) -> io::Result<Vec<u8>> {
+    let plain = text.trim_end_matches('=').replace('-', "+").replace('_', "/");
+    STANDARD_NO_PAD.decode(plain).map_err(|error| io::Error::other(format!("this is no base64: {error}")))
 }

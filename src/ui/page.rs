@@ -1,7 +1,7 @@
 //! The views: which there are, and what each has to be able to do. Draws through `widget`, speaks through `Cx`.
 
 use super::action::Action;
-use super::app::{Cx, Look, Target, Token};
+use super::app::{Cx, Filtered, Look, RequestFile, Target, Token};
 use super::console::search::Found;
 use super::console::tree::Tree;
 use crate::control::handle::Interest;
@@ -175,6 +175,12 @@ pub trait View {
 
     /// What was found by a [`Cx::search`].
     fn found(&mut self, _token: Token, _found: Found, _cx: &mut Cx) {}
+
+    /// What came of [`Cx::requests`].
+    fn requests(&mut self, _token: Token, _files: Result<Vec<RequestFile>, String>, _cx: &mut Cx) {}
+
+    /// What came of [`Cx::filter`].
+    fn filtered(&mut self, _token: Token, _filtered: Result<Filtered, String>, _cx: &mut Cx) {}
 
     /// The text that came back from [`Cx::editor`].
     fn edited(&mut self, _token: Token, _text: String, _cx: &mut Cx) {}

@@ -1,6 +1,6 @@
 //! The loop: input, answers and snapshots in, effects and frames out. It waits for nothing but these.
 
-use super::app::{App, Effect, Msg, Options, Token};
+use super::app::{App, Effect, Filtered, Msg, Options, Token};
 use super::console::tree::Tree;
 use super::decode::Typed;
 use super::host::{Host, TtyHost};
@@ -9,7 +9,7 @@ use super::pace::Pace;
 use super::term::Tty;
 use super::theme::watch::Watch;
 use super::theme::{ColorMode, Theme, ThemeError, files};
-use super::{draw, shell, update::update};
+use super::{draw, jq, shell, update::update};
 use crate::control::Handle;
 use crate::control::handle::Interest;
 use crate::model::message::{Exec, Level};
@@ -374,16 +374,17 @@ impl<H: Host> Screen<H> {
                 let (level, text) = self.host.copy(&text);
                 self.say(level, text);
             }
-            Effect::Save { path, text } => {
+            Effect::Save { path, contents } => {
                 let results = self.results.clone();
                 tokio::spawn(async move {
-                    let _ = results.send(super::host::save(path, text).await).await;
+                    let _ = results.send(super::host::save(path, contents).await).await;
                 });
             }
             Effect::SaveLog { path, lines } => {
                 let results = self.results.clone();
                 tokio::spawn(async move {
                     if let Ok(text) = tokio::task::spawn_blocking(move || super::host::log_text(&lines)).await {
+                        let text = super::app::Contents::Text(text);
                         let _ = results.send(super::host::save(path, text).await).await;
                     }
                 });
@@ -404,6 +405,15 @@ impl<H: Host> Screen<H> {
                     }
                 });
             }
+            Effect::Requests(token, folder) => {
+                let results = self.results.clone();
+                tokio::spawn(async move {
+                    let read = tokio::task::spawn_blocking(move || super::host::requests(&folder)).await;
+                    let files = read.unwrap_or_else(|error| Err(error.to_string()));
+                    let _ = results.send(Msg::Requests(token, files)).await;
+                });
+            }
+            Effect::Filter { token, program, text } => self.filter(token, program, text),
             Effect::Editor { token, text, extension } => {
                 let edited = self.host.edit(&text, extension).await;
                 self.repaint = true;
@@ -450,6 +460,21 @@ impl<H: Host> Screen<H> {
         self.step(Msg::Notice(level, text));
     }
 
+    fn filter(&mut self, token: Token, program: String, text: Arc<str>) {
+        let results = self.results.clone();
+        let work = async move {
+            let helper = std::env::current_exe().map_err(|error| format!("cannot filter: {error}"))?;
+            let found = jq::filter(&helper, &program, &text).await?;
+            let read = move || Filtered { results: found.values.len(), cut: found.cut, tree: Tree::new(found.text()) };
+            tokio::task::spawn_blocking(read).await.map_err(|error| error.to_string())
+        };
+        let task = tokio::spawn(async move {
+            let filtered = work.await;
+            let _ = results.send(Msg::Filtered(token, filtered)).await;
+        });
+        self.keep(token, task.abort_handle());
+    }
+
     fn follow(&mut self, token: Token, feed: crate::model::Feed) {
         let mut stream = self.handle.follow(feed);
         let results = self.results.clone();
@@ -464,9 +489,14 @@ impl<H: Host> Screen<H> {
                 .send(Msg::Chunk(token, Chunk::End(Some(Refusal::Failed("the owner is gone".to_owned())))))
                 .await;
         });
+        self.keep(token, task.abort_handle());
+    }
+
+    /// What can be called off under its token.
+    fn keep(&mut self, token: Token, task: AbortHandle) {
         // Streams that ended by themselves leave their handle behind; it is small, and goes here.
         self.streams.retain(|_, stream| !stream.is_finished());
-        self.streams.insert(token, task.abort_handle());
+        self.streams.insert(token, task);
     }
 }
 

@@ -76,6 +76,16 @@ impl Turn<'_> {
                     self.of(page, |view, cx| view.found(token, found, cx));
                 }
             }
+            Msg::Requests(token, files) => {
+                if let Some(page) = token.page {
+                    self.of(page, |view, cx| view.requests(token, files, cx));
+                }
+            }
+            Msg::Filtered(token, filtered) => {
+                if let Some(page) = token.page {
+                    self.of(page, |view, cx| view.filtered(token, filtered, cx));
+                }
+            }
             Msg::Edited(token, text) => self.edited(token, text),
             Msg::Shell(exec, name, left) => self.shell_ended(exec, name, left),
             Msg::Notice(level, text) => self.notice(level, text),

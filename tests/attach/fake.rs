@@ -92,6 +92,7 @@ pub fn empty_state() -> Arc<Snapshot> {
         example_traffic: None,
         keeps_running: true,
         open_to: None,
+        gateway: None,
         warnings: Vec::new(),
         config_trouble: None,
     };

@@ -24,6 +24,8 @@ pub struct Deck {
     pub size: (u16, u16),
     /// Everything the screen asked of the loop, but for questions.
     pub effects: Vec<Effect>,
+    /// Answers to servers' questions that were given.
+    pub replies: Vec<String>,
     /// The newest stream.
     pub stream: Option<(Token, Feed)>,
     /// What a reaping would do.
@@ -48,6 +50,7 @@ impl Deck {
             snapshot,
             size,
             effects: Vec::new(),
+            replies: Vec::new(),
             stream: None,
             follows: vec![REAPED.to_owned()],
             finished: BTreeSet::new(),
@@ -67,6 +70,10 @@ impl Deck {
                     Effect::Ask(token, Query::Impact(command)) if self.judged => {
                         let impact = mcpdeck::control::impact::impact(&self.snapshot, &command, 10);
                         todo.push(Msg::Answer(token, Ok(Answer::Impact(impact))));
+                    }
+                    Effect::Ask(token, Query::Reply { message, .. }) => {
+                        self.replies.push(message);
+                        todo.push(Msg::Answer(token, Ok(Answer::Replied)));
                     }
                     Effect::Ask(token, query) => todo.push(Msg::Answer(token, self.answer(&query))),
                     Effect::Follow(token, feed) => {
@@ -115,6 +122,15 @@ impl Deck {
         self.take(Msg::Chunk(token, chunk));
         self.take(Msg::Paint);
         self
+    }
+
+    /// Every stream that was begun, in order.
+    pub fn streams(&self) -> Vec<(Token, &Feed)> {
+        let streams = self.effects.iter().filter_map(|e| match e {
+            Effect::Follow(token, feed) => Some((*token, feed)),
+            _ => None,
+        });
+        streams.collect()
     }
 
     pub fn picture(&self) -> String {
@@ -166,7 +182,8 @@ fn answer(query: &Query, reaped: &[String]) -> Result<Answer, Refusal> {
             tools: TOOLS.to_owned(),
             prompts: r#"[{"name":"summarise","arguments":[{"name":"text","required":true}]}]"#.to_owned(),
             resources: r#"[{"uri":"file:///readme.md","name":"readme"}]"#.to_owned(),
-            templates: "[]".to_owned(),
+            templates: r#"[{"uriTemplate":"etim://class/{id}","name":"class"}]"#.to_owned(),
+            capabilities: r#"{"completions":{},"tools":{}}"#.to_owned(),
             listed_at: Some(sample::ago(60)),
             era: Some(Era::Modern),
             ..Catalog::default()

@@ -129,7 +129,7 @@ fn the_history_is_resent_and_resent_as_another_customer_after_asking() {
 fn a_request_is_copied_as_a_command() {
     let mut deck = chosen(SIZE, "classify");
     deck.keys("<enter> x <enter> m M");
-    assert_eq!(deck.copied(), [r#"mcpdeck call --tenant eaton etim classify_product '{"query":"x"}'"#]);
+    assert_eq!(deck.copied(), [r#"mcpdeck call --customer eaton etim classify_product '{"query":"x"}'"#]);
     assert!(deck.picture().contains("etim has no URL to curl"), "{}", deck.picture());
 }
 

@@ -171,6 +171,7 @@ fn platform() -> PlatformInfo {
         example_traffic: Some(true),
         keeps_running: true,
         open_to: None,
+        gateway: None,
         warnings: Vec::new(),
         config_trouble: None,
     }

@@ -174,6 +174,14 @@ pub enum CallEvent {
         level: String,
         text: String,
     },
+    /// The server asks the person who called (elicitation, sampling, roots); [`super::Query::Reply`] answers it.
+    Question {
+        /// The id that the answer must bear.
+        id: u64,
+        method: String,
+        /// JSON text.
+        params: String,
+    },
     /// A part of the answer's JSON text, in order, 256 KiB at most.
     Body(String),
     Done(Box<CallRecord>),

@@ -145,6 +145,10 @@ impl Exchange {
                 self.progress = Some((percent, text));
             }
             CallEvent::Log { level, text } => self.line(now, Wire::Log, format!("{level}: {text}")),
+            CallEvent::Question { id, method, params } => {
+                let text = format!(r#"{{"id":{id},"method":{},"params":{params}}}"#, super::json::quote(&method));
+                self.line(now, Wire::Received, text);
+            }
             CallEvent::Body(part) => self.body_part(&part),
             CallEvent::Done(record) => self.finish(End::Done(record)),
         }
@@ -163,6 +167,11 @@ impl Exchange {
         self.answer = if body.len() > READ_AT_ONCE { Tree::unread(body) } else { Tree::new(body) };
         self.end = Some(end);
         self.waking = None;
+    }
+
+    /// Adds a line of our own making.
+    pub fn note(&mut self, at: Stamp, what: Wire, text: String) {
+        self.line(at, what, text);
     }
 
     fn line(&mut self, at: Stamp, what: Wire, text: String) {

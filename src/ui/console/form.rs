@@ -1,6 +1,7 @@
 //! A schema's fields over the JSON buffer: what each holds, what is wrong with it, and how an edit changes the buffer.
 //! The buffer is the truth; the form is derived from it after each change.
 
+use super::alternatives::Alternative;
 use super::json::{self, JsonError, Kind, Node, Step, edit};
 use super::schema::{Schema, Shape, bare};
 use jsonschema::Validator;
@@ -70,6 +71,11 @@ pub enum FieldKind {
     /// JSON texts.
     Choice(Vec<String>),
     Const(String),
+    /// Which of several forms the value has; the form's own rows stand below.
+    OneOf {
+        alternatives: Vec<Alternative>,
+        chosen: Option<usize>,
+    },
     /// Edited as JSON text.
     Json,
 }
@@ -126,7 +132,7 @@ impl Form {
         };
         self.frozen = None;
         let mut rows = Rows { schema: &self.schema, text, closed: &self.closed, out: Vec::new() };
-        rows.members(self.schema.root(), Some(&root), &mut Vec::new());
+        rows.top(&root);
         self.fields = rows.out;
         self.problems.retain(|p| p.starts_with("not checked") || p.starts_with("the tool's schema"));
         self.check(text);
@@ -143,6 +149,15 @@ impl Form {
     /// The buffer with `field` set to a JSON text.
     pub fn put(&self, buffer: &str, field: &Field, value: &str) -> Result<String, JsonError> {
         edit::set(buffer, &field.path, value)
+    }
+
+    /// The buffer with `field` in another of its forms; what both have stays.
+    pub fn choose_form(&self, buffer: &str, field: &Field, form: usize) -> Result<String, JsonError> {
+        let FieldKind::OneOf { alternatives, .. } = &field.kind else { return Ok(buffer.to_owned()) };
+        let Some(alternative) = alternatives.get(form) else { return Ok(buffer.to_owned()) };
+        let root = json::parse(buffer).ok();
+        let earlier = root.as_ref().and_then(|root| root.at(&field.path)).map(|node| node.source(buffer));
+        edit::set(buffer, &field.path, &alternative.value_from(earlier))
     }
 
     /// The buffer without `field`.
@@ -284,12 +299,28 @@ struct Rows<'a> {
 }
 
 impl Rows<'_> {
+    /// Everything; where the whole has several forms, which it is stands first.
+    fn top(&mut self, root: &Node) {
+        let schema = self.schema.root();
+        if let Shape::OneOf(forms) = self.schema.value(schema).shape {
+            let kind = self.one_of(schema, &forms, Some(root));
+            let value = self.shown(&kind, root);
+            self.push_plain("form", kind, Some(value), &self.schema.value(schema).hint, &[]);
+        }
+        self.members(schema, Some(root), &mut Vec::new());
+    }
+
+    fn one_of(&self, schema: &Node, forms: &[&Node], node: Option<&Node>) -> FieldKind {
+        let chosen = node.and_then(|node| self.schema.chosen(forms, node, self.text));
+        FieldKind::OneOf {
+            alternatives: forms.iter().map(|form| self.schema.alternative(schema, form)).collect(),
+            chosen,
+        }
+    }
+
     /// The members of an object: first those of the schema, then whatever else the buffer holds.
     fn members(&mut self, schema: &Node, node: Option<&Node>, path: &mut Vec<Step>) {
-        let properties = match self.schema.value(schema).shape {
-            Shape::Object(properties) => properties,
-            _ => Vec::new(),
-        };
+        let properties = self.schema.members(schema, node, self.text);
         for property in &properties {
             let found = node.and_then(|n| n.get(&property.name));
             path.push(Step::Key(property.name.clone()));
@@ -325,6 +356,8 @@ impl Rows<'_> {
             Shape::Bool => FieldKind::Bool,
             Shape::Choice(choices) => FieldKind::Choice(choices),
             Shape::Const(only) => FieldKind::Const(only),
+            Shape::OneOf(ref forms) if path.len() <= MAX_DEPTH => self.one_of(schema, forms, node),
+            Shape::OneOf(_) => FieldKind::Json,
         };
         let below = (kind.clone(), open && (node.is_some() || required));
         self.out.push(Field {
@@ -342,7 +375,22 @@ impl Rows<'_> {
         match below {
             (FieldKind::Group { .. }, true) => self.members(schema, node, path),
             (FieldKind::List { len, .. }, true) => self.elements(schema, node, len, path),
+            (FieldKind::OneOf { chosen: Some(chosen), .. }, true) => self.chosen_form(schema, node, chosen, path),
             _ => {}
+        }
+    }
+
+    /// The rows of the form that a value has: its members, or the value itself.
+    fn chosen_form(&mut self, schema: &Node, node: Option<&Node>, chosen: usize, path: &mut Vec<Step>) {
+        let Shape::OneOf(forms) = self.schema.value(schema).shape else { return };
+        let Some(form) = forms.get(chosen) else { return };
+        if matches!(self.schema.value(form).shape, Shape::Object(_)) {
+            return self.members(schema, node, path);
+        }
+        let at = self.out.len();
+        self.field("value", false, form, node, path);
+        for row in &mut self.out[at..] {
+            row.depth += 1;
         }
     }
 
@@ -391,6 +439,10 @@ impl Rows<'_> {
         match kind {
             FieldKind::Json => json::print::compact(source),
             FieldKind::Group { .. } | FieldKind::List { .. } => String::new(),
+            FieldKind::OneOf { alternatives, chosen } => {
+                let label = chosen.and_then(|at| alternatives.get(at)).map(|one| one.label.clone());
+                label.unwrap_or_else(|| "none of them".to_owned())
+            }
             _ => bare(source),
         }
     }

@@ -29,6 +29,7 @@ fn shown(form: &Form) -> String {
                 FieldKind::Group { .. } => " {}".to_owned(),
                 FieldKind::List { len, .. } => format!(" [{len}]"),
                 FieldKind::Add { .. } => " +".to_owned(),
+                FieldKind::OneOf { .. } => " |".to_owned(),
                 _ => String::new(),
             };
             format!("{}{}{star}{kind} {value} {}{error}\n", "  ".repeat(f.depth), f.label, f.hint)
@@ -59,7 +60,7 @@ fn a_schema_becomes_fields() {
       deep {} - object
     tags [0] - list of string
     ranges [0] - list of object
-    other - JSON, one of 2 forms
+    other | - one of 2 forms
     ");
 }
 
@@ -88,7 +89,7 @@ fn a_filled_buffer_shows_its_values_and_what_is_wrong_with_each() {
         from* - number  ! required
         to `1e3` number
       add + - 
-    other - JSON, one of 2 forms
+    other | - one of 2 forms
     extra `true` not in the schema  ! not allowed here: extra
     "#);
 }
@@ -166,4 +167,88 @@ proptest! {
             let _ = form.unset(&buffer, &row);
         }
     }
+}
+
+const PAYMENT: &str = r##"{
+  "type": "object",
+  "required": ["pay"],
+  "properties": {
+    "pay": {"oneOf": [
+      {"title": "by card", "type": "object", "required": ["kind", "number"],
+       "properties": {"kind": {"const": "card"}, "number": {"type": "string"}, "note": {"type": "string"}}},
+      {"$ref": "#/$defs/transfer"},
+      {"type": "string"}
+    ]},
+    "many": {"type": "array", "items": {"anyOf": [{"type": "integer"}, {"type": "object", "properties": {"from": {"type": "integer"}}}]}}
+  },
+  "$defs": {"transfer": {"type": "object", "required": ["kind", "iban"],
+    "properties": {"kind": {"const": "transfer"}, "iban": {"type": "string"}, "note": {"type": "string"}}}}
+}"##;
+
+#[test]
+fn a_value_of_several_forms_shows_the_one_it_has() {
+    let form = read(PAYMENT, r#"{"pay":{"kind":"transfer","iban":"DE1"},"many":[1,{"from":2},"x"]}"#);
+    insta::assert_snapshot!(shown(&form), @r"
+    pay* | `kind transfer` one of 3 forms
+      kind* `transfer` always transfer
+      iban* `DE1` string
+      note - string
+    many [3] `` list of one of 2 forms
+      0 | `integer` one of 2 forms
+        value `1` integer
+      1 | `from` one of 2 forms
+        from `2` integer
+      2 | `none of them` one of 2 forms  ! fits none of the allowed forms
+      add + -
+    ");
+    let form = read(PAYMENT, r#"{"pay":"cash"}"#);
+    insta::assert_snapshot!(shown(&form), @r"
+    pay* | `string` one of 3 forms
+      value `cash` string
+    many [0] - list of one of 2 forms
+    ");
+}
+
+#[test]
+fn another_form_keeps_what_both_have_and_its_fields_are_typed() {
+    let buffer = r#"{"pay":{"kind":"transfer","iban":"DE1","note":"thanks"}}"#;
+    let form = read(PAYMENT, buffer);
+    let pay = form.fields().iter().find(|f| matches!(f.kind, FieldKind::OneOf { .. })).unwrap();
+    let card = form.choose_form(buffer, pay, 0).unwrap();
+    assert_eq!(json::print::compact(&card), r#"{"pay":{"kind":"card","number":"","note":"thanks"}}"#);
+    let text = form.choose_form(buffer, pay, 2).unwrap();
+    assert_eq!(json::print::compact(&text), r#"{"pay":""}"#);
+    let form = read(PAYMENT, &text);
+    let value = form.fields().iter().find(|f| f.is_typed()).unwrap();
+    assert_eq!(form.typed(&text, value, "cash").unwrap(), r#"{"pay":"cash"}"#);
+    let empty = read(PAYMENT, "{}");
+    let pay = field(&empty, ".pay");
+    assert!(pay.required && pay.value.is_none());
+    assert_eq!(
+        json::print::compact(&empty.choose_form("{}", pay, 1).unwrap()),
+        r#"{"pay":{"kind":"transfer","iban":""}}"#
+    );
+}
+
+#[test]
+fn a_whole_that_has_several_forms_says_which_it_is() {
+    let schema = r#"{"type":"object","properties":{"id":{"type":"string"}},
+        "oneOf":[{"title":"one","required":["n"],"properties":{"n":{"type":"integer"}}},{"title":"all","properties":{"all":{"const":true}}}]}"#;
+    let form = read(schema, r#"{"id":"x","all":true}"#);
+    insta::assert_snapshot!(shown(&form), @r"
+    form | `all` one of 2 forms
+    id `x` string
+    all `true` always true
+    ");
+    let buffer = r#"{"id":"x","all":true}"#;
+    let one = form.choose_form(buffer, &form.fields()[0], 0).unwrap();
+    assert_eq!(json::print::compact(&one), r#"{"n":0,"id":"x"}"#, "what holds for all stays");
+}
+
+#[test]
+fn forms_that_only_say_what_must_be_there_are_conditions() {
+    let schema = r#"{"type":"object","properties":{"a":{"type":"string"},"b":{"type":"string"}},"anyOf":[{"required":["a"]},{"required":["b"]}]}"#;
+    let form = read(schema, "{}");
+    assert!(form.fields().iter().all(|f| !matches!(f.kind, FieldKind::OneOf { .. })), "{}", shown(&form));
+    assert_eq!(form.problems, ["fits none of the allowed forms"]);
 }

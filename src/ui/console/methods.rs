@@ -1,7 +1,7 @@
 //! The methods of MCP that can be called by hand, each with a schema for its form. A method that is not listed here can
 //! still be typed; its params are then free JSON.
 
-use super::json;
+use super::{json, uri_template};
 
 /// One method.
 #[derive(Debug)]
@@ -14,6 +14,7 @@ pub struct Method {
 
 pub const TOOLS_CALL: &str = "tools/call";
 pub const PROMPTS_GET: &str = "prompts/get";
+pub const RESOURCES_READ: &str = "resources/read";
 
 /// Without params: the cursor of a list is optional and of use to few.
 const LIST: &str =
@@ -38,6 +39,13 @@ pub const METHODS: &[Method] = &[
                 "name":{"type":"string","description":"of the prompt"},"uri":{"type":"string","description":"of the template"}}},
             "argument":{"type":"object","required":["name","value"],"properties":{"name":{"type":"string"},"value":{"type":"string"}}},
             "context":{"type":"object","properties":{"arguments":{"type":"object"}}}}}"#,
+    },
+    Method {
+        name: "subscriptions/listen",
+        doc: "be told of changes until esc, whatever era the server speaks",
+        schema: r#"{"type":"object","required":["notifications"],"properties":{"notifications":{"type":"object","properties":{
+            "resourceSubscriptions":{"type":"array","items":{"type":"string","description":"URI of a resource"}},
+            "resourcesListChanged":{"type":"boolean"},"toolsListChanged":{"type":"boolean"},"promptsListChanged":{"type":"boolean"}}}}}"#,
     },
     Method { name: "ping", doc: "ask for a sign of life (legacy era)", schema: NOTHING },
     Method { name: "server/discover", doc: "what the server can do (modern era)", schema: NOTHING },
@@ -119,6 +127,20 @@ pub fn resources(list: &str) -> Vec<Offer> {
     offers(list, "uri", |offer, _, _| offer.read_only = Some(true))
 }
 
+/// The resource templates of a catalog's `templates`; their variables become a schema of strings.
+pub fn templates(list: &str) -> Vec<Offer> {
+    offers(list, "uriTemplate", |offer, _, _| {
+        let names: Vec<String> = uri_template::variables(&offer.name).iter().map(|name| json::quote(name)).collect();
+        let properties: Vec<String> = names.iter().map(|name| format!("{name}:{{\"type\":\"string\"}}")).collect();
+        offer.schema = format!(
+            r#"{{"type":"object","properties":{{{}}},"required":[{}]}}"#,
+            properties.join(","),
+            names.join(",")
+        );
+        offer.read_only = Some(true);
+    })
+}
+
 fn offers(list: &str, name: &str, more: impl Fn(&mut Offer, &str, &json::Node)) -> Vec<Offer> {
     let Ok(root) = json::parse(list) else { return Vec::new() };
     root.children
@@ -168,6 +190,11 @@ mod tests {
         assert_eq!(
             prompts[0].schema,
             r#"{"type":"object","properties":{"a":{"type":"string","description":""},"b":{"type":"string","description":"x"}},"required":["a"]}"#
+        );
+        let templates = templates(r#"[{"uriTemplate":"file:///{path}","name":"files"}]"#);
+        assert_eq!(
+            (templates[0].name.as_str(), templates[0].schema.as_str()),
+            ("file:///{path}", r#"{"type":"object","properties":{"path":{"type":"string"}},"required":["path"]}"#)
         );
         assert_eq!(resources(r#"[{"uri":"file:///a"}]"#)[0].name, "file:///a");
     }

@@ -1,11 +1,14 @@
 //! The request being made up: whom it is for, what it calls, and the one JSON buffer behind form and editor.
 
-use super::form::Form;
 use super::json::{self, Step, edit};
-use super::methods::{self, Offer, PROMPTS_GET, TOOLS_CALL};
+use super::methods::{self, Offer, PROMPTS_GET, RESOURCES_READ, TOOLS_CALL};
+use super::schema::bare;
+use super::sheet::Sheet;
+use super::uri_template;
 use crate::model::call::{Era, Origin};
 use crate::model::message::{ConsoleCall, HistoryEntry, Operator};
-use crate::model::{ServerId, TenantId};
+use crate::model::snapshot::Gateway;
+use crate::model::{ServerId, TenantId, shell_word};
 
 /// A request.
 pub struct Request {
@@ -16,9 +19,11 @@ pub struct Request {
     method: String,
     /// Tool of `tools/call`, prompt of `prompts/get`.
     pub tool: Option<String>,
+    /// The resource template of `resources/read` that the buffer has the variables of.
+    template: Option<String>,
     pub era: Option<Era>,
-    buffer: String,
-    pub form: Form,
+    /// The arguments (of a tool or prompt), the params, or the whole message.
+    pub sheet: Sheet,
 }
 
 impl Default for Request {
@@ -29,9 +34,9 @@ impl Default for Request {
             raw: false,
             method: TOOLS_CALL.to_owned(),
             tool: None,
+            template: None,
             era: None,
-            buffer: "{}".to_owned(),
-            form: Form::new(""),
+            sheet: Sheet::default(),
         }
     }
 }
@@ -41,15 +46,8 @@ impl Request {
         &self.method
     }
 
-    /// The arguments (of a tool or prompt), the params, or the whole message.
     pub fn buffer(&self) -> &str {
-        &self.buffer
-    }
-
-    /// Puts a text in; the form follows.
-    pub fn set_buffer(&mut self, text: String) {
-        self.buffer = text;
-        self.form.read(&self.buffer);
+        self.sheet.buffer()
     }
 
     /// What the buffer is, for its title.
@@ -57,6 +55,7 @@ impl Request {
         match (self.raw, self.takes_name()) {
             (true, _) => "message",
             (_, true) => "arguments",
+            _ if self.template.is_some() => "variables",
             _ => "params",
         }
     }
@@ -71,26 +70,41 @@ impl Request {
         self.raw = false;
         self.method = method.trim().to_owned();
         self.tool = None;
-        self.use_schema(methods::schema_of(&self.method), None);
+        self.template = None;
+        self.sheet = Sheet::new(methods::schema_of(&self.method));
     }
 
     /// A tool or prompt, with the buffer its schema begins with.
     pub fn set_tool(&mut self, offer: &Offer) {
         self.tool = Some(offer.name.clone());
-        self.use_schema(&offer.schema, None);
+        self.sheet = Sheet::new(&offer.schema);
+    }
+
+    /// A resource template, to be read once its variables are filled in.
+    pub fn set_template(&mut self, offer: &Offer) {
+        self.set_method(RESOURCES_READ);
+        self.template = Some(offer.name.clone());
+        self.sheet = Sheet::new(&offer.schema);
+    }
+
+    /// What completes a field of the form, as `completion/complete` names it (JSON text).
+    pub fn completed_by(&self) -> Option<String> {
+        match (&self.template, &self.tool, self.method.as_str()) {
+            _ if self.raw => None,
+            (Some(template), ..) => Some(format!(r#"{{"type":"ref/resource","uri":{}}}"#, json::quote(template))),
+            (None, Some(prompt), PROMPTS_GET) => {
+                Some(format!(r#"{{"type":"ref/prompt","name":{}}}"#, json::quote(prompt)))
+            }
+            _ => None,
+        }
     }
 
     /// The schema of the tool already named has come; what is in the buffer stays.
     pub fn describe(&mut self, offer: &Offer) {
-        let begun = json::print::compact(&self.buffer) != "{}";
-        let buffer = begun.then(|| self.buffer.clone());
-        self.use_schema(&offer.schema, buffer);
-    }
-
-    fn use_schema(&mut self, schema: &str, buffer: Option<String>) {
-        self.form = Form::new(schema);
-        let buffer = buffer.unwrap_or_else(|| self.form.initial());
-        self.set_buffer(buffer);
+        self.sheet = match self.sheet.is_blank() {
+            true => Sheet::new(&offer.schema),
+            false => Sheet::with(&offer.schema, self.buffer().to_owned()),
+        };
     }
 
     /// Between "the whole message by hand" and a method with params. The message begins as what would be sent.
@@ -98,12 +112,12 @@ impl Request {
         if self.raw {
             self.raw = false;
             let method = self.method.clone();
-            self.load(&method, &message_params(&self.buffer).unwrap_or_else(|| "{}".to_owned()));
+            self.load(&method, &message_params(self.buffer()).unwrap_or_else(|| "{}".to_owned()));
         } else {
             let message = self.message();
             self.raw = true;
-            self.form = Form::new("");
-            self.set_buffer(json::print::pretty(&message));
+            self.template = None;
+            self.sheet = Sheet::with("", json::print::pretty(&message));
         }
     }
 
@@ -115,10 +129,17 @@ impl Request {
             let part = |key: &str| root.as_ref().and_then(|r| r.get(key));
             self.tool = part("name").and_then(|n| n.string(params));
             let arguments = part("arguments").map_or("{}", |n| n.source(params)).to_owned();
-            self.use_schema("", Some(json::print::pretty(&arguments)));
+            self.sheet = Sheet::with("", json::print::pretty(&arguments));
         } else if !params.trim().is_empty() {
-            self.set_buffer(json::print::pretty(params));
+            self.sheet.set(json::print::pretty(params));
         }
+    }
+
+    /// Takes a whole message.
+    pub fn load_raw(&mut self, message: &str) {
+        self.raw = true;
+        self.template = None;
+        self.sheet = Sheet::with("", message.to_owned());
     }
 
     /// Takes a request out of the history.
@@ -127,9 +148,7 @@ impl Request {
         self.server = Some(entry.server.clone());
         if entry.raw {
             self.set_method(&entry.method);
-            self.raw = true;
-            self.form = Form::new("");
-            self.set_buffer(entry.params.clone());
+            self.load_raw(&entry.params);
         } else {
             self.load(&entry.method, &entry.params);
         }
@@ -137,18 +156,23 @@ impl Request {
 
     /// JSON text of `params`.
     pub fn params(&self) -> String {
-        if !self.takes_name() {
-            return self.buffer.clone();
+        if let Some(template) = &self.template {
+            let text = self.sheet.value();
+            let root = json::parse(text).ok();
+            let value = |name: &str| root.as_ref()?.get(name).map(|node| bare(node.source(text)));
+            return format!("{{\"uri\":{}}}", json::quote(&uri_template::expand(template, value)));
         }
-        let arguments = if self.buffer.trim().is_empty() { "{}" } else { &self.buffer };
+        if !self.takes_name() {
+            return self.buffer().to_owned();
+        }
         let name = json::quote(self.tool.as_deref().unwrap_or_default());
-        format!("{{\"name\":{name},\"arguments\":{}}}", json::print::compact(arguments))
+        format!("{{\"name\":{name},\"arguments\":{}}}", json::print::compact(self.sheet.value()))
     }
 
     /// The whole message, as far as it is ours to make: the router gives it its id and what is injected.
     pub fn message(&self) -> String {
         if self.raw {
-            return self.buffer.clone();
+            return self.buffer().to_owned();
         }
         let head = format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":{}}}", json::quote(&self.method));
         let params = self.params();
@@ -172,7 +196,7 @@ impl Request {
         if self.takes_name() && self.tool.is_none() {
             return Some("choose a tool first (F4)".to_owned());
         }
-        let broken = json::parse(if self.buffer.trim().is_empty() { "{}" } else { &self.buffer }).err()?;
+        let broken = json::parse(self.sheet.value()).err()?;
         Some(format!("the {} are no JSON: {broken}; a raw message is sent as it is", self.buffer_name()))
     }
 
@@ -182,7 +206,7 @@ impl Request {
             tenant: self.tenant.clone()?,
             server: self.server.clone()?,
             method: (!self.raw).then(|| self.method.clone()),
-            body: if self.raw { self.buffer.clone() } else { self.params() },
+            body: if self.raw { self.buffer().to_owned() } else { self.params() },
             era: self.era,
             timeout_ms: None,
             origin: Origin::Console,
@@ -192,20 +216,26 @@ impl Request {
         })
     }
 
-    /// The same on the command line. A raw message has none.
+    /// The same on the command line.
     pub fn command_line(&self) -> Option<String> {
         let (tenant, server) = (self.tenant.as_ref()?, self.server.as_ref()?);
+        let mut line =
+            format!("mcpdeck call --customer {} {}", shell_word(tenant.as_str()), shell_word(server.as_str()));
         if self.raw {
-            return None;
-        }
-        let what = if self.method == TOOLS_CALL { self.tool.as_deref()? } else { &self.method };
-        let body = if self.method == TOOLS_CALL {
-            json::print::compact(&self.buffer)
+            line.push_str(&format!(" --message {}", shell_word(self.buffer())));
         } else {
-            json::print::compact(&self.params())
-        };
-        let body = if matches!(body.trim(), "" | "{}") { String::new() } else { format!(" {}", shell_quote(&body)) };
-        Some(format!("mcpdeck call --tenant {tenant} {server} {}{body}", shell_quote(what)))
+            let tool = self.method == TOOLS_CALL;
+            line.push_str(&format!(" {}", shell_word(if tool { self.tool.as_deref()? } else { &self.method })));
+            let params = self.params();
+            let body = json::print::compact(if tool { self.sheet.value() } else { &params });
+            if !matches!(body.trim(), "" | "{}") {
+                line.push_str(&format!(" {}", shell_word(&body)));
+            }
+        }
+        if let Some(era) = self.era {
+            line.push_str(&format!(" --era {}", era.name()));
+        }
+        Some(line)
     }
 }
 
@@ -215,28 +245,25 @@ fn message_params(message: &str) -> Option<String> {
     root.get("params").map(|n| n.source(message).to_owned())
 }
 
-/// A curl line that sends `message` to an HTTP upstream.
+/// A curl line that sends `message` straight to an HTTP upstream.
 pub fn curl(url: &str, headers: &[(String, String)], message: &str) -> String {
-    let mut line = format!(
-        "curl -sS {} -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream'",
-        shell_quote(url)
-    );
-    for (name, value) in headers {
-        line.push_str(&format!(" -H {}", shell_quote(&format!("{name}: {value}"))));
-    }
-    line.push_str(&format!(" -d {}", shell_quote(&json::print::compact(message))));
-    line
+    let headers = [("Accept".to_owned(), "application/json, text/event-stream".to_owned())]
+        .iter()
+        .chain(headers)
+        .map(|(name, value)| format!(" -H {}", shell_word(&format!("{name}: {value}"))))
+        .collect::<String>();
+    format!("curl -sS {}{JSON}{headers} -d {}", shell_word(url), shell_word(&json::print::compact(message)))
 }
 
-/// One word of a POSIX shell.
-pub fn shell_quote(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', "'\\''"))
-    }
+/// A curl line that sends it through the gateway, as the customer.
+pub fn curl_gateway(gateway: &Gateway, tenant: &TenantId, server: &ServerId, message: &str) -> String {
+    let url = format!("{}/mcp/{server}", gateway.url);
+    let customer = shell_word(&format!("X-Customer-ID: {tenant}"));
+    let key = if gateway.open { "" } else { " -H \"X-API-Key: $MCPDECK_API_KEY\"" };
+    format!("curl -sS {}{JSON} -H {customer}{key} -d {}", shell_word(&url), shell_word(&json::print::compact(message)))
 }
+
+const JSON: &str = " -H 'Content-Type: application/json'";
 
 #[cfg(test)]
 mod tests {
@@ -250,7 +277,7 @@ mod tests {
             schema: r#"{"required":["q"],"properties":{"q":{}}}"#.to_owned(),
             ..Offer::default()
         });
-        request.set_buffer("{ \"q\": \"it's\", \"n\": 1.50 }".to_owned());
+        request.sheet.set("{ \"q\": \"it's\", \"n\": 1.50 }".to_owned());
         request
     }
 
@@ -265,7 +292,7 @@ mod tests {
         );
         assert_eq!(
             request.command_line().unwrap(),
-            r#"mcpdeck call --tenant eaton etim find '{"q":"it'\''s","n":1.50}'"#
+            r#"mcpdeck call --customer eaton etim find '{"q":"it'\''s","n":1.50}'"#
         );
         assert_eq!(
             curl("http://h/mcp", &[("X-Customer-ID".to_owned(), "eaton".to_owned())], &request.message()),
@@ -278,7 +305,7 @@ mod tests {
         let mut request = request();
         request.toggle_raw();
         assert!(request.raw && request.buffer().contains("\"jsonrpc\": \"2.0\""));
-        request.set_buffer(request.buffer().replace("1.50", "2.00"));
+        request.sheet.set(request.buffer().replace("1.50", "2.00"));
         assert!(request.missing().is_none());
         request.toggle_raw();
         assert_eq!(
@@ -286,7 +313,7 @@ mod tests {
             (Some("find"), r#"{"q":"it's","n":2.00}"#)
         );
         request.toggle_raw();
-        request.set_buffer("{oops".to_owned());
+        request.sheet.set("{oops".to_owned());
         assert!(request.missing().is_none(), "raw is sent malformed on purpose");
     }
 
@@ -302,7 +329,7 @@ mod tests {
             (
                 |r| {
                     r.set_method("x/y");
-                    r.set_buffer("{".to_owned());
+                    r.sheet.set("{".to_owned());
                 },
                 "the params are no JSON: expected a key in double quotes at line 1, column 2; a raw message is sent as it is",
             ),

@@ -38,6 +38,8 @@ pub enum Shape<'a> {
     Choice(Vec<String>),
     /// The one JSON text allowed.
     Const(String),
+    /// One of several forms.
+    OneOf(Vec<&'a Node>),
     Json,
 }
 
@@ -88,7 +90,7 @@ impl Schema {
     }
 
     /// Follows local references, a lone `allOf`, and "this or null".
-    fn resolve<'a>(&'a self, mut node: &'a Node) -> Option<&'a Node> {
+    pub(super) fn resolve<'a>(&'a self, mut node: &'a Node) -> Option<&'a Node> {
         for _ in 0..MAX_REFS {
             if let Some(reference) = self.word(node, "$ref") {
                 node = self.lookup(&reference)?;
@@ -132,6 +134,10 @@ impl Schema {
             let shown: Vec<_> = choices.iter().map(|c| bare(c)).collect();
             return (Shape::Choice(choices), format!("one of {}", shown.join(", ")));
         }
+        if let Some(forms) = self.forms(node) {
+            let hint = format!("one of {} forms", forms.len());
+            return (Shape::OneOf(forms), hint);
+        }
         let types = self.types(node);
         match types.as_slice() {
             [one] => self.typed(node, one),
@@ -142,8 +148,7 @@ impl Schema {
 
     fn untyped<'a>(&'a self, node: &'a Node) -> (Shape<'a>, String) {
         if ["anyOf", "oneOf"].iter().any(|k| node.get(k).is_some()) {
-            let forms = ["anyOf", "oneOf"].iter().find_map(|k| node.get(k)).map_or(0, |n| n.children.len());
-            return (Shape::Json, format!("JSON, one of {forms} forms"));
+            return (Shape::Json, "JSON".to_owned());
         }
         if node.get("properties").is_some() || node.get("allOf").is_some() {
             return self.typed(node, "object");
@@ -184,7 +189,7 @@ impl Schema {
     }
 
     /// Its own properties and those of its `allOf`.
-    fn properties<'a>(&'a self, node: &'a Node) -> Vec<Property<'a>> {
+    pub(super) fn properties<'a>(&'a self, node: &'a Node) -> Vec<Property<'a>> {
         let parts = node.get("allOf").map(|n| n.children.as_slice()).unwrap_or_default();
         let parts = parts.iter().filter_map(|c| self.resolve(&c.node));
         let mut found: Vec<Property<'a>> = Vec::new();
@@ -233,7 +238,7 @@ impl Schema {
         list.children.iter().filter_map(|c| c.node.string(&self.text)).collect()
     }
 
-    fn word(&self, node: &Node, key: &str) -> Option<String> {
+    pub(super) fn word(&self, node: &Node, key: &str) -> Option<String> {
         node.get(key)?.string(&self.text)
     }
 
@@ -286,6 +291,10 @@ impl Schema {
             Shape::Bool => "false".to_owned(),
             Shape::Choice(choices) => choices.into_iter().next().unwrap_or_else(|| "null".to_owned()),
             Shape::Const(only) => only,
+            Shape::OneOf(forms) if depth < MAX_REFS => {
+                forms.first().map_or_else(|| "null".to_owned(), |form| self.seed_at(form, depth + 1))
+            }
+            Shape::OneOf(_) => "null".to_owned(),
             Shape::Json if value.hint.starts_with("object") => "{}".to_owned(),
             Shape::Json => "null".to_owned(),
         }
@@ -293,7 +302,14 @@ impl Schema {
 
     /// Which of the required members of an object can be filled in without a choice of the operator's.
     pub fn initial(&self) -> String {
-        let Shape::Object(properties) = self.value(&self.root).shape else { return "{}".to_owned() };
+        let properties = match self.value(&self.root).shape {
+            Shape::Object(properties) => properties,
+            Shape::OneOf(_) => self.properties(&self.root),
+            _ => Vec::new(),
+        };
+        if properties.is_empty() {
+            return "{}".to_owned();
+        }
         let members: Vec<String> = properties
             .iter()
             .filter(|p| p.required)
@@ -330,7 +346,7 @@ mod tests {
             (r#"{"anyOf":[{"type":"string"},{"type":"null"}]}"#, "string"),
             (r#"{"type":["integer","null"]}"#, "integer"),
             (r#"{"type":["integer","string"]}"#, "integer or string"),
-            (r#"{"anyOf":[{"type":"string"},{"type":"integer"}]}"#, "JSON, one of 2 forms"),
+            (r#"{"anyOf":[{"type":"string"},{"type":"integer"}]}"#, "one of 2 forms"),
             (r#"{"type":"array","items":{"type":"string"},"minItems":1}"#, "list of string 1 or more"),
             (r#"{"type":"object"}"#, "object, any keys"),
             (r##"{"$ref":"#/$defs/a","$defs":{"a":{"type":"boolean"}}}"##, "true or false"),

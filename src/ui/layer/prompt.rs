@@ -1,4 +1,4 @@
-//! One line of text, asked for.
+//! One line of text, asked for; the arrow keys bring back what was typed before.
 
 use super::Next;
 use crate::ui::app::{Cx, Look, Token};
@@ -14,11 +14,27 @@ pub struct Prompt {
     title: String,
     line: LineEdit,
     token: Token,
+    /// What was typed before, oldest first, and last what is typed now.
+    earlier: Vec<String>,
+    at: usize,
 }
 
 impl Prompt {
     pub fn new(title: &str, text: &str, token: Token) -> Self {
-        Self { title: title.to_owned(), line: LineEdit::new(text), token }
+        Self { title: title.to_owned(), line: LineEdit::new(text), token, earlier: vec![text.to_owned()], at: 0 }
+    }
+
+    /// With what was typed before, oldest first.
+    pub fn after(mut self, earlier: &[String]) -> Self {
+        self.earlier.splice(0..0, earlier.iter().cloned());
+        self.at = earlier.len();
+        self
+    }
+
+    fn go(&mut self, at: usize) {
+        self.earlier[self.at] = self.line.text().to_owned();
+        self.at = at.min(self.earlier.len() - 1);
+        self.line = LineEdit::new(&self.earlier[self.at]);
     }
 
     pub fn paste(&mut self, text: &str) {
@@ -29,6 +45,14 @@ impl Prompt {
         match key.code {
             KeyCode::Esc => Next::Close,
             KeyCode::Enter => Next::Picked(self.token, self.line.text().to_owned()),
+            KeyCode::Up => {
+                self.go(self.at.saturating_sub(1));
+                Next::Stay
+            }
+            KeyCode::Down => {
+                self.go(self.at + 1);
+                Next::Stay
+            }
             _ => {
                 self.line.key(key);
                 Next::Stay
@@ -47,7 +71,11 @@ impl Prompt {
             Span::styled("█", look.style(Role::Key)),
             Span::raw(tail),
         ]);
-        let hint = Line::styled("enter takes it, esc leaves", look.style(Role::Dim));
+        let hint = match self.earlier.len() {
+            1 => "enter takes it, esc leaves".to_owned(),
+            n => format!("enter takes it, esc leaves, up brings back {}", crate::ui::fmt::plural(n - 1, "earlier one")),
+        };
+        let hint = Line::styled(hint, look.style(Role::Dim));
         crate::ui::widget::lines(frame, inner, &[text, hint]);
     }
 }

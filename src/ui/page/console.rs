@@ -2,7 +2,15 @@
 //!
 //! The state of one request is `ui::console`; here are panes, keys and the conversation with the owner.
 
+mod again;
+mod ask;
+mod complete;
+mod copy;
 mod edit;
+mod fan;
+mod filter;
+mod named;
+mod panes;
 mod pick;
 mod search;
 mod send;
@@ -10,22 +18,30 @@ mod view;
 
 use super::View;
 use crate::control::handle::Interest;
+use crate::model::call::Era;
 use crate::model::message::{ConsoleCall, HistoryEntry, Level, Preview};
 use crate::model::{Answer, Chunk, Query, Refusal, ServerId, TenantId};
 use crate::ui::action::Action;
-use crate::ui::app::{Cx, Look, Target, Token};
+use crate::ui::app::{Cx, Filtered, Look, RequestFile, Target, Token};
 use crate::ui::console::diff::Change;
 use crate::ui::console::exchange::Exchange;
+use crate::ui::console::fan::Fan;
 use crate::ui::console::json::Step;
-use crate::ui::console::methods::Offer;
+use crate::ui::console::methods::{Offer, TOOLS_CALL};
+use crate::ui::console::question::Verdict;
 use crate::ui::console::request::Request;
 use crate::ui::console::search::Found;
+use crate::ui::console::sheet::Sheet;
 use crate::ui::console::tree::Tree;
+use ask::{Inquiry, Rounds};
+use complete::Completion;
 use crossterm::event::KeyEvent;
 use edit::Edit;
+use filter::Filtering;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use std::cell::Cell;
+use std::collections::VecDeque;
 
 /// Entries of the history that are asked for.
 const HISTORY: u32 = 200;
@@ -56,6 +72,8 @@ enum Stop {
     /// The buffer as text.
     Text,
     Send,
+    /// What is said to a server's question.
+    Verdict(Verdict),
 }
 
 /// How the answer is shown.
@@ -66,6 +84,8 @@ enum Shown {
     Raw,
     /// Beside the answer it is compared with.
     Compared,
+    /// The table of a fan-out.
+    Fan,
 }
 
 /// What a question was asked for.
@@ -75,10 +95,13 @@ enum Asked {
     Server,
     Method,
     FreeMethod,
+    FreeTool,
     Offer,
     Era,
     /// A value of the field at this path.
     Choice(Vec<Step>),
+    /// Which of its forms the field at this path has.
+    Form(Vec<Step>),
     Catalog(TenantId, ServerId),
     History,
     /// To show what would be injected; of this version of the request.
@@ -94,6 +117,19 @@ enum Asked {
     AsTenant(Box<ConsoleCall>),
     /// The buffer, from `$EDITOR`.
     Buffer,
+    /// The jq filter over the answer.
+    Filter,
+    /// To send it to every customer that has the server.
+    FanOut(Box<ConsoleCall>),
+    /// The server's name, typed.
+    ConfirmFan(Box<ConsoleCall>),
+    /// The name that the request is saved under.
+    SaveAs,
+    /// An answer to a server's question, on its way.
+    Reply,
+    /// Which named requests there are; one of them.
+    Requests,
+    OpenRequest(Vec<RequestFile>),
 }
 
 /// What a server offers a customer.
@@ -103,6 +139,11 @@ struct Offers {
     tools: Vec<Offer>,
     prompts: Vec<Offer>,
     resources: Vec<Offer>,
+    templates: Vec<Offer>,
+    /// It completes arguments.
+    completes: bool,
+    /// Which it speaks.
+    era: Option<Era>,
     error: Option<String>,
 }
 
@@ -110,6 +151,21 @@ struct Offers {
 struct Baseline {
     title: String,
     text: String,
+}
+
+/// Two answers, line by line.
+struct Compared {
+    /// Whose: of the one before, and of the one now.
+    titles: [String; 2],
+    /// Or why they are not compared.
+    lines: Result<Vec<(Change, String)>, String>,
+}
+
+impl Compared {
+    /// Rows in one column, the most there can be.
+    fn rows(&self) -> usize {
+        self.lines.as_ref().map_or(1, Vec::len)
+    }
 }
 
 /// State of the view.
@@ -133,10 +189,24 @@ pub struct Console {
     exchange: Option<Exchange>,
     /// Whom the exchange is for, and its stream while it runs.
     sent_as: Option<TenantId>,
+    /// The call as it was sent last.
+    sent: Option<ConsoleCall>,
+    /// What servers ask; the first is on screen.
+    inquiries: VecDeque<Inquiry>,
+    rounds: Rounds,
+    completion: Option<Completion>,
     call: Option<Token>,
     shown: Shown,
     baseline: Option<Baseline>,
-    compared: Vec<(Change, String)>,
+    compared: Option<Compared>,
+    /// First column of a comparison.
+    sideways: usize,
+    fan: Option<Fan>,
+    /// The calls of it that are under way: their streams, and which leg each is.
+    fan_calls: Vec<(Token, usize)>,
+    filtering: Option<Filtering>,
+    /// jq filters of before, oldest first.
+    programs: Vec<String>,
     search: String,
     /// The row at the top is one that a search found.
     found: bool,
@@ -158,6 +228,7 @@ pub struct Console {
 struct Tops {
     form: Cell<usize>,
     tree: Cell<usize>,
+    fan: Cell<usize>,
     wire: Cell<usize>,
     history: Cell<usize>,
     /// Rows and columns of the response pane.
@@ -166,38 +237,20 @@ struct Tops {
 }
 
 impl Console {
-    /// Every stop of the request pane, from the top.
-    fn stops(&self) -> Vec<Stop> {
-        let mut stops = vec![Stop::Tenant, Stop::Era, Stop::Server, Stop::Method];
-        if self.request.takes_name() {
-            stops.push(Stop::Tool);
+    /// What is being edited: the answer to a server's question, else the request.
+    fn sheet(&self) -> &Sheet {
+        self.inquiries.front().map_or(&self.request.sheet, |inquiry| &inquiry.question.sheet)
+    }
+
+    fn sheet_mut(&mut self) -> &mut Sheet {
+        match self.inquiries.front_mut() {
+            Some(inquiry) => &mut inquiry.question.sheet,
+            None => &mut self.request.sheet,
         }
-        if self.shows_text() {
-            stops.push(Stop::Text);
-        } else {
-            stops.extend((0..self.request.form.fields().len()).map(Stop::Field));
-        }
-        stops.push(Stop::Send);
-        stops
-    }
-
-    /// True if the buffer is shown as text: asked for, or because there is nothing a form could show.
-    fn shows_text(&self) -> bool {
-        self.as_text || self.request.raw
-    }
-
-    fn stop(&self) -> Stop {
-        let stops = self.stops();
-        stops[self.at.min(stops.len() - 1)]
-    }
-
-    fn stand_on(&mut self, stop: Stop) {
-        let stops = self.stops();
-        self.at = stops.iter().position(|s| *s == stop).unwrap_or(self.at.min(stops.len() - 1));
     }
 
     fn is_running(&self) -> bool {
-        self.call.is_some()
+        self.call.is_some() || self.fan.as_ref().is_some_and(Fan::is_running)
     }
 
     fn expect(&mut self, token: Token, asked: Asked) {
@@ -217,7 +270,9 @@ impl Console {
     fn changed(&mut self, cx: &mut Cx) {
         self.version += 1;
         self.at = self.at.min(self.stops().len() - 1);
-        self.ask_preview(cx);
+        if self.inquiries.is_empty() {
+            self.ask_preview(cx);
+        }
     }
 
     fn ask_preview(&mut self, cx: &mut Cx) {
@@ -259,108 +314,6 @@ impl Console {
     fn entry(&self) -> Option<&HistoryEntry> {
         self.history.get(self.history_at)
     }
-
-    /// Moving in the pane that has the keys; false for an action that does not move.
-    fn travel(&mut self, action: Action) -> bool {
-        let page = isize::try_from(self.tops.height.get().max(2) - 1).unwrap_or(1);
-        let by = match action {
-            Action::Down => 1,
-            Action::Up => -1,
-            Action::PageDown => page,
-            Action::PageUp => -page,
-            Action::Top => isize::MIN,
-            Action::Bottom => isize::MAX,
-            _ => return false,
-        };
-        let go = |at: usize, len: usize| at.saturating_add_signed(by).min(len.saturating_sub(1));
-        match self.pane {
-            Pane::Request => self.at = go(self.at, self.stops().len()),
-            Pane::Wire => self.wire_at = go(self.wire_at, self.exchange.as_ref().map_or(0, |e| e.wire.len())),
-            Pane::History => self.history_at = go(self.history_at, self.history.len()),
-            Pane::Response => match (self.shown, &mut self.exchange) {
-                (Shown::Tree, Some(exchange)) => exchange.answer.step(by),
-                _ => self.scroll = go(self.scroll, self.long_rows()),
-            },
-        }
-        true
-    }
-
-    /// Rows of what is not a tree: the raw answer, or the comparison.
-    fn long_rows(&self) -> usize {
-        match self.shown {
-            Shown::Compared => self.compared.len(),
-            _ => self.exchange.as_ref().map_or(0, |e| e.answer.text().len().div_ceil(self.tops.width.get().max(1))),
-        }
-    }
-
-    fn turn_pane(&mut self, forward: bool) {
-        let at = Pane::ALL.iter().position(|p| *p == self.pane).unwrap_or(0);
-        let by = if forward { 1 } else { Pane::ALL.len() - 1 };
-        self.pane = Pane::ALL[(at + by) % Pane::ALL.len()];
-    }
-
-    /// `enter` in the pane that has the keys.
-    fn open(&mut self, cx: &mut Cx) {
-        match self.pane {
-            Pane::Request => self.press(cx),
-            Pane::Response => {
-                let width = self.tops.width.get().saturating_sub(8);
-                if let Some(exchange) = &mut self.exchange {
-                    exchange.answer.toggle(width);
-                }
-            }
-            Pane::Wire => self.read_wire(cx),
-            Pane::History => self.load_entry(cx),
-        }
-    }
-
-    fn press(&mut self, cx: &mut Cx) {
-        match self.stop() {
-            Stop::Tenant => self.pick_tenant(cx),
-            Stop::Era => self.pick_era(cx),
-            Stop::Server => self.pick_server(cx),
-            Stop::Method => self.pick_method(cx),
-            Stop::Tool => self.pick_offer(cx),
-            Stop::Field(at) => self.press_field(at, cx),
-            Stop::Text => self.edit_text(),
-            Stop::Send => self.send(cx),
-        }
-    }
-
-    fn load_entry(&mut self, cx: &mut Cx) {
-        let Some(entry) = self.entry().cloned() else { return };
-        self.request.load_entry(&entry);
-        self.as_text = entry.raw;
-        self.pane = Pane::Request;
-        self.ask_catalog(cx);
-        self.changed(cx);
-        self.stand_on(Stop::Send);
-        cx.notice(Level::Info, "loaded; F5 sends it");
-    }
-
-    fn fold(&mut self, open: bool) {
-        let width = self.tops.width.get().saturating_sub(8);
-        match (self.pane, &mut self.exchange) {
-            (Pane::Response, Some(exchange)) if open => exchange.answer.enter(width),
-            (Pane::Response, Some(exchange)) => exchange.answer.leave(),
-            (Pane::Request, _) => self.fold_field(open),
-            _ => {}
-        }
-    }
-
-    /// Up: first the call under way, then the pane.
-    fn escape(&mut self, cx: &mut Cx) -> bool {
-        if self.is_running() {
-            self.cancel(cx);
-        } else if !self.search.is_empty() {
-            self.search.clear();
-        } else if self.pane != Pane::Request {
-            self.pane = Pane::Request;
-        } else {
-            return false;
-        }
-        true
-    }
 }
 
 impl View for Console {
@@ -395,7 +348,7 @@ impl View for Console {
         let tool = matches!(target, Target::Request { .. });
         if let Some(server) = server {
             if !tool && self.request.server.as_ref() != Some(&server) {
-                self.request.set_method(crate::ui::console::methods::TOOLS_CALL);
+                self.request.set_method(TOOLS_CALL);
             }
             self.request.server = Some(server);
         }
@@ -427,6 +380,8 @@ impl View for Console {
             Action::NextPane => self.turn_pane(true),
             Action::PrevPane => self.turn_pane(false),
             Action::Escape => return self.escape(cx),
+            Action::Send if self.question().is_some() => self.answer_question(Verdict::Accept, cx),
+            Action::Explain if self.question().is_some() => self.read_question(cx),
             Action::Send => self.send(cx),
             Action::Cancel => self.cancel(cx),
             Action::PickTenant => self.pick_tenant(cx),
@@ -451,6 +406,11 @@ impl View for Console {
             Action::CopyCommand => self.copy_command(cx),
             Action::CopyCurl => self.copy_curl(cx),
             Action::Save => self.save(cx),
+            Action::SavePart => self.save_part(cx),
+            Action::Jq => self.ask_filter(cx),
+            Action::FanOut => self.fan_out(cx),
+            Action::SaveRequest => self.ask_name_to_save(cx),
+            Action::OpenRequest => self.open_named(cx),
             Action::Refresh => {
                 self.ask_history(cx);
                 self.ask_catalog(cx);
@@ -499,6 +459,8 @@ impl View for Console {
             (Asked::Explain, Ok(Answer::Preview(preview))) => self.show_preview(&preview, cx),
             (Asked::Send(call), Ok(Answer::Preview(preview))) => self.confirm_or_send(*call, preview, cx),
             (Asked::SendAs(call), Ok(Answer::Preview(preview))) => self.confirm_as(*call, &preview, cx),
+            (Asked::Reply, Ok(_)) => {}
+            (Asked::FanOut(call), Ok(Answer::Preview(preview))) => self.confirm_fan(*call, &preview, cx),
             (_, Err(refusal)) => cx.notice(Level::Error, refusal.to_string()),
             _ => {}
         }
@@ -507,6 +469,10 @@ impl View for Console {
     fn chunk(&mut self, token: Token, chunk: Chunk, cx: &mut Cx) {
         if self.call == Some(token) {
             self.take_chunk(chunk, cx);
+        } else if self.completion.as_ref().is_some_and(|completion| completion.waits_for(token)) {
+            self.take_completion(chunk, cx);
+        } else {
+            self.take_fan_chunk(token, chunk, cx);
         }
     }
 
@@ -516,9 +482,17 @@ impl View for Console {
         }
     }
 
+    fn filtered(&mut self, token: Token, filtered: Result<Filtered, String>, cx: &mut Cx) {
+        self.take_filtered(token, filtered, cx);
+    }
+
+    fn requests(&mut self, token: Token, files: Result<Vec<RequestFile>, String>, cx: &mut Cx) {
+        self.take_requests(token, files, cx);
+    }
+
     fn edited(&mut self, token: Token, text: String, cx: &mut Cx) {
         if matches!(self.taken(token), Some(Asked::Buffer)) {
-            self.request.set_buffer(text.trim_end().to_owned());
+            self.sheet_mut().set(text.trim_end().to_owned());
             self.changed(cx);
         }
     }
@@ -563,6 +537,9 @@ impl View for Console {
     }
 
     fn keys(&self) -> &'static [Action] {
+        if self.question().is_some() && self.pane == Pane::Request {
+            return &[Action::Send, Action::Open, Action::Explain, Action::RawForm, Action::Editor, Action::NextPane];
+        }
         if self.is_running() {
             return &[Action::Cancel, Action::NextPane];
         }
@@ -578,16 +555,21 @@ impl View for Console {
                 Action::Editor,
                 Action::Unset,
                 Action::RawMessage,
+                Action::OpenRequest,
+                Action::SaveRequest,
             ],
             Pane::Response => &[
                 Action::Open,
+                Action::Jq,
                 Action::RawForm,
                 Action::CopyCell,
                 Action::CopyPath,
                 Action::Save,
+                Action::SavePart,
                 Action::NextPane,
                 Action::Resend,
                 Action::ResendAs,
+                Action::FanOut,
             ],
             Pane::Wire => &[Action::Open, Action::CopyCell, Action::NextPane],
             Pane::History => &[Action::Open, Action::Resend, Action::ResendAs, Action::CopyCommand, Action::NextPane],

@@ -22,11 +22,15 @@ pub struct FormView<'a> {
     pub focused: bool,
     /// The rows show an older state: the buffer is no JSON now.
     pub frozen: bool,
+    /// What the server offers for the value being typed, in words; may be empty.
+    pub offered: String,
 }
 
 /// Draws the rows; the last line describes the one under the cursor.
 pub fn draw(look: &Look, frame: &mut Frame, area: Rect, form: &FormView, top: &Cell<usize>) {
-    let described = form.cursor.and_then(|at| form.fields.get(at)).map(about).filter(|text| !text.is_empty());
+    let about = form.cursor.and_then(|at| form.fields.get(at)).map(about);
+    let described =
+        Some(form.offered.clone()).filter(|text| !text.is_empty()).or(about).filter(|text| !text.is_empty());
     let footer = u16::from(described.is_some() && area.height > 3);
     let rows = Rect { height: area.height - footer.min(area.height), ..area };
     let first = scroll::first_row(top, form.cursor.unwrap_or(0), usize::from(rows.height), form.fields.len());
@@ -91,6 +95,8 @@ fn label_text(look: &Look, field: &Field) -> String {
         (FieldKind::Group { open: true } | FieldKind::List { open: true, .. }, true) if field.value.is_some() => "v ",
         (FieldKind::Group { .. } | FieldKind::List { .. }, true) => "> ",
         (FieldKind::Add { .. }, _) => "+ ",
+        (FieldKind::OneOf { .. }, false) => "◆ ",
+        (FieldKind::OneOf { .. }, true) => "* ",
         _ => "",
     };
     let star = if field.required { "*" } else { "" };
@@ -113,6 +119,7 @@ fn value_text(look: &Look, field: &Field) -> (String, Role) {
         (FieldKind::Text { .. }, Some(value)) if value.is_empty() => ("\"\"".to_owned(), Role::Dim),
         (FieldKind::Const(only), None) => (format!("({})", clean(&bare(only))), Role::Dim),
         (_, Some(value)) => (clean(&value.replace('\n', if look.ascii { "\\n" } else { "⏎" })), Role::Text),
+        (FieldKind::OneOf { .. }, None) => ("not set, enter chooses a form".to_owned(), Role::Dim),
         (FieldKind::Group { .. } | FieldKind::List { .. }, None) => ("not set, enter adds it".to_owned(), Role::Dim),
         (_, None) => match &field.default {
             Some(default) => (format!("{} (default)", clean(default)), Role::Dim),

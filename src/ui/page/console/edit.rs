@@ -3,6 +3,7 @@
 use super::{Asked, Console, Pane, Shown, Stop};
 use crate::model::message::Level;
 use crate::ui::app::Cx;
+use crate::ui::console::alternatives::Alternative;
 use crate::ui::console::form::{Field, FieldKind};
 use crate::ui::console::json::{JsonError, Step, path_text};
 use crate::ui::console::methods::TOOLS_CALL;
@@ -32,8 +33,8 @@ pub(super) enum Edit {
 impl Console {
     /// `enter` on a field: type, choose, toggle, open, add.
     pub(super) fn press_field(&mut self, at: usize, cx: &mut Cx) {
-        let Some(field) = self.request.form.fields().get(at).cloned() else { return };
-        if let Some(error) = &self.request.form.frozen {
+        let Some(field) = self.sheet().form.fields().get(at).cloned() else { return };
+        if let Some(error) = &self.sheet().form.frozen {
             return cx.notice(Level::Warn, format!("the JSON is broken: {error}; F6 shows it"));
         }
         if let FieldKind::Choice(choices) = &field.kind {
@@ -41,11 +42,17 @@ impl Console {
             let token = cx.pick(&path_text(&field.path), items);
             return self.expect(token, Asked::Choice(field.path));
         }
+        if let FieldKind::OneOf { alternatives, .. } = &field.kind {
+            let label = |at: usize, one: &Alternative| Item::new(at.to_string(), one.label.as_str());
+            let items = alternatives.iter().enumerate().map(|(at, one)| label(at, one)).collect();
+            let token = cx.pick(&format!("Form of {}", path_text(&field.path)), items);
+            return self.expect(token, Asked::Form(field.path));
+        }
         if field.is_typed() {
             return self.edit_field(&field, cx);
         }
-        let buffer = self.request.buffer().to_owned();
-        if let Some(result) = self.request.form.press(&buffer, &field) {
+        let buffer = self.sheet().buffer().to_owned();
+        if let Some(result) = self.sheet_mut().form.press(&buffer, &field) {
             self.splice(result, cx);
         }
     }
@@ -57,7 +64,8 @@ impl Console {
             self.as_text = true;
             return self.stand_on(Stop::Text);
         }
-        let before = self.request.buffer().to_owned();
+        let before = self.sheet().buffer().to_owned();
+        self.complete(&field.path, &value, cx);
         self.edit = Some(Edit::Field { path: field.path.clone(), line: LineEdit::new(&value), before });
     }
 
@@ -65,7 +73,7 @@ impl Console {
     pub(super) fn splice(&mut self, result: Result<String, JsonError>, cx: &mut Cx) {
         match result {
             Ok(text) => {
-                self.request.set_buffer(text);
+                self.sheet_mut().set(text);
                 self.changed(cx);
             }
             Err(error) => cx.notice(Level::Warn, format!("the JSON is broken: {error}; F6 shows it")),
@@ -74,9 +82,19 @@ impl Console {
 
     /// The choice for the field at a path.
     pub(super) fn choose(&mut self, path: &[Step], value: &str, cx: &mut Cx) {
-        let form = &self.request.form;
+        let form = &self.sheet().form;
         if let Some(field) = form.fields().iter().find(|f| f.path == path) {
-            let result = form.put(self.request.buffer(), field, value);
+            let result = form.put(self.sheet().buffer(), field, value);
+            self.splice(result, cx);
+        }
+    }
+
+    /// Another of the forms that the field at a path may have.
+    pub(super) fn choose_form(&mut self, path: &[Step], form: &str, cx: &mut Cx) {
+        let sheet = self.sheet();
+        let one_of = |f: &&Field| f.path == path && matches!(f.kind, FieldKind::OneOf { .. });
+        if let (Some(field), Ok(form)) = (sheet.form.fields().iter().find(one_of), form.parse()) {
+            let result = sheet.form.choose_form(sheet.buffer(), field, form);
             self.splice(result, cx);
         }
     }
@@ -84,33 +102,33 @@ impl Console {
     /// Takes the field under the cursor out of the buffer.
     pub(super) fn unset(&mut self, cx: &mut Cx) {
         if let (Pane::Request, Stop::Field(at)) = (self.pane, self.stop()) {
-            let Some(field) = self.request.form.fields().get(at) else { return };
-            let result = self.request.form.unset(self.request.buffer(), field);
+            let Some(field) = self.sheet().form.fields().get(at) else { return };
+            let result = self.sheet().form.unset(self.sheet().buffer(), field);
             self.splice(result, cx);
         }
     }
 
     pub(super) fn fold_field(&mut self, open: bool) {
         let Stop::Field(at) = self.stop() else { return };
-        let Some(field) = self.request.form.fields().get(at).cloned() else { return };
+        let Some(field) = self.sheet().form.fields().get(at).cloned() else { return };
         let is_open = match field.kind {
             FieldKind::Group { open } | FieldKind::List { open, .. } if field.value.is_some() => open,
             _ => return,
         };
         if is_open != open {
-            self.request.form.fold(&field);
-            let text = self.request.buffer().to_owned();
-            self.request.set_buffer(text);
+            self.sheet_mut().form.fold(&field);
+            let text = self.sheet().buffer().to_owned();
+            self.sheet_mut().set(text);
         }
     }
 
     /// Edits the buffer as text.
     pub(super) fn edit_text(&mut self) {
-        if self.request.buffer().len() > MAX_TEXT {
+        if self.sheet().buffer().len() > MAX_TEXT {
             return;
         }
         let lines: Vec<String> =
-            self.request.buffer().split('\n').map(|l| l.trim_end_matches('\r').to_owned()).collect();
+            self.sheet().buffer().split('\n').map(|l| l.trim_end_matches('\r').to_owned()).collect();
         let mut area = TextArea::new(lines);
         area.set_cursor_line_style(Style::default());
         area.move_cursor(CursorMove::Jump(0, 0));
@@ -144,7 +162,7 @@ impl Console {
     fn field_key(&mut self, key: KeyEvent, path: Vec<Step>, mut line: LineEdit, before: String, cx: &mut Cx) -> bool {
         match key.code {
             KeyCode::Esc => {
-                self.request.set_buffer(before);
+                self.sheet_mut().set(before);
                 self.changed(cx);
             }
             KeyCode::Enter | KeyCode::Down => self.travel_by(1),
@@ -153,16 +171,26 @@ impl Console {
                 self.travel_by(1);
                 // The next field at once, so that a form is filled in without a hand on enter.
                 if let Stop::Field(at) = self.stop()
-                    && let Some(field) = self.request.form.fields().get(at).cloned()
+                    && let Some(field) = self.sheet().form.fields().get(at).cloned()
                     && field.is_typed()
                 {
                     self.edit_field(&field, cx);
                 }
             }
             _ => {
+                // As in a shell: at the end of what is typed, right takes what is offered.
+                let offered =
+                    self.offered(line.text()).filter(|_| key.code == KeyCode::Right && line.split().1.is_empty());
+                if let Some(offered) = offered {
+                    line = LineEdit::new(&offered);
+                    self.type_into(&path, line.text(), cx);
+                    self.edit = Some(Edit::Field { path, line, before });
+                    return true;
+                }
                 let taken = line.key(key);
                 if taken {
                     self.type_into(&path, line.text(), cx);
+                    self.complete(&path, line.text(), cx);
                 }
                 self.edit = Some(Edit::Field { path, line, before });
                 return taken;
@@ -176,12 +204,11 @@ impl Console {
     }
 
     fn type_into(&mut self, path: &[Step], text: &str, cx: &mut Cx) {
-        let form = &self.request.form;
-        let Some(field) = form.fields().iter().find(|f| f.path == path && !matches!(f.kind, FieldKind::Add { .. }))
-        else {
+        let form = &self.sheet().form;
+        let Some(field) = form.fields().iter().find(|f| f.path == path && f.is_typed()) else {
             return;
         };
-        let result = form.typed(self.request.buffer(), field, text);
+        let result = form.typed(self.sheet().buffer(), field, text);
         self.splice(result, cx);
     }
 
@@ -208,7 +235,7 @@ impl Console {
     fn take_text(&mut self, cx: &mut Cx) {
         if let Some(Edit::Text(area)) = &self.edit {
             let text = area.lines().join("\n");
-            self.request.set_buffer(text);
+            self.sheet_mut().set(text);
             self.changed(cx);
         }
     }
@@ -218,15 +245,16 @@ impl Console {
         if self.pane == Pane::Response {
             self.shown = match self.shown {
                 Shown::Tree => Shown::Raw,
-                Shown::Raw if !self.compared.is_empty() => Shown::Compared,
+                Shown::Raw if self.compared.is_some() => Shown::Compared,
                 Shown::Raw | Shown::Compared => Shown::Tree,
+                Shown::Fan => Shown::Fan,
             };
             self.scroll = 0;
             return;
         }
         self.edit = None;
         self.pane = Pane::Request;
-        if !self.request.raw {
+        if !self.request.raw || self.question().is_some() {
             self.as_text = !self.as_text;
             let first = if self.as_text { Stop::Text } else { Stop::Field(0) };
             self.stand_on(first);
@@ -245,7 +273,7 @@ impl Console {
 
     pub(super) fn open_editor(&mut self, cx: &mut Cx) {
         self.edit = None;
-        let token = cx.editor(self.request.buffer().to_owned(), "json");
+        let token = cx.editor(self.sheet().buffer().to_owned(), "json");
         self.expect(token, Asked::Buffer);
     }
 
@@ -258,7 +286,7 @@ impl Console {
             self.request.tool = Some(tool.to_owned());
             // The params were the arguments alone.
             if let Some(params) = params {
-                self.request.set_buffer(crate::ui::console::json::print::pretty(params));
+                self.sheet_mut().set(crate::ui::console::json::print::pretty(params));
             }
         }
     }

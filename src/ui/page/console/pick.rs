@@ -1,19 +1,21 @@
 //! Choosing customer, server, method, tool and era; what the server offers.
 
-use super::{Asked, Console, Offers, Stop};
+use super::{Asked, Console, Offers, Pane, Stop};
 use crate::model::call::Era;
 use crate::model::message::Level;
 use crate::model::{Answer, Query, Refusal, ServerId, TenantId};
 use crate::ui::app::Cx;
-use crate::ui::console::methods::{self, METHODS, Offer, PROMPTS_GET, TOOLS_CALL};
+use crate::ui::console::methods::{self, METHODS, Offer, PROMPTS_GET, RESOURCES_READ, TOOLS_CALL};
 use crate::ui::layer::pick::Item;
 
 /// What stands before the value of an item, so that one list can hold tools, prompts, resources and methods.
 const TOOL: &str = "tool ";
 const PROMPT: &str = "prompt ";
 const RESOURCE: &str = "resource ";
+const TEMPLATE: &str = "template ";
 const METHOD: &str = "method ";
 const OTHER: &str = "other";
+const OTHER_TOOL: &str = "other tool";
 
 impl Console {
     pub(super) fn pick_tenant(&mut self, cx: &mut Cx) {
@@ -65,11 +67,13 @@ impl Console {
         let mut items: Vec<Item> = offers.tools.iter().map(|tool| item(TOOL, tool)).collect();
         items.extend(offers.prompts.iter().map(|prompt| item(PROMPT, prompt)));
         items.extend(offers.resources.iter().map(|resource| item(RESOURCE, resource)));
+        items.extend(offers.templates.iter().map(|template| item(TEMPLATE, template)));
         if let Some(error) = &offers.error {
             cx.notice(Level::Warn, format!("the list is not complete: {error}"));
         }
         let plain = METHODS.iter().filter(|m| !matches!(m.name, TOOLS_CALL | PROMPTS_GET));
         items.extend(plain.map(|m| Item::new(format!("{METHOD}{}", m.name), m.name).with_note(m.doc)));
+        items.push(Item::new(OTHER_TOOL, "another tool").with_note("type its name, listed or not"));
         items.push(Item::new(OTHER, "another method").with_note("type its name"));
         let token = cx.pick("Tool, prompt, resource or method", items);
         self.expect(token, Asked::Offer);
@@ -87,6 +91,12 @@ impl Console {
 
     /// Something was chosen or typed.
     pub(super) fn take_choice(&mut self, asked: Asked, value: String, cx: &mut Cx) {
+        if matches!(
+            asked,
+            Asked::Tenant | Asked::Server | Asked::Method | Asked::FreeMethod | Asked::Offer | Asked::FreeTool
+        ) {
+            self.pane = Pane::Request;
+        }
         match asked {
             Asked::Tenant => {
                 self.set_tenant(value.into(), cx);
@@ -99,12 +109,18 @@ impl Console {
             Asked::Method if value == OTHER => self.ask_method(cx),
             Asked::Method | Asked::FreeMethod => self.set_method(&value, cx),
             Asked::Offer => self.take_offer(&value, cx),
+            Asked::FreeTool => self.set_free_tool(value.trim(), cx),
             Asked::Era => {
                 self.request.era = [Era::Legacy, Era::Modern].into_iter().find(|era| era.name() == value);
                 self.changed(cx);
             }
             Asked::Choice(path) => self.choose(&path, &value, cx),
+            Asked::Form(path) => self.choose_form(&path, &value, cx),
             Asked::AsTenant(call) => self.ask_as(*call, value.into(), cx),
+            Asked::Filter => self.take_filter(&value, cx),
+            Asked::SaveAs => self.save_as(&value, cx),
+            Asked::OpenRequest(files) => self.open_request(&files, &value, cx),
+            Asked::ConfirmFan(call) => self.take_fan_confirmation(*call, &value, cx),
             Asked::Confirm(call, name) => self.take_confirmation(*call, &name, &value, cx),
             _ => {}
         }
@@ -121,17 +137,39 @@ impl Console {
         self.stand_on(if self.request.takes_name() { Stop::Tool } else { Stop::Field(0) });
     }
 
+    fn set_free_tool(&mut self, name: &str, cx: &mut Cx) {
+        if !name.is_empty() {
+            self.request.set_method(TOOLS_CALL);
+            self.request.tool = Some(name.to_owned());
+            self.describe();
+            self.changed(cx);
+            self.stand_on(self.first_field());
+        }
+    }
+
     fn take_offer(&mut self, value: &str, cx: &mut Cx) {
         let find = |list: &[Offer], name: &str| list.iter().find(|o| o.name == name).cloned();
-        if value == OTHER {
+        if value == OTHER_TOOL {
+            let token = cx.prompt("Tool, as the server calls it", self.request.tool.as_deref().unwrap_or_default());
+            return self.expect(token, Asked::FreeTool);
+        } else if value == OTHER {
             return self.ask_method(cx);
         } else if let Some(name) = value.strip_prefix(METHOD) {
             return self.set_method(name, cx);
         } else if let Some(uri) = value.strip_prefix(RESOURCE) {
-            self.request.set_method("resources/read");
-            self.request.set_buffer(format!("{{\n  \"uri\": {}\n}}", crate::ui::console::json::quote(uri)));
+            self.request.set_method(RESOURCES_READ);
+            self.request.sheet.set(format!("{{\n  \"uri\": {}\n}}", crate::ui::console::json::quote(uri)));
             self.changed(cx);
             return self.stand_on(Stop::Send);
+        }
+        if let (Some(name), Some(offers)) = (value.strip_prefix(TEMPLATE), self.offers()) {
+            if let Some(offer) = find(&offers.templates, name) {
+                self.request.set_template(&offer);
+                self.as_text = false;
+                self.changed(cx);
+                self.stand_on(self.first_field());
+            }
+            return;
         }
         let offer = match (value.strip_prefix(TOOL), value.strip_prefix(PROMPT), self.offers()) {
             (Some(name), _, Some(offers)) => find(&offers.tools, name).map(|offer| (TOOLS_CALL, offer)),
@@ -149,7 +187,7 @@ impl Console {
 
     /// Where one begins to fill in: the first field that must be there and is not, else the first, else the button.
     fn first_field(&self) -> Stop {
-        let fields = self.request.form.fields();
+        let fields = self.request.sheet.form.fields();
         let open = fields.iter().position(|f| f.required && f.value.is_none());
         if fields.is_empty() { Stop::Send } else { Stop::Field(open.unwrap_or(0)) }
     }
@@ -205,6 +243,9 @@ impl Console {
             tools: methods::tools(&catalog.tools),
             prompts: methods::prompts(&catalog.prompts),
             resources: methods::resources(&catalog.resources),
+            templates: methods::templates(&catalog.templates),
+            completes: catalog.capabilities.contains("\"completions\""),
+            era: catalog.era,
             error: catalog.error,
         });
         if self.edit.is_none() {

@@ -11,8 +11,7 @@ use crate::ui::fmt;
 impl Console {
     /// True if the answer stands there as text: asked for, or because there is no tree (yet).
     pub(super) fn shows_raw(&self) -> bool {
-        let tree = self.exchange.as_ref().map(|exchange| &exchange.answer);
-        self.shown == Shown::Raw || tree.is_some_and(|tree| tree.is_unread() || tree.error.is_some())
+        self.shown == Shown::Raw || self.tree().is_some_and(|tree| tree.is_unread() || tree.error.is_some())
     }
 
     /// Whether the next place was found; `None`: it is looked for beside the screen, [`Self::take_search`] ends it.
@@ -43,7 +42,7 @@ impl Console {
     }
 
     fn search(&self, forward: bool) -> Option<Search> {
-        let answer = &self.exchange.as_ref()?.answer;
+        let answer = self.tree()?;
         let place = match self.shows_raw() {
             true => {
                 let (text, columns) = (answer.text().clone(), self.tops.width.get().max(1));
@@ -66,8 +65,8 @@ impl Console {
                 self.scroll = byte / self.tops.width.get().max(1);
             }
             Found::Tree(tree) => {
-                if let Some(exchange) = &mut self.exchange {
-                    exchange.answer = tree;
+                if let Some(shown) = self.tree_mut() {
+                    *shown = tree;
                 }
             }
         }
@@ -75,10 +74,11 @@ impl Console {
     }
 
     fn find_compared(&mut self, forward: bool) -> bool {
-        let (here, count) = (self.scroll, self.compared.len());
+        let lines = self.compared.as_ref().and_then(|compared| compared.lines.as_deref().ok()).unwrap_or_default();
+        let (here, count) = (self.scroll, lines.len());
         let needle = &self.search;
         let holds = |at: &usize| {
-            let text = &self.compared[*at].1;
+            let text = &lines[*at].1;
             !needle.is_empty() && tree::find_in(text, needle, 0..text.len(), true).is_some()
         };
         let mut round = (1..=count).map(|step| if forward { here + step } else { here + count - step } % count.max(1));

@@ -1,24 +1,20 @@
-//! Sending, cancelling, resending; what came back, and copies of it.
+//! Sending and cancelling: what stands against it, what came back.
 
-use super::{Asked, Baseline, Console, Pane, Shown};
-use crate::model::message::{ConsoleCall, Level, Preview};
-use crate::model::server::Run;
+use super::ask::Rounds;
+use super::{Asked, Console, Pane, Shown};
+use crate::model::message::{CallEvent, ConsoleCall, Level, Preview};
 use crate::model::{Chunk, Command, Feed, Query, Refusal, Stamp, TenantId};
 use crate::ui::action::Action;
 use crate::ui::app::{Cx, Effect};
 use crate::ui::console::diff::{Change, diff};
 use crate::ui::console::exchange::{End, Exchange, Wire};
+use crate::ui::console::fan::Fan;
+use crate::ui::console::json;
 use crate::ui::console::methods::TOOLS_CALL;
-use crate::ui::console::request::{Request, curl};
-use crate::ui::console::{json, tree::Tree};
 use crate::ui::fmt;
 use crate::ui::layer::Layer;
-use crate::ui::layer::pick::Item;
 use crate::ui::layer::text::Reader;
 use std::sync::Arc;
-
-/// Bytes of an answer up to which it is compared line by line.
-const MAX_COMPARED: usize = 4 << 20;
 
 impl Console {
     /// F5: asks where the call would go, then confirms or sends.
@@ -31,7 +27,7 @@ impl Console {
         }
         self.edit = None;
         // A message by hand may be wrong on purpose.
-        let problems = if self.request.raw { 0 } else { self.request.form.error_count() };
+        let problems = if self.request.raw { 0 } else { self.request.sheet.form.error_count() };
         if problems > 0 && self.told != Some(self.version) {
             self.told = Some(self.version);
             let send = cx.shared.keymap.shown(Action::Send);
@@ -86,10 +82,19 @@ impl Console {
         if self.is_running() {
             return cx.notice(Level::Info, "a call is under way; esc cancels it");
         }
+        self.rounds = Rounds::default();
+        self.dispatch_round(call, cx);
+    }
+
+    /// One more exchange of a call.
+    pub(super) fn dispatch_round(&mut self, call: ConsoleCall, cx: &mut Cx) {
+        self.fan = None;
+        self.inquiries.clear();
         self.exchange = Some(Exchange::new(cx.shared.now));
         self.sent_as = Some(call.tenant.clone());
+        self.sent = Some(call.clone());
         (self.shown, self.scroll, self.wire_at) = (Shown::Tree, 0, 0);
-        self.compared.clear();
+        self.compared = None;
         self.call = Some(cx.follow(Feed::Call(Box::new(call))));
         // Where panes do not stand side by side, the answer is what one waits for.
         if self.pane == Pane::Request {
@@ -99,6 +104,9 @@ impl Console {
 
     /// A real cancellation goes to the server; the call then ends as cancelled.
     pub(super) fn cancel(&mut self, cx: &mut Cx) {
+        if self.fan.as_ref().is_some_and(Fan::is_running) {
+            return self.stop_fan(cx);
+        }
         let Some(token) = self.call else { return cx.notice(Level::Info, "no call is under way") };
         let id = self.exchange.as_ref().and_then(|e| e.id);
         match id.filter(|_| cx.shared.refusal(cx.snap).is_none()) {
@@ -113,6 +121,10 @@ impl Console {
 
     pub(super) fn take_chunk(&mut self, chunk: Chunk, cx: &mut Cx) {
         let now = cx.shared.now;
+        let question = match &chunk {
+            Chunk::Call(CallEvent::Question { id, method, params }) => Some((*id, method.clone(), params.clone())),
+            _ => None,
+        };
         let Some(exchange) = &mut self.exchange else { return };
         let at_end = self.wire_at + 1 >= exchange.wire.len();
         let was_running = exchange.is_running();
@@ -124,9 +136,15 @@ impl Console {
         if was_running && !exchange.is_running() {
             let unread = exchange.answer.is_unread().then(|| Arc::clone(exchange.answer.text()));
             self.reading = unread.map(|text| cx.read(text));
+            self.drop_questions();
             self.compare();
+            self.filter_answer(cx);
             self.ask_history(cx);
         }
+        if let Some((id, method, params)) = question {
+            self.asked_by_server(id, &method, &params, cx);
+        }
+        let over = was_running && self.exchange.as_ref().is_some_and(|e| !e.is_running());
         if last {
             self.call = None;
         } else if self.exchange.as_ref().is_some_and(|e| !e.is_running()) {
@@ -135,77 +153,9 @@ impl Console {
                 cx.unfollow(token);
             }
         }
-    }
-
-    fn compare(&mut self) {
-        let (Some(baseline), Some(exchange)) = (&self.baseline, &self.exchange) else { return };
-        self.compared = vec![(Change::Removed, baseline.title.clone())];
-        self.compared.push((Change::Added, self.sent_as.as_ref().map(ToString::to_string).unwrap_or_default()));
-        let (before, after) = (&baseline.text, exchange.answer.text());
-        match before.len().max(after.len()) {
-            0..=MAX_COMPARED => self.compared.extend(diff(before, after)),
-            size => {
-                let text =
-                    format!("{}: too long to compare line by line; F6 shows the answer", fmt::bytes(size as u64));
-                self.compared.push((Change::Same, text));
-            }
+        if over {
+            self.asks_for_input(cx);
         }
-        self.shown = Shown::Compared;
-    }
-
-    /// The request to send again: of the history where that has the keys, else the one on screen.
-    fn again(&self, cx: &Cx) -> Option<(ConsoleCall, Baseline)> {
-        let entry = if self.pane == Pane::History { self.entry() } else { None };
-        let mut request = Request::default();
-        if let Some(entry) = entry {
-            request.load_entry(entry);
-            let text = entry.response.clone().unwrap_or_default();
-            return Some((
-                request.call(&cx.shared.operator, None)?,
-                Baseline { title: entry.tenant.to_string(), text },
-            ));
-        }
-        let text = self.exchange.as_ref().map(|e| e.answer.text().to_string()).unwrap_or_default();
-        let call = self.request.call(&cx.shared.operator, None)?;
-        Some((call.clone(), Baseline { title: call.tenant.to_string(), text }))
-    }
-
-    pub(super) fn resend(&mut self, cx: &mut Cx) {
-        if self.pane == Pane::History {
-            let Some(entry) = self.entry().cloned() else { return };
-            self.request.load_entry(&entry);
-            self.as_text = entry.raw;
-            self.ask_catalog(cx);
-            self.changed(cx);
-            self.pane = Pane::Request;
-        }
-        self.send(cx);
-    }
-
-    pub(super) fn resend_as(&mut self, cx: &mut Cx) {
-        if let (Some(why), true) = (self.request.missing(), self.pane != Pane::History) {
-            return cx.notice(Level::Warn, why);
-        }
-        let Some((call, baseline)) = self.again(cx) else { return };
-        let others = cx.snap.users(&call.server).filter(|t| **t != call.tenant);
-        let items: Vec<Item> = others
-            .map(|t| {
-                let note = cx.snap.tenant(t.as_str()).map_or("", |row| row.def.environment.name());
-                Item::new(t.as_str(), tenant_name(cx, t)).with_note(note)
-            })
-            .collect();
-        if items.is_empty() {
-            return cx.notice(Level::Info, format!("no other customer has {} enabled", call.server));
-        }
-        let token = cx.pick(&format!("Send to {} again, as", call.server), items);
-        self.baseline = Some(baseline);
-        self.expect(token, Asked::AsTenant(Box::new(call)));
-    }
-
-    pub(super) fn ask_as(&mut self, mut call: ConsoleCall, tenant: TenantId, cx: &mut Cx) {
-        call.tenant = tenant;
-        let token = cx.ask(Query::Preview(call.clone()));
-        self.expect(token, Asked::SendAs(Box::new(call)));
     }
 
     /// `e`: where the call would go and what would be put in.
@@ -256,102 +206,17 @@ impl Console {
         cx.open(Layer::Text(Reader::new(title, &text)));
     }
 
-    pub(super) fn copy_value(&self, cx: &mut Cx) {
-        match self.pane {
-            Pane::Request => self.copy_command(cx),
-            Pane::Response => self.copy_text(cx, self.exchange.as_ref().and_then(|e| e.answer.value())),
-            Pane::Wire => {
-                self.copy_text(cx, self.exchange.as_ref().and_then(|e| Some(e.wire.get(self.wire_at)?.text.clone())))
-            }
-            Pane::History => self.copy_text(cx, self.entry().map(|e| e.params.clone())),
-        }
-    }
-
-    pub(super) fn copy_whole(&self, cx: &mut Cx) {
-        match self.pane {
-            Pane::Request => self.copy_text(cx, Some(self.request.message())),
-            Pane::Response | Pane::Wire => {
-                self.copy_text(cx, self.exchange.as_ref().map(|e| e.answer.text().to_string()))
-            }
-            Pane::History => self.copy_text(cx, self.entry().and_then(|e| serde_json::to_string(e).ok())),
-        }
-    }
-
-    pub(super) fn copy_path(&self, cx: &mut Cx) {
-        self.copy_text(cx, self.exchange.as_ref().and_then(|e| e.answer.path()));
-    }
-
-    fn copy_text(&self, cx: &mut Cx, text: Option<String>) {
-        match text.filter(|t| !t.is_empty()) {
-            Some(text) => cx.copy(text),
-            None => cx.notice(Level::Info, "there is nothing to copy yet"),
-        }
-    }
-
-    pub(super) fn copy_command(&self, cx: &mut Cx) {
-        let line = match self.entry().filter(|_| self.pane == Pane::History) {
-            Some(entry) => {
-                let mut request = Request::default();
-                request.load_entry(entry);
-                request.command_line()
-            }
-            None => self.request.command_line(),
-        };
-        match line {
-            Some(line) => cx.copy(line),
-            None if self.request.raw => {
-                cx.notice(Level::Info, "a raw message has no command line; Y copies the message")
-            }
-            None => cx.notice(Level::Warn, self.request.missing().unwrap_or_default()),
-        }
-    }
-
-    /// A curl line goes straight to the upstream, so there is one only for servers that have a URL.
-    pub(super) fn copy_curl(&self, cx: &mut Cx) {
-        let Some(server) = self.request.server.as_ref().and_then(|s| cx.snap.server(s.as_str())) else {
-            return cx.notice(Level::Warn, self.request.missing().unwrap_or_default());
-        };
-        let own = self
-            .request
-            .tenant
-            .as_ref()
-            .and_then(|t| cx.snap.tenant(t.as_str())?.def.servers.get(&server.def.id)?.url.clone());
-        let url = own.or_else(|| match &server.def.run {
-            Run::Remote { url, .. } if url.holes().next().is_none() => Some(url.source().to_owned()),
-            _ => None,
-        });
-        match (url, &self.preview) {
-            (Some(url), Some(preview)) => cx.copy(curl(&url, &preview.headers, &preview.after)),
-            (Some(url), None) => cx.copy(curl(&url, &[], &self.request.message())),
-            (None, _) => {
-                cx.notice(Level::Info, format!("{} has no URL to curl; m copies the mcpdeck command", server.def.id))
-            }
-        }
-    }
-
-    pub(super) fn save(&self, cx: &mut Cx) {
-        let Some(exchange) = self.exchange.as_ref().filter(|e| !e.is_running()) else {
-            return cx.notice(Level::Info, "there is no answer to save yet");
-        };
-        let server = self.request.server.as_ref().map_or("answer", |s| s.as_str());
-        let what = self
-            .request
-            .tool
-            .as_deref()
-            .unwrap_or(self.request.method())
-            .replace(|c: char| !c.is_ascii_alphanumeric(), "-");
-        let id = exchange.id.map(|id| format!("-{id}")).unwrap_or_default();
-        cx.save(&format!("{server}-{what}{id}.json"), exchange.answer.text().to_string());
-    }
-
     /// How the call stands, in a few words.
     pub(super) fn status(&self, now: Stamp, dot: &str) -> String {
-        let Some(exchange) = &self.exchange else { return "nothing sent yet".to_owned() };
+        let Some(exchange) = &self.exchange else {
+            return if self.fan.is_some() { "fan-out" } else { "nothing sent yet" }.to_owned();
+        };
         let mut parts = Vec::new();
         match self.shown {
             Shown::Tree => {}
             Shown::Raw => parts.push("raw".to_owned()),
             Shown::Compared => parts.push("compared".to_owned()),
+            Shown::Fan => return "fan-out".to_owned(),
         }
         if let Some(tenant) = self.sent_as.as_ref().filter(|t| self.request.tenant.as_ref() != Some(t)) {
             parts.push(format!("as {tenant}"));
@@ -380,16 +245,13 @@ impl Console {
         if exchange.body_dropped > 0 {
             parts.push(format!("{} not kept", fmt::bytes(exchange.body_dropped)));
         }
+        parts.extend(exchange.record().and_then(|record| record.era).map(|era| era.name().to_owned()));
         parts.join(dot)
-    }
-
-    pub(super) fn answer_tree(&self) -> Option<&Tree> {
-        self.exchange.as_ref().map(|e| &e.answer).filter(|tree| !tree.text().is_empty())
     }
 }
 
 /// Why a call may not be sent from a screen that only reads.
-fn read_only(cx: &Cx, call: &ConsoleCall, preview: &Preview) -> Option<String> {
+pub(super) fn read_only(cx: &Cx, call: &ConsoleCall, preview: &Preview) -> Option<String> {
     let acts = call.method.as_deref().is_none_or(|method| method == TOOLS_CALL);
     if !acts || preview.read_only_tool || !cx.shared.read_only {
         return None;
@@ -397,7 +259,7 @@ fn read_only(cx: &Cx, call: &ConsoleCall, preview: &Preview) -> Option<String> {
     Some("read-only: this screen sends only tools that are marked read-only".to_owned())
 }
 
-fn tenant_name(cx: &Cx, tenant: &TenantId) -> String {
+pub(super) fn tenant_name(cx: &Cx, tenant: &TenantId) -> String {
     cx.snap.tenant(tenant.as_str()).map_or_else(|| tenant.to_string(), |row| row.def.name.clone())
 }
 
