@@ -106,7 +106,7 @@ fn containers_and_gpus_are_seen_with_the_commands_as_written() {
 #[test]
 fn the_keys_of_the_console_are_those_that_are_bound() {
     let hand = section("## Calls by hand");
-    for row in ROWS.iter().filter(|row| row.on == mcpdeck::ui::action::On::Pages(&[Page::Console])) {
+    for row in ROWS.iter().filter(|row| row.on == mcpdeck::ui::action::On::Pages(&[mcpdeck::ui::Page::Console])) {
         let named = row.chords.iter().any(|chord| {
             let shown =
                 if chord.starts_with('f') && chord.len() > 1 { chord.to_uppercase() } else { (*chord).to_owned() };

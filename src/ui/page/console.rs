@@ -459,7 +459,8 @@ impl View for Console {
             (Asked::Explain, Ok(Answer::Preview(preview))) => self.show_preview(&preview, cx),
             (Asked::Send(call), Ok(Answer::Preview(preview))) => self.confirm_or_send(*call, preview, cx),
             (Asked::SendAs(call), Ok(Answer::Preview(preview))) => self.confirm_as(*call, &preview, cx),
-            (Asked::Reply, Ok(_)) => {}
+            // Whoever asked may have gone meanwhile.
+            (Asked::Reply, _) => {}
             (Asked::FanOut(call), Ok(Answer::Preview(preview))) => self.confirm_fan(*call, &preview, cx),
             (_, Err(refusal)) => cx.notice(Level::Error, refusal.to_string()),
             _ => {}

@@ -149,9 +149,11 @@ impl Console {
         }
     }
 
-    /// The call is over: nobody waits for what was asked in the middle of it.
-    pub(super) fn drop_questions(&mut self) {
-        self.inquiries.retain(|inquiry| matches!(inquiry.way, Way::Again { .. }));
+    /// The call is over: what was asked in the middle of it is not answered, and the server is told so.
+    pub(super) fn drop_questions(&mut self, cx: &mut Cx) {
+        for inquiry in std::mem::take(&mut self.inquiries) {
+            self.give(inquiry, Verdict::Dismiss, cx);
+        }
     }
 
     /// `e` at a question: all of it.

@@ -136,7 +136,7 @@ impl Console {
         if was_running && !exchange.is_running() {
             let unread = exchange.answer.is_unread().then(|| Arc::clone(exchange.answer.text()));
             self.reading = unread.map(|text| cx.read(text));
-            self.drop_questions();
+            self.drop_questions(cx);
             self.compare();
             self.filter_answer(cx);
             self.ask_history(cx);
