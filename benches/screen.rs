@@ -268,8 +268,12 @@ fn long_log(c: &mut Criterion) {
     let lines = (0..100_000).map(line).collect();
     update(&mut app, &snapshot, Msg::Chunk(feed.expect("a stream"), Chunk::Logs(lines)));
     let mut group = c.benchmark_group("log of 100,000 lines");
-    for (what, keys) in [("key", "k"), ("search that finds nothing", "N"), ("level", "L L L L")] {
-        for key in parse_keys("/ ' zzz' <enter>").expect("keys").into_iter().filter(|_| keys == "N") {
+    for (what, before, keys) in [
+        ("key", "", "k"),
+        ("search that finds nothing", "/ z z z z <enter>", "N"),
+        ("level, four times", "<esc>", "L L L L"),
+    ] {
+        for key in parse_keys(before).expect("keys") {
             update(&mut app, &snapshot, Msg::Key(key));
         }
         let keys = parse_keys(keys).expect("keys");

@@ -33,7 +33,7 @@ fn snapshot(change: impl Fn(&mut InstanceRow)) -> Arc<Snapshot> {
             s.scope = Scope::Tenant;
             s.needs = vec!["etim".into()];
         });
-        fixture::server(c, "law", |_| {});
+        fixture::server(c, "law", |s| s.scope = Scope::Tenant);
         fixture::tenant(c, "eaton", &["etim", "graf"], |t| t.read_only = true);
     });
     let plan = Plan::new(&config, []);
@@ -117,7 +117,7 @@ fn each_rule_of_an_instance_tells_what_it_found_and_what_helps() {
         ". process: nothing runs [start graf@eaton]",
         ". last call: none since the platform started [traffic graf@eaton]",
         "- circuit breaker: open for 5 s: calls that name no server pass over it",
-        "- restarts: 5 restarts after failures; gives up after 5 within 10 min [logs graf@eaton]",
+        "- restarts: 5 restarts after failures; gives up after 5 within 60 s [logs graf@eaton]",
         ". last stderr line: boom (10 s ago) (2 lines on stdout were no JSON-RPC) [logs graf@eaton]",
         ". limits: memory unlimited: no cgroup",
     ] {

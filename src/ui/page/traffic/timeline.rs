@@ -54,11 +54,10 @@ fn lines(look: &Look, columns: usize, call: &Call, timeline: &Timeline) -> Vec<L
 fn to_scale(before: u64, us: u64, whole: u64, columns: usize, ascii: bool) -> String {
     let whole = u128::from(whole.max(1));
     let place = |at: u64| (u128::from(at) * columns as u128 / whole) as usize;
-    let start = place(before).min(columns - 1);
-    let end = place(before + us).clamp(start, columns);
+    let (start, filled) = (place(before).min(columns - 1), place(before + us) - place(before));
     let (fill, sliver) = if ascii { ("#", "|") } else { ("█", "▏") };
-    let filled = if end > start { fill.repeat(end - start) } else { sliver.to_owned() };
-    format!("{}{filled}{}", " ".repeat(start), " ".repeat(columns - start - (end - start).max(1)))
+    let bar = if filled > 0 { fill.repeat(filled) } else { sliver.to_owned() };
+    format!("{}{bar}{}", " ".repeat(start), " ".repeat(columns - start - filled.max(1)))
 }
 
 fn ending(call: &Call, station: Station) -> Role {
