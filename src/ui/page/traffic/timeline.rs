@@ -50,7 +50,6 @@ fn lines(look: &Look, columns: usize, call: &Call, timeline: &Timeline) -> Vec<L
 }
 
 /// A bar of `columns` in which a station has its place; the shortest is a sliver.
-#[expect(clippy::cast_possible_truncation, reason = "a share of a few columns")]
 fn to_scale(before: u64, us: u64, whole: u64, columns: usize, ascii: bool) -> String {
     let whole = u128::from(whole.max(1));
     let place = |at: u64| (u128::from(at) * columns as u128 / whole) as usize;
