@@ -38,8 +38,9 @@ pub trait Store: Send + Sync {
     fn set_era_hint(&self, server: ServerId, era: Option<crate::model::Era>) -> Fut<'_, Result<(), StoreError>>;
 
     /// Keeps the newest N that failed and the newest N that did not, per tenant; adds to the metrics per minute; and
-    /// appends each to the audit file. The database and the audit file do not depend on each other: an error may mean
-    /// that one of them has the calls, so they are not to be given again.
+    /// appends each to the audit file. The audit file has them when the future is ready; the database gets those that will
+    /// stay within two seconds (a read sees them before). They do not depend on each other: an error may mean that one of
+    /// them has the calls, so they are not to be given again.
     fn add_calls(&self, calls: Vec<Arc<CallRecord>>) -> Fut<'_, Result<(), StoreError>>;
     /// Newest first.
     fn calls(

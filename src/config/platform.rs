@@ -58,7 +58,7 @@ fn platform_name(field: &Field<'_>) -> Option<String> {
 pub(super) fn store(from: Option<&Field<'_>>, paths: &Paths) -> StoreConfig {
     let mut out = StoreConfig {
         path: paths.state.join("mcpdeck.db"),
-        calls_per_tenant: 10_000,
+        calls_per_tenant: 1_000,
         audit_rotate_bytes: 64 << 20,
         audit_keep: 8,
     };

@@ -5,7 +5,8 @@ use super::{StoreError, advice};
 use crate::model::CallRecord;
 use crate::model::message::JournalEntry;
 use serde::Serialize;
-use std::io;
+use std::fmt;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,14 +18,6 @@ pub const FILE_NAME: &str = "audit.jsonl";
 pub struct Audit {
     file: RotatedFile,
     line: Vec<u8>,
-}
-
-/// A record as it is written: `time` for people, then the fields of [`CallRecord`].
-#[derive(Serialize)]
-struct Line<'a> {
-    time: String,
-    #[serde(flatten)]
-    call: &'a CallRecord,
 }
 
 /// An act as it is written: `time` for people, and `act` where a call has its fields.
@@ -46,21 +39,36 @@ impl Audit {
     pub fn append(&mut self, calls: &[Arc<CallRecord>]) -> Result<(), StoreError> {
         let mut outcome = Ok(());
         for call in calls {
-            outcome = outcome.and(self.write(&Line { time: rfc3339(call.at.0), call }));
+            outcome = outcome.and(self.write_call(call));
         }
         outcome.map_err(|error: io::Error| failed(self.file.path(), &error))
     }
 
     /// Appends an act, as [`append`](Self::append) does calls.
     pub fn append_act(&mut self, act: &JournalEntry) -> Result<(), StoreError> {
-        let written = self.write(&ActLine { time: rfc3339(act.at.0), act });
+        let written = self.write(&ActLine { time: Rfc3339(act.at.0).to_string(), act });
         written.map_err(|error| failed(self.file.path(), &error))
+    }
+
+    /// `time` for people, then the fields of [`CallRecord`].
+    fn write_call(&mut self, call: &CallRecord) -> io::Result<()> {
+        self.line.clear();
+        write!(self.line, "{{\"time\":\"{}\"", Rfc3339(call.at.0))?;
+        let brace = self.line.len();
+        serde_json::to_writer(&mut self.line, call)?;
+        self.line[brace] = b',';
+        self.file.write_line(&self.line)
     }
 
     fn write(&mut self, line: &impl Serialize) -> io::Result<()> {
         self.line.clear();
         serde_json::to_writer(&mut self.line, line)?;
         self.file.write_line(&self.line)
+    }
+
+    /// Hands everything appended to the operating system.
+    pub fn flush(&mut self) -> Result<(), StoreError> {
+        self.file.flush().map_err(|error| failed(self.file.path(), &error))
     }
 
     /// Waits until everything appended is on disk.
@@ -74,9 +82,14 @@ fn failed(path: &Path, error: &io::Error) -> StoreError {
 }
 
 /// `2026-07-28T09:30:00.123Z`; the bare number if the clock was absurd.
-fn rfc3339(millis: u64) -> String {
-    i64::try_from(millis)
-        .ok()
-        .and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok())
-        .map_or_else(|| millis.to_string(), |time| time.to_string())
+struct Rfc3339(u64);
+
+impl fmt::Display for Rfc3339 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = i64::try_from(self.0).ok();
+        match millis.and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok()) {
+            Some(time) => time.fmt(f),
+            None => self.0.fmt(f),
+        }
+    }
 }

@@ -4,6 +4,7 @@
 mod prune;
 mod read;
 mod schema;
+mod tail;
 mod write;
 
 use super::audit::Audit;
@@ -17,6 +18,7 @@ use crate::model::{CallRecord, Era, InstanceKey, ServerId, Stamp, TenantId};
 use read::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 use write::{Write, Writer};
 
@@ -57,7 +59,10 @@ impl SqliteStore {
         };
         let writer = Writer::new(db, audit, config.calls_per_tenant);
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let thread = Thread { path: path.clone(), writer, queue };
+        let clock = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let clock =
+            clock.map_err(|error| StoreError::Io { path: path.display().to_string(), reason: error.to_string() })?;
+        let thread = Thread { path: path.clone(), writer, queue, clock };
         std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || thread.run())
@@ -197,11 +202,16 @@ impl Store for SqliteStore {
     }
 }
 
+/// Nobody is left who could ask.
+struct Closed;
+
 /// Owns the connection and the audit file.
 struct Thread {
     path: PathBuf,
     writer: Writer,
     queue: mpsc::Receiver<Job>,
+    /// For waiting until calls are to be written.
+    clock: tokio::runtime::Runtime,
 }
 
 impl Thread {
@@ -213,15 +223,20 @@ impl Thread {
         }
         let mut group = Vec::with_capacity(GROUP);
         let mut closing = Vec::new();
-        while let Some(job) = self.queue.blocking_recv() {
-            let mut next = Some(job);
+        while let Ok(job) = self.next() {
+            let mut next = job;
             while let Some(Job::Write(write, reply)) = next {
                 group.push((write, reply));
                 next = if group.len() < GROUP { self.queue.try_recv().ok() } else { None };
             }
             self.commit(&mut group);
             match next {
-                Some(Job::Read(read)) => read.answer(self.writer.db(), &self.path),
+                Some(Job::Read(read)) => {
+                    if read.is_of_calls() {
+                        self.writer.settle(&self.path);
+                    }
+                    read.answer(self.writer.db(), &self.path);
+                }
                 Some(Job::Close(done)) => {
                     self.queue.close();
                     closing.push(done);
@@ -229,6 +244,7 @@ impl Thread {
                 _ => {}
             }
         }
+        self.writer.settle(&self.path);
         if let Err(error) = self.writer.finish() {
             tracing::warn!("{}", schema::translate(&self.path, error));
         }
@@ -238,15 +254,32 @@ impl Thread {
         }
     }
 
+    /// The next job; nothing when calls are to be written before one came. An error: everybody who could ask is gone.
+    fn next(&mut self) -> Result<Option<Job>, Closed> {
+        let Some(due) = self.writer.due() else { return self.queue.blocking_recv().map(Some).ok_or(Closed) };
+        let queue = &mut self.queue;
+        let next = self.clock.block_on(async { tokio::time::timeout_at(due.into(), queue.recv()).await });
+        next.map_or(Ok(None), |job| job.map(Some).ok_or(Closed))
+    }
+
     /// Commits the group in one transaction. If that fails, each write gets one of its own, so that only those that
-    /// cannot be done fail.
+    /// cannot be done fail. Calls join those that wait, and are written when it is time.
     fn commit(&mut self, group: &mut Vec<(Write, Reply<u64>)>) {
-        if group.is_empty() {
-            return;
-        }
+        let urgent = group.iter().any(|(write, _)| write.is_urgent());
         let audited: Vec<_> = group.iter().map(|(write, _)| self.writer.audit(write)).collect();
-        let synced = self.writer.sync_audit();
-        let together = self.writer.commit(group.iter().map(|(write, _)| write));
+        let synced = self.writer.write_audit(urgent);
+        for (write, _) in group.iter() {
+            if let Write::Calls(calls) = write {
+                self.writer.add_calls(calls);
+            }
+        }
+        if self.writer.due().is_some_and(|due| due <= Instant::now()) {
+            self.writer.settle(&self.path);
+        }
+        let together = match urgent {
+            true => self.writer.commit(group.iter().map(|(write, _)| write)),
+            false => Ok(vec![0; group.len()]),
+        };
         for (at, (write, reply)) in group.drain(..).enumerate() {
             let written = match &together {
                 Ok(numbers) => Ok(numbers[at]),
@@ -254,6 +287,7 @@ impl Thread {
             };
             let audited = audited[at].clone().and_then(|()| if write.is_audited() { synced.clone() } else { Ok(()) });
             let outcome = written.map_err(|error| schema::translate(&self.path, error));
+            let outcome = if write.is_urgent() { outcome } else { outcome.and(self.writer.calls_state().map(|()| 0)) };
             // The caller may have dropped its future; the write is done all the same.
             let _ = reply.send(outcome.and_then(|number| audited.map(|()| number)));
         }

@@ -15,9 +15,8 @@ use crate::router::mirror;
 use crate::router::session::{Reply, Session as ClientSession};
 use crate::router::wire::{self, ErrorObject};
 use bytes::Bytes;
-use client::Client;
+use client::{Body, Client};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use reply::Reader;
@@ -232,7 +231,7 @@ impl Shared {
         headers
     }
 
-    async fn post(&self, ask: &Ask<'_>, body: Bytes, computed: HeaderMap) -> Result<Response<Incoming>, Fault> {
+    async fn post(&self, ask: &Ask<'_>, body: Bytes, computed: HeaderMap) -> Result<Response<Body>, Fault> {
         let mut headers: HeaderMap = ask.headers.iter().cloned().collect();
         for (name, value) in &computed {
             headers.insert(name, value.clone());
@@ -244,7 +243,7 @@ impl Shared {
     async fn read(
         self: &Arc<Self>,
         ask: &Ask<'_>,
-        response: Response<Incoming>,
+        response: Response<Body>,
         session: &HeaderMap,
     ) -> Result<Answer, Fault> {
         let reply = self.replier(session);
@@ -272,7 +271,7 @@ impl Shared {
         }
     }
 
-    async fn send(&self, method: Method, body: Bytes, headers: HeaderMap) -> Result<Response<Incoming>, Fault> {
+    async fn send(&self, method: Method, body: Bytes, headers: HeaderMap) -> Result<Response<Body>, Fault> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method;
         *request.uri_mut() = self.url.clone();

@@ -1,7 +1,7 @@
 //! An upstream that is no MCP: a plain query endpoint. Callers see a server with the one tool `query`; what of MCP it
 //! cannot know is answered here. The tenant is read from what the router put into the message, never from the caller.
 
-use super::http::client::Client;
+use super::http::client::{Body, Client};
 use super::http::reply::{error_body, refusal};
 use super::http::{own_headers, shown_url};
 use super::serverside::{Heard, hear};
@@ -13,7 +13,6 @@ use crate::router::outcome::first_line;
 use crate::router::wire;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use serde::Deserialize;
@@ -185,7 +184,7 @@ impl Query {
         to: &Uri,
         headers: &[(HeaderName, HeaderValue)],
         body: Bytes,
-    ) -> Result<Response<Incoming>, Fault> {
+    ) -> Result<Response<Body>, Fault> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method;
         *request.uri_mut() = to.clone();
@@ -199,7 +198,7 @@ impl Query {
         self.client.send(request).await.map_err(|e| e.fault(&self.shown))
     }
 
-    async fn read(&self, response: Response<Incoming>) -> Result<Bytes, Fault> {
+    async fn read(&self, response: Response<Body>) -> Result<Bytes, Fault> {
         let max = usize::try_from(self.max_message).unwrap_or(usize::MAX);
         let body = Limited::new(response.into_body(), max).collect().await;
         body.map(|body| body.to_bytes()).map_err(|error| match error.is::<http_body_util::LengthLimitError>() {

@@ -1,7 +1,7 @@
 //! An upstream over HTTP+SSE (MCP 2024-11-05): one stream carries every answer, each message is a POST beside it. One
 //! session serves all callers by rewritten ids, as on pipes. A stream that ended is opened anew by the next call.
 
-use super::http::client::Client;
+use super::http::client::{Body, Client};
 use super::http::events::{Event, Events};
 use super::http::reply::{error_body, refusal};
 use super::http::{own_headers, shown_url};
@@ -16,7 +16,6 @@ use crate::router::session::Reply;
 use crate::router::wire::{self, ErrorObject};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
 use hyper::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use std::collections::VecDeque;
@@ -342,13 +341,13 @@ impl Shared {
 
 /// The events of a response, one after the other.
 struct Stream {
-    body: Incoming,
+    body: Body,
     events: Events,
     ready: VecDeque<Event>,
 }
 
 impl Stream {
-    fn new(response: Response<Incoming>, max_message: u64) -> Self {
+    fn new(response: Response<Body>, max_message: u64) -> Self {
         Self { body: response.into_body(), events: Events::new(max_message), ready: VecDeque::new() }
     }
 

@@ -29,6 +29,11 @@ pub enum Read {
 }
 
 impl Read {
+    /// True if calls that wait to be written belong to the answer.
+    pub fn is_of_calls(&self) -> bool {
+        matches!(self, Self::Calls { .. } | Self::Metrics { .. })
+    }
+
     /// Asks the database and answers; `path` is for the error.
     pub fn answer(self, db: &Connection, path: &Path) {
         match self {

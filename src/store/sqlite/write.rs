@@ -1,6 +1,8 @@
 //! Every write, as SQL. Imports `model` only.
 
 use super::prune::{self, ByMinute, PerTenant, minute_of};
+use super::schema;
+use super::tail::{Operation, Sum, Tail};
 use crate::model::gpu::GpuHeld;
 use crate::model::instance::Mark;
 use crate::model::message::{Event, Face, HistoryEntry, JournalEntry};
@@ -9,8 +11,9 @@ use crate::model::{CallRecord, Era, InstanceKey, ServerId, Stamp, TenantId};
 use crate::store::audit::Audit;
 use crate::store::{BEGAN, MarkKind, StoreError};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
-use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Console requests kept per tenant.
 pub const HISTORY_PER_TENANT: u32 = 1_000;
@@ -35,6 +38,7 @@ pub struct Writer {
     db: Connection,
     audit: Option<Audit>,
     kept: Kept,
+    tail: Tail,
 }
 
 struct Kept {
@@ -55,7 +59,7 @@ impl Writer {
             metrics: ByMinute::METRICS,
             gpu_held: ByMinute::GPU_HELD,
         };
-        Self { db, audit, kept }
+        Self { db, audit, kept, tail: Tail::new(calls_per_tenant) }
     }
 
     /// For reading.
@@ -73,18 +77,60 @@ impl Writer {
         }
     }
 
-    /// Waits until the audit file has everything appended.
-    pub fn sync_audit(&mut self) -> Result<(), StoreError> {
-        self.audit.as_mut().map_or(Ok(()), Audit::sync)
+    /// Hands the audit file everything appended; `sync`: waits until it is on disk.
+    pub fn write_audit(&mut self, sync: bool) -> Result<(), StoreError> {
+        let write = if sync { Audit::sync } else { Audit::flush };
+        self.audit.as_mut().map_or(Ok(()), write)
+    }
+
+    /// Takes calls, to be written with others.
+    pub fn add_calls(&mut self, calls: &[Arc<CallRecord>]) {
+        self.tail.add(calls);
+    }
+
+    /// When the calls that wait are to be written.
+    pub fn due(&self) -> Option<Instant> {
+        self.tail.due()
+    }
+
+    /// Why calls cannot be written, if they cannot; they are kept and tried again.
+    pub fn calls_state(&self) -> Result<(), StoreError> {
+        self.tail.state()
+    }
+
+    /// Writes the calls that wait; `path` is for the error.
+    pub fn settle(&mut self, path: &Path) {
+        if self.tail.is_empty() {
+            return;
+        }
+        let synced = self.write_audit(true);
+        let written = self.try_settle();
+        if written.is_err() {
+            self.kept.forget();
+        }
+        self.tail.settled(written.map_err(|error| schema::translate(path, error)));
+        if let Err(error) = synced {
+            tracing::warn!("{error}");
+        }
+    }
+
+    fn try_settle(&mut self) -> rusqlite::Result<()> {
+        let work = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        for call in self.tail.calls() {
+            self.kept.add_call(&work, &call)?;
+        }
+        for (of, sum) in self.tail.sums() {
+            add_metrics(&work, of, sum)?;
+        }
+        self.kept.metrics.added(&work)?;
+        work.commit()
     }
 
     /// Does `writes` in one transaction: all or none. Answers the row number each made, 0 where it made none.
     pub fn commit<'a>(&mut self, writes: impl Iterator<Item = &'a Write>) -> rusqlite::Result<Vec<u64>> {
         let outcome = self.try_commit(writes);
         if outcome.is_err() {
-            self.kept.succeeded.forget();
-            self.kept.failed.forget();
-            self.kept.history.forget();
+            self.kept.forget();
         }
         outcome
     }
@@ -107,6 +153,11 @@ impl Write {
     pub fn is_audited(&self) -> bool {
         matches!(self, Self::Calls(_) | Self::Journal(_))
     }
+
+    /// True if it must be on disk when it is acknowledged.
+    pub fn is_urgent(&self) -> bool {
+        !matches!(self, Self::Calls(_))
+    }
 }
 
 impl Kept {
@@ -115,7 +166,8 @@ impl Kept {
             Write::Enablement { server, tenant, value } => set_enablement(db, server, tenant, value.as_ref()),
             Write::Mark { key, kind, mark } => set_mark(db, key, *kind, mark.as_ref()),
             Write::EraHint { server, era } => set_era_hint(db, server, *era),
-            Write::Calls(calls) => self.add_calls(db, calls),
+            // They are in the tail.
+            Write::Calls(_) => Ok(()),
             Write::History(entry) => return self.add_history(db, entry),
             Write::Journal(entry) => add_journal(db, entry),
             Write::Events(events) => events.iter().try_for_each(|event| add_event(db, event)),
@@ -129,14 +181,17 @@ impl Kept {
         Ok(0)
     }
 
-    fn add_calls(&mut self, db: &Connection, calls: &[Arc<CallRecord>]) -> rusqlite::Result<()> {
-        for call in calls {
-            insert_call(db, call)?;
-            let kept = if call.outcome.is_error() { &mut self.failed } else { &mut self.succeeded };
-            kept.added(db, &call.tenant)?;
-        }
-        add_metrics(db, calls)?;
-        self.metrics.added(db)
+    /// Counts anew: a transaction was rolled back.
+    fn forget(&mut self) {
+        self.succeeded.forget();
+        self.failed.forget();
+        self.history.forget();
+    }
+
+    fn add_call(&mut self, db: &Connection, call: &CallRecord) -> rusqlite::Result<()> {
+        insert_call(db, call)?;
+        let kept = if call.outcome.is_error() { &mut self.failed } else { &mut self.succeeded };
+        kept.added(db, &call.tenant)
     }
 
     fn add_history(&mut self, db: &Connection, entry: &HistoryEntry) -> rusqlite::Result<u64> {
@@ -236,46 +291,24 @@ fn insert_call(db: &Connection, call: &CallRecord) -> rusqlite::Result<()> {
     .map(|_| ())
 }
 
-/// Calls of one operation within one minute.
-#[derive(Default)]
-struct Sum {
-    calls: i64,
-    errors: i64,
-    total_us: i64,
-    max_us: i64,
-}
-
-/// Sums in memory first: most calls of a batch fall into the same few rows.
-fn add_metrics(db: &Connection, calls: &[Arc<CallRecord>]) -> rusqlite::Result<()> {
-    let mut sums: HashMap<_, Sum> = HashMap::new();
-    for call in calls {
-        let tool = call.tool.as_deref().unwrap_or_default();
-        let key = (minute_of(call.at), call.tenant.as_str(), call.server.as_str(), call.method.as_str(), tool);
-        let (sum, took) = (sums.entry(key).or_default(), int(call.took_us));
-        sum.calls += 1;
-        sum.errors += i64::from(call.outcome.is_error());
-        sum.total_us = sum.total_us.saturating_add(took);
-        sum.max_us = sum.max_us.max(took);
-    }
-    let mut upsert = db.prepare_cached(
+fn add_metrics(db: &Connection, of: &Operation, sum: &Sum) -> rusqlite::Result<()> {
+    db.prepare_cached(
         "INSERT INTO metrics VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
          ON CONFLICT DO UPDATE SET calls = calls + excluded.calls, errors = errors + excluded.errors,
              total_us = total_us + excluded.total_us, max_us = max(max_us, excluded.max_us)",
-    )?;
-    for ((minute, tenant, server, method, tool), sum) in sums {
-        upsert.execute(params![
-            minute,
-            tenant,
-            server,
-            method,
-            tool,
-            sum.calls,
-            sum.errors,
-            sum.total_us,
-            sum.max_us
-        ])?;
-    }
-    Ok(())
+    )?
+    .execute(params![
+        of.minute,
+        of.tenant.as_str(),
+        of.server.as_str(),
+        of.method,
+        of.tool,
+        sum.calls,
+        sum.errors,
+        sum.total_us,
+        sum.max_us
+    ])
+    .map(|_| ())
 }
 
 /// Newest lines of the journal among which the beginning of an act is looked for.

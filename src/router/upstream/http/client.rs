@@ -1,32 +1,74 @@
-//! The HTTP client: one small pool per upstream, TLS only for `https`, no redirects, no proxies.
+//! The HTTP client of one upstream: TLS only for `https`, no redirects, no proxies. Whoever asks drives the connection
+//! itself until the answer is whole, so that nothing passes from task to task on the way; between requests connections
+//! rest in a pool.
 
 use super::super::Fault;
+use crate::router::flight::lock;
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Frame, Incoming, SizeHint};
+use hyper::client::conn::http1::{self, Connection, SendRequest};
+use hyper::header::{HOST, HeaderValue};
+use hyper::http::uri::Authority;
+use hyper::rt::{Read, Write};
 use hyper::{Request, Response, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use std::error::Error;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, Weak};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+use tokio::time::Instant;
+use tower_service::Service;
 
 const CONNECT: Duration = Duration::from_secs(10);
 const KEEPALIVE: Duration = Duration::from_secs(30);
 const IDLE: Duration = Duration::from_secs(60);
-const MAX_IDLE: usize = 32;
+/// How often connections that rest for too long are looked for.
+const SWEEP: Duration = Duration::from_secs(20);
+const MAX_IDLE: usize = 64;
 const MAX_HEADERS: usize = 100;
 const MAX_HEAD_BYTES: usize = 64 << 10;
 
-/// Plain or TLS.
-pub enum Client {
-    Plain(Pool<HttpConnector, Full<Bytes>>),
-    Tls(Pool<HttpsConnector<HttpConnector>, Full<Bytes>>),
+/// A client of one origin.
+pub struct Client {
+    connector: Connector,
+    origin: Uri,
+    host: HeaderValue,
+    pool: Arc<Pool>,
+}
+
+enum Connector {
+    Plain(HttpConnector),
+    Tls(HttpsConnector<HttpConnector>),
+}
+
+trait Stream: Read + Write + Send + Unpin {}
+impl<T: Read + Write + Send + Unpin> Stream for T {}
+
+/// One connection and the handle to send on it. It makes progress only while it is polled.
+struct Line {
+    sender: SendRequest<Full<Bytes>>,
+    connection: Connection<Box<dyn Stream>, Full<Bytes>>,
+}
+
+/// Connections that rest, the one that rested shortest at the end.
+#[derive(Default)]
+struct Pool {
+    idle: Mutex<Idle>,
+}
+
+#[derive(Default)]
+struct Idle {
+    lines: Vec<(Instant, Line)>,
+    /// A task looks for those that rest for too long.
+    swept: bool,
 }
 
 impl Client {
-    /// A client for this address. TLS reads the system's certificates, which takes a moment.
+    /// A client for the origin of this address. TLS reads the system's certificates, which takes a moment.
     pub fn new(url: &Uri) -> Result<Self, String> {
         let mut connector = HttpConnector::new();
         connector.enforce_http(false);
@@ -34,31 +76,201 @@ impl Client {
         // A peer that is gone without a word is noticed on a stream that waits.
         connector.set_keepalive(Some(KEEPALIVE));
         connector.set_connect_timeout(Some(CONNECT));
-        match url.scheme_str() {
-            Some("http") => Ok(Self::Plain(pool().build(connector))),
+        let connector = match url.scheme_str() {
+            Some("http") => Connector::Plain(connector),
             Some("https") => {
                 let roots = HttpsConnectorBuilder::new().with_native_roots();
                 let tls = roots.unwrap_or_else(|_| HttpsConnectorBuilder::new().with_webpki_roots());
-                Ok(Self::Tls(pool().build(tls.https_only().enable_http1().wrap_connector(connector))))
+                Connector::Tls(tls.https_only().enable_http1().wrap_connector(connector))
             }
-            Some(scheme @ ("ws" | "wss")) => Err(format!("`{scheme}:` is not spoken by MCP; give an http: URL")),
-            _ => Err("a URL begins with http: or https:".to_owned()),
+            Some(scheme @ ("ws" | "wss")) => {
+                return Err(format!("`{scheme}:` is not spoken by MCP; give an http: URL"));
+            }
+            _ => return Err("a URL begins with http: or https:".to_owned()),
+        };
+        let host = url.authority().and_then(|authority| host(authority, &connector));
+        let host = host.ok_or_else(|| "it names no host".to_owned())?;
+        Ok(Self { connector, origin: url.clone(), host, pool: Arc::default() })
+    }
+
+    /// One exchange, up to the head of the answer; `request` names a path of our origin. The error says what broke, from
+    /// the inside out.
+    pub async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<Response<Body>, Broken> {
+        if request.uri().authority() != self.origin.authority() {
+            let text = format!("{} is of another origin", request.uri());
+            return Err(Broken { text, unreachable: true });
+        }
+        if let Some(path) = request.uri().path_and_query().cloned() {
+            *request.uri_mut() = path.into();
+        }
+        request.headers_mut().entry(HOST).or_insert_with(|| self.host.clone());
+        loop {
+            let rested = poll_fn(|cx| Poll::Ready(self.pool.take(cx))).await;
+            let fresh = rested.is_none();
+            let mut line = match rested {
+                Some(line) => line,
+                None => self.connect().await.map_err(|error| Broken::of(&*error, true))?,
+            };
+            match line.exchange(request).await {
+                Ok(answer) => return Ok(answer.map(|incoming| Body::new(incoming, line, &self.pool))),
+                // The peer hung up in the moment in which the connection was taken: nothing was sent.
+                Err((_, Some(unsent))) if !fresh => request = unsent,
+                Err((error, _)) => return Err(Broken::of(&error, false)),
+            }
         }
     }
 
-    /// One exchange, up to the head of the answer. The error says what broke, from the inside out.
-    pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Broken> {
-        let sent = match self {
-            Self::Plain(pool) => pool.request(request).await,
-            Self::Tls(pool) => pool.request(request).await,
+    async fn connect(&self) -> Result<Line, Box<dyn Error + Send + Sync>> {
+        let to = self.origin.clone();
+        let stream: Box<dyn Stream> = match &self.connector {
+            Connector::Plain(connector) => Box::new(connector.clone().call(to).await?),
+            Connector::Tls(connector) => Box::new(connector.clone().call(to).await?),
         };
-        sent.map_err(|error| {
-            let mut cause: &dyn Error = &error;
-            while let Some(inner) = cause.source() {
-                cause = inner;
-            }
-            Broken { text: cause.to_string(), unreachable: error.is_connect() }
+        let mut builder = http1::Builder::new();
+        builder.max_headers(MAX_HEADERS).max_buf_size(MAX_HEAD_BYTES);
+        let (sender, connection) = builder.handshake(stream).await?;
+        Ok(Line { sender, connection })
+    }
+}
+
+/// What `Host` says (RFC 9110, 7.2): no user, and no port that goes without saying.
+fn host(authority: &Authority, connector: &Connector) -> Option<HeaderValue> {
+    let usual = match connector {
+        Connector::Plain(_) => 80,
+        Connector::Tls(_) => 443,
+    };
+    let port = authority.port_u16().filter(|port| *port != usual);
+    let host = authority.host();
+    let text = port.map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+    if host.is_empty() { None } else { HeaderValue::from_str(&text).ok() }
+}
+
+/// Why a request was not answered, and the request itself if nothing of it was sent.
+type Unanswered = (hyper::Error, Option<Request<Full<Bytes>>>);
+
+impl Line {
+    async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Unanswered> {
+        let Self { sender, connection } = self;
+        let mut answer = pin!(sender.try_send_request(request));
+        let mut over = false;
+        let answer = poll_fn(|cx| {
+            // Its end, good or bad, is told to the answer as well.
+            over = over || Pin::new(&mut *connection).poll(cx).is_ready();
+            answer.as_mut().poll(cx)
+        });
+        answer.await.map_err(|mut error| {
+            let unsent = error.take_message();
+            (error.into_error(), unsent)
         })
+    }
+
+    /// True if another request can be made on it now.
+    fn is_free(&mut self, cx: &mut Context<'_>) -> bool {
+        Pin::new(&mut self.connection).poll(cx).is_pending() && self.sender.is_ready()
+    }
+}
+
+impl Pool {
+    fn take(&self, cx: &mut Context<'_>) -> Option<Line> {
+        loop {
+            let (_, mut line) = lock(&self.idle).lines.pop()?;
+            if line.is_free(cx) {
+                return Some(line);
+            }
+        }
+    }
+
+    /// Takes back a connection on which an answer came to its end. Called by whoever will not poll it any more.
+    fn put(self: &Arc<Self>, mut line: Line) {
+        if !line.is_free(&mut Context::from_waker(Waker::noop())) {
+            return;
+        }
+        let mut idle = lock(&self.idle);
+        if idle.lines.len() < MAX_IDLE {
+            idle.lines.push((Instant::now(), line));
+        }
+        // Outside of a runtime (the last drop at exit) nothing rests for long.
+        if !idle.swept
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            idle.swept = true;
+            runtime.spawn(sweep(Arc::downgrade(self)));
+        }
+    }
+
+    /// Closes what rested for too long; false once nothing rests.
+    fn sweep(&self) -> bool {
+        let now = Instant::now();
+        let mut idle = lock(&self.idle);
+        idle.lines.retain(|(since, _)| now.duration_since(*since) < IDLE);
+        idle.swept = !idle.lines.is_empty();
+        idle.swept
+    }
+}
+
+async fn sweep(pool: Weak<Pool>) {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        if !pool.upgrade().is_some_and(|pool| pool.sweep()) {
+            return;
+        }
+    }
+}
+
+/// The body of an answer, and the connection that it comes on. Read to its end, the connection serves again; dropped
+/// before, it is closed, which is how a peer learns that nobody listens any more.
+pub struct Body {
+    incoming: Incoming,
+    ended: bool,
+    line: Option<Line>,
+    pool: Arc<Pool>,
+}
+
+impl Body {
+    fn new(incoming: Incoming, line: Line, pool: &Arc<Pool>) -> Self {
+        Self { incoming, ended: false, line: Some(line), pool: pool.clone() }
+    }
+
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        if let Some(line) = &mut self.line
+            && Pin::new(&mut line.connection).poll(cx).is_ready()
+        {
+            self.line = None;
+        }
+    }
+}
+
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let this = &mut *self;
+        // The first look says that more is wanted, the connection brings it.
+        let mut frame = Pin::new(&mut this.incoming).poll_frame(cx);
+        if frame.is_pending() {
+            this.drive(cx);
+            frame = Pin::new(&mut this.incoming).poll_frame(cx);
+        }
+        this.ended = matches!(frame, Poll::Ready(None));
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        let ended = self.ended || self.incoming.is_end_stream();
+        if let Some(line) = self.line.take().filter(|_| ended) {
+            self.pool.put(line);
+        }
     }
 }
 
@@ -70,6 +282,14 @@ pub struct Broken {
 }
 
 impl Broken {
+    fn of(error: &(dyn Error + 'static), unreachable: bool) -> Self {
+        let mut cause = error;
+        while let Some(inner) = cause.source() {
+            cause = inner;
+        }
+        Self { text: cause.to_string(), unreachable }
+    }
+
     /// As a fault of the server at `shown`.
     pub fn fault(self, shown: &str) -> Fault {
         match self.unreachable {
@@ -77,15 +297,4 @@ impl Broken {
             false => Fault::Transport(format!("{shown}: {}", self.text)),
         }
     }
-}
-
-fn pool() -> hyper_util::client::legacy::Builder {
-    let mut builder = Pool::builder(TokioExecutor::new());
-    builder
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE)
-        .pool_max_idle_per_host(MAX_IDLE)
-        .http1_max_headers(MAX_HEADERS)
-        .http1_max_buf_size(MAX_HEAD_BYTES);
-    builder
 }

@@ -2,6 +2,7 @@
 
 use super::super::serverside::{Heard, Observer, hear, no_client};
 use super::super::{Answer, Expects, Fault};
+use super::client::Body;
 use super::events::{Event, Events};
 use crate::router::client::Relay;
 use crate::router::flight::Flight;
@@ -9,7 +10,6 @@ use crate::router::outcome::first_line;
 use crate::router::session::{Reply, Session};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, LOCATION};
 use hyper::{Response, StatusCode};
 use std::ops::Range;
@@ -33,7 +33,7 @@ pub struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    pub async fn read(&self, response: Response<Incoming>) -> Result<Answer, Fault> {
+    pub async fn read(&self, response: Response<Body>) -> Result<Answer, Fault> {
         let status = response.status();
         if means_refusal(status) {
             return Err(refusal(self.url, response).await);
@@ -52,7 +52,7 @@ impl Reader<'_> {
         }
     }
 
-    async fn read_json(&self, body: Incoming) -> Result<Answer, Fault> {
+    async fn read_json(&self, body: Body) -> Result<Answer, Fault> {
         let max = usize::try_from(self.max_message).unwrap_or(usize::MAX);
         let body = Limited::new(body, max).collect().await.map_err(|error| {
             match error.is::<http_body_util::LengthLimitError>() {
@@ -75,11 +75,11 @@ impl Reader<'_> {
     }
 
     /// Reads a stream of notices until it ends.
-    pub async fn follow(&self, response: Response<Incoming>) {
+    pub async fn follow(&self, response: Response<Body>) {
         let _ = self.read_events(response.into_body()).await;
     }
 
-    async fn read_events(&self, mut body: Incoming) -> Result<Answer, Fault> {
+    async fn read_events(&self, mut body: Body) -> Result<Answer, Fault> {
         let mut events = Events::new(self.max_message);
         while let Some(frame) = body.frame().await {
             let frame =
@@ -142,7 +142,7 @@ impl Reader<'_> {
     }
 
     /// An error status: with a JSON-RPC error in it, it is an answer. `{"error":"gone"}` is none: the status says more.
-    async fn read_error(&self, status: StatusCode, response: Response<Incoming>) -> Result<Answer, Fault> {
+    async fn read_error(&self, status: StatusCode, response: Response<Body>) -> Result<Answer, Fault> {
         let body = error_body(response).await;
         if let Heard::Answer(_, answer) | Heard::Stray(answer) = hear(&body)
             && answer.error().is_some_and(|error| error.starts_with('{'))
@@ -163,7 +163,7 @@ fn means_refusal(status: StatusCode) -> bool {
 }
 
 /// Why a response that is no success means failure.
-pub async fn refusal(url: &str, response: Response<Incoming>) -> Fault {
+pub async fn refusal(url: &str, response: Response<Body>) -> Fault {
     let status = response.status();
     if status.is_redirection() {
         let to = response.headers().get(LOCATION).and_then(|v| v.to_str().ok()).unwrap_or("nowhere");
@@ -182,7 +182,7 @@ fn status_fault(url: &str, status: StatusCode, body: &[u8]) -> Fault {
 }
 
 /// The body of an error; what is too long or breaks off is as good as none.
-pub async fn error_body(response: Response<Incoming>) -> Bytes {
+pub async fn error_body(response: Response<Body>) -> Bytes {
     let body = Limited::new(response.into_body(), ERROR_BYTES).collect().await;
     body.map(|b| b.to_bytes()).unwrap_or_default()
 }
