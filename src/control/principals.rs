@@ -19,6 +19,7 @@ use crate::model::{Command, Refusal, Stamp, TenantId};
 use crate::store::{Store, StoreError};
 use arc_swap::ArcSwap;
 use password::Passwords;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -113,7 +114,9 @@ impl Principals {
             names = Arc::new(Names::new(config));
             self.names.store(names.clone());
         }
-        names.ids.get(&name.to_lowercase()).cloned()
+        let is_lower = name.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase());
+        let name = if is_lower { Cow::Borrowed(name) } else { Cow::Owned(name.to_lowercase()) };
+        names.ids.get(&*name).cloned()
     }
 
     /// Whoever holds the API key with this text.

@@ -115,7 +115,8 @@ pub fn unquote(raw: &str) -> Option<Cow<'_, str>> {
 
 /// `text` as a JSON string.
 pub fn quote(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    // A string is always JSON: there is no error to see.
+    serde_json::to_string(text).unwrap_or_default()
 }
 
 struct Pairs<'a>(Vec<(&'a RawValue, &'a RawValue)>);
