@@ -72,7 +72,7 @@ impl Payloads {
     /// Keeps a finished call; each side is cut to what is ever shown (and a byte, so that the cut is noticed).
     pub fn keep(&self, mut payload: Payload) {
         let trail = &mut payload.trail;
-        [&mut trail.request, &mut trail.sent, &mut trail.response].into_iter().for_each(own);
+        [&mut trail.request, &mut trail.response].into_iter().for_each(own);
         let mut shard = lock(&self.shards[(payload.record.id.0 % SHARDS) as usize]);
         let ring = if payload.record.error.is_some() { &mut shard.failed } else { &mut shard.good };
         ring.push(payload);
@@ -84,11 +84,9 @@ impl Payloads {
     }
 }
 
-/// A small body is shared with the caller; of a large one a piece is copied, so that it does not hold the whole.
+/// Copies it: a slice of a connection's buffer would hold all of the buffer. What was sent is a copy already.
 fn own(bytes: &mut Bytes) {
-    if bytes.len() > CUT_BYTES {
-        *bytes = Bytes::copy_from_slice(&bytes[..=CUT_BYTES]);
-    }
+    *bytes = Bytes::copy_from_slice(&bytes[..bytes.len().min(CUT_BYTES + 1)]);
 }
 
 #[cfg(test)]

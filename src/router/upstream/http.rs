@@ -37,6 +37,8 @@ const SESSION_GONE: i64 = -32000;
 const FAREWELL: Duration = Duration::from_secs(5);
 /// What a server that knows HTTP+SSE alone says to a POST (2025-11-25, transports, backwards compatibility).
 const OLDER: [StatusCode; 3] = [StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED];
+/// Headers of a request that are neither configured nor put in for the caller, `Host` and the length among them.
+const COMPUTED: usize = 7;
 /// Ids of handshakes; far from those of calls.
 const HANDSHAKES: u64 = 1 << 52;
 
@@ -168,8 +170,8 @@ impl Shared {
     async fn exchange(self: &Arc<Self>, mut ask: Ask<'_>) -> Result<Answer, Fault> {
         let body = Bytes::from(std::mem::take(&mut ask.body));
         if ask.era == Era::Modern {
-            let response = self.post(&ask, body, self.modern_headers(&ask)).await?;
-            return self.read(&ask, response, &HeaderMap::new()).await;
+            let response = self.send(Method::POST, body, self.modern_head(&ask)).await?;
+            return self.read(&ask, response, None).await;
         }
         if ask.method == "initialize" {
             return self.first_handshake(&ask, body).await;
@@ -194,9 +196,8 @@ impl Shared {
     ) -> Result<(StatusCode, Result<Answer, Fault>), Fault> {
         let mut cancel = Cancel { shared: self, session, id: (ask.expects == Expects::Answer).then_some(ask.id) };
         let done = async {
-            let headers = session_headers(session);
-            let response = self.post(ask, body, headers.clone()).await?;
-            Ok((response.status(), self.read(ask, response, &headers).await))
+            let response = self.send(Method::POST, body, self.head(&ask.headers, Some(session))).await?;
+            Ok((response.status(), self.read(ask, response, Some(session)).await))
         }
         .await;
         cancel.id = None;
@@ -205,14 +206,11 @@ impl Shared {
 
     async fn follow(self: &Arc<Self>, ask: &Ask<'_>, opened: impl FnOnce()) -> Result<bool, Fault> {
         let (place, session) = self.session(ask).await?;
-        let mut headers: HeaderMap = ask.headers.iter().cloned().collect();
-        headers.extend(session_headers(&session));
-        let response = self.send(Method::GET, Bytes::new(), headers).await?;
+        let response = self.send(Method::GET, Bytes::new(), self.head(&ask.headers, Some(&session))).await?;
         match response.status() {
             StatusCode::OK => {
                 opened();
-                let own = session_headers(&session);
-                let reply = self.replier(&own);
+                let reply = self.replier(Some(&session));
                 self.reader(ask, &reply).follow(response).await;
             }
             StatusCode::NOT_FOUND if session.id.is_some() => self.sessions.forget(&ask.session, &place),
@@ -221,40 +219,48 @@ impl Shared {
         Ok(true)
     }
 
-    fn modern_headers(&self, ask: &Ask<'_>) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        headers.insert(VERSION, mirror::header_value(ask.version.unwrap_or(era::MODERN)));
-        headers.insert(METHOD, mirror::header_value(ask.method));
+    /// The head of a request: what is configured, over it what is put in for the caller, over both what MCP wants there.
+    fn head(&self, asked: &[(HeaderName, HeaderValue)], session: Option<&Session>) -> HeaderMap {
+        let mut head = HeaderMap::with_capacity(self.headers.len() + asked.len() + COMPUTED);
+        head.extend(self.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
+        for (name, value) in asked {
+            head.insert(name, value.clone());
+        }
+        if let Some(session) = session {
+            head.insert(VERSION, session.version.clone());
+            session.id.iter().for_each(|id| drop(head.insert(SESSION, id.clone())));
+        }
+        head.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        head.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
+        head
+    }
+
+    fn modern_head(&self, ask: &Ask<'_>) -> HeaderMap {
+        let mut head = self.head(&ask.headers, None);
+        head.insert(VERSION, mirror::header_value(ask.version.unwrap_or(era::MODERN)));
+        head.insert(METHOD, mirror::header_value(ask.method));
         if let Some(name) = ask.name {
-            headers.insert(NAME, mirror::header_value(name));
+            head.insert(NAME, mirror::header_value(name));
         }
-        headers
+        head
     }
 
-    async fn post(&self, ask: &Ask<'_>, body: Bytes, computed: HeaderMap) -> Result<Response<Body>, Fault> {
-        let mut headers: HeaderMap = ask.headers.iter().cloned().collect();
-        for (name, value) in &computed {
-            headers.insert(name, value.clone());
-        }
-        self.send(Method::POST, body, headers).await
-    }
-
-    /// Reads the answer to a message that was sent with these headers of a session.
+    /// Reads the answer to a message that was sent on this session.
     async fn read(
         self: &Arc<Self>,
         ask: &Ask<'_>,
         response: Response<Body>,
-        session: &HeaderMap,
+        session: Option<&Session>,
     ) -> Result<Answer, Fault> {
         let reply = self.replier(session);
         self.reader(ask, &reply).read(response).await
     }
 
     /// Makes what takes the answer to a server's question back to it.
-    fn replier(self: &Arc<Self>, session: &HeaderMap) -> impl Fn() -> Reply + Send + Sync {
+    fn replier(self: &Arc<Self>, session: Option<&Session>) -> impl Fn() -> Reply + Send + Sync {
         move || {
-            let (shared, headers) = (self.clone(), session.clone());
-            Box::new(move |text| shared.send_aside(Method::POST, text, headers))
+            let (shared, session) = (self.clone(), session.cloned());
+            Box::new(move |text| shared.send_aside(Method::POST, text, session))
         }
     }
 
@@ -271,17 +277,11 @@ impl Shared {
         }
     }
 
-    async fn send(&self, method: Method, body: Bytes, headers: HeaderMap) -> Result<Response<Body>, Fault> {
+    async fn send(&self, method: Method, body: Bytes, head: HeaderMap) -> Result<Response<Body>, Fault> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method;
         *request.uri_mut() = self.url.clone();
-        let map = request.headers_mut();
-        map.clone_from(&self.headers);
-        for (name, value) in &headers {
-            map.insert(name, value.clone());
-        }
-        map.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        map.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
+        *request.headers_mut() = head;
         self.client.send(request).await.map_err(|e| e.fault(&self.shown))
     }
 
@@ -297,10 +297,10 @@ impl Shared {
 
     /// Sends `initialize`; a session, if it was accepted.
     async fn shake(self: &Arc<Self>, ask: &Ask<'_>, body: Bytes) -> Result<(Answer, Option<Session>), Fault> {
-        let response = self.post(ask, body, HeaderMap::new()).await?;
+        let response = self.send(Method::POST, body, self.head(&ask.headers, None)).await?;
         self.may_be_sse.store(OLDER.contains(&response.status()), Relaxed);
         let id = response.headers().get(&SESSION).cloned();
-        let answer = self.read(ask, response, &HeaderMap::new()).await?;
+        let answer = self.read(ask, response, None).await?;
         let version = answer.result().and_then(era::agreed_version);
         let session = version.map(|version| Session { id, version: mirror::header_value(&version) });
         Ok((answer, session))
@@ -343,26 +343,25 @@ impl Shared {
             Fault::Protocol(format!("{} refuses a new session: {why}", self.shown))
         })?;
         let done = wire::notification("notifications/initialized", "{}");
-        let mut headers: HeaderMap = ask.headers.iter().cloned().collect();
-        headers.extend(session_headers(&session));
-        self.send(Method::POST, done.into(), headers).await?;
+        self.send(Method::POST, done.into(), self.head(&ask.headers, Some(&session))).await?;
         Ok(session)
     }
 
     /// Sends something that nobody waits for.
-    fn send_aside(self: &Arc<Self>, method: Method, body: String, headers: HeaderMap) {
+    fn send_aside(self: &Arc<Self>, method: Method, body: String, session: Option<Session>) {
         let shared = self.clone();
         // Outside of a runtime (the last drop at exit) there is nobody to send it.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
-                let _ = tokio::time::timeout(FAREWELL, shared.send(method, body.into(), headers)).await;
+                let head = shared.head(&[], session.as_ref());
+                let _ = tokio::time::timeout(FAREWELL, shared.send(method, body.into(), head)).await;
             });
         }
     }
 
     fn end_session(self: Arc<Self>, session: Session) {
         if session.id.is_some() {
-            self.send_aside(Method::DELETE, String::new(), session_headers(&session));
+            self.send_aside(Method::DELETE, String::new(), Some(session));
         }
     }
 }
@@ -379,7 +378,7 @@ impl Drop for Cancel<'_> {
         if let Some(id) = self.id {
             let params = format!(r#"{{"requestId":{id},"reason":"the caller gave up"}}"#);
             let body = wire::notification("notifications/cancelled", &params);
-            self.shared.send_aside(Method::POST, body, session_headers(self.session));
+            self.shared.send_aside(Method::POST, body, Some(self.session.clone()));
         }
     }
 }
@@ -389,15 +388,6 @@ fn is_gone(status: StatusCode, answer: &Result<Answer, Fault>, session: &Session
     let code = answer.as_ref().ok().and_then(Answer::error).map(|e| ErrorObject::read(e).code);
     let gone = status == StatusCode::NOT_FOUND || (status == StatusCode::BAD_REQUEST && code == Some(SESSION_GONE));
     gone && session.id.is_some()
-}
-
-fn session_headers(session: &Session) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    headers.insert(VERSION, session.version.clone());
-    if let Some(id) = &session.id {
-        headers.insert(SESSION, id.clone());
-    }
-    headers
 }
 
 /// The configured headers; values are marked so that no log of the library shows them.

@@ -16,6 +16,8 @@ use tokio::task::AbortHandle;
 
 /// Messages on their way to the pipe; who comes after waits.
 const OUTBOX: usize = 64;
+/// Bytes that a pipe takes at once (Linux).
+const PIPE: usize = 64 << 10;
 
 pub struct Stdio {
     shared: Arc<Shared>,
@@ -106,21 +108,36 @@ impl Shared {
     }
 }
 
+/// What waits together goes into the pipe together: a child that many call reads many messages at once.
 async fn write<W: AsyncWrite + Unpin>(
     mut stdin: W,
     mut messages: mpsc::Receiver<Vec<u8>>,
     shared: std::sync::Weak<Shared>,
 ) {
-    while let Some(message) = messages.recv().await {
-        let mut done = stdin.write_all(&message).await;
-        if done.is_ok() && messages.is_empty() {
-            done = stdin.flush().await;
-        }
-        if let Err(error) = done {
+    let mut waiting = Vec::with_capacity(OUTBOX);
+    while messages.recv_many(&mut waiting, OUTBOX).await > 0 {
+        if let Err(error) = write_all(&mut stdin, waiting.drain(..)).await {
             if let Some(shared) = shared.upgrade() {
                 shared.mux.broke(&format!("writing to its standard input: {error}"));
             }
             return;
         }
     }
+}
+
+/// Writes `messages` in pieces of a pipe's size; a larger one is not copied.
+async fn write_all<W: AsyncWrite + Unpin>(to: &mut W, messages: impl Iterator<Item = Vec<u8>>) -> std::io::Result<()> {
+    let mut piece = Vec::new();
+    for message in messages {
+        if piece.is_empty() {
+            piece = message;
+        } else if piece.len() + message.len() <= PIPE {
+            piece.extend_from_slice(&message);
+        } else {
+            to.write_all(&piece).await?;
+            piece = message;
+        }
+    }
+    to.write_all(&piece).await?;
+    to.flush().await
 }
