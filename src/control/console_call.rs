@@ -84,6 +84,7 @@ pub async fn carry(deck: Arc<Deck>, call: ConsoleCall, to: mpsc::Sender<Chunk>) 
         return listen(&deck, &call, &to).await;
     }
     deck.touch();
+    let _answering = deck.answering.token();
     let (events, steps) = mpsc::channel(EVENTS);
     let outbox = Arc::new(Outbox::default());
     let request = request(&call, events);

@@ -62,6 +62,8 @@ pub struct Deck {
     pub clock: Clock,
     /// Everything that runs here, so that a shutdown can wait for it.
     pub tasks: TaskTracker,
+    /// Calls of consoles, until their answers are handed over.
+    pub answering: TaskTracker,
     /// New acts and calls are refused from here.
     pub closing: CancellationToken,
     /// Everything ends now.

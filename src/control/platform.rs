@@ -112,6 +112,7 @@ pub fn start(config: Arc<Config>, options: StartOptions) -> Result<Platform, Sta
         gap: Default::default(),
         calls: Calls::new(),
         tasks: TaskTracker::new(),
+        answering: TaskTracker::new(),
         closing: CancellationToken::new(),
         gpus_wanted: CancellationToken::new(),
         stop: CancellationToken::new(),
@@ -185,6 +186,9 @@ impl Platform {
         while !deck.router.pending().is_empty() && Instant::now() < drained {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        deck.answering.close();
+        // Those that are left are told that the platform has ended.
+        let _ = tokio::time::timeout_at(drained, deck.answering.wait()).await;
         let mut left = Vec::new();
         if !stop_instances(deck, by).await {
             let live = |row: &&Arc<InstanceRow>| row.state.is_live();

@@ -164,7 +164,7 @@ impl Trip<'_> {
         let expects = ask.expects;
         ledger.asked(&ask.body);
         self.tell_wire(true, &ask.body, slot, tool);
-        let answer = link.upstream.ask(ask).await;
+        let answer = Box::pin(link.upstream.ask(ask)).await;
         ledger.answered();
         if let Err(Fault::Unreachable(_)) = &answer {
             ledger.unsent();

@@ -44,7 +44,8 @@ impl Router {
         };
         match endpoint {
             Endpoint::Server(server) => {
-                let reply = call::carry(self, CallRequest { server, ..request }, client, outbox).await;
+                // Boxed here and once more at the upstream: each future around it would be moved with all of it inside.
+                let reply = Box::pin(call::carry(self, CallRequest { server, ..request }, client, outbox)).await;
                 Served { code: reply.code, body: reply.body, route: None }
             }
             Endpoint::All => {
