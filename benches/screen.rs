@@ -191,7 +191,7 @@ impl Crowded {
                 next_snapshot += SNAPSHOT_EVERY;
             } else {
                 let next = next_key.min(next_calls).min(next_snapshot);
-                std::thread::sleep(next.saturating_sub(began.elapsed()));
+                std::thread::park_timeout(next.saturating_sub(began.elapsed()));
             }
         }
         waited.sort_unstable();
@@ -200,7 +200,7 @@ impl Crowded {
 }
 
 fn call(n: u64) -> CallRecord {
-    let outcome = if n % 20 == 0 { Outcome::Timeout } else { Outcome::Ok };
+    let outcome = if n.is_multiple_of(20) { Outcome::Timeout } else { Outcome::Ok };
     CallRecord {
         id: CallId(n),
         at: sample::ago(0),

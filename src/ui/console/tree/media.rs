@@ -58,7 +58,7 @@ impl Tree {
         }
         let beside = &self.nodes[branch.parent?].children;
         let mime = beside.iter().find(|at| self.key(**at) == Some("\"mimeType\""))?;
-        let inside = |node: usize| Some(self.source(node).strip_prefix('"')?.strip_suffix('"')?);
+        let inside = |node: usize| self.source(node).strip_prefix('"')?.strip_suffix('"');
         let base64 = inside(node)?;
         // The beginning tells it from a word.
         let is_base64 = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=' | b'-' | b'_');
