@@ -9,7 +9,6 @@ mod error;
 mod guard;
 mod limits;
 mod listen;
-mod login;
 mod mcp;
 mod rest;
 
@@ -31,6 +30,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+/// The header that says where routing led and why: the same as in the answer, for whoever reads no bodies.
+const ROUTE: &str = "x-mcpdeck-route";
 
 /// A body of ours: whole, or a stream of events.
 pub type Body = UnsyncBoxBody<Bytes, Infallible>;
@@ -97,21 +99,24 @@ impl Gateway {
         if let Err(error) = refused {
             return if is_mcp { error.into_json_rpc() } else { error.into_rest() };
         }
-        if path == login::PATH {
-            return login::answer(&self, peer, request).await.unwrap_or_else(Error::into_rest);
-        }
         let caller = auth::identify(&self, peer, &mut request);
         let response = match is_mcp {
             true => mcp::answer(&self, request).await.unwrap_or_else(Error::into_json_rpc),
-            false => self.answer_rest(caller.as_ref(), request).await,
+            false => self.answer_rest(peer, caller.as_ref(), request).await,
         };
         guard::guard(response, caller)
     }
 
-    async fn answer_rest(self: &Arc<Self>, caller: Option<&Caller>, request: Request<Incoming>) -> Response<Body> {
-        match self.limits.enter(caller.and_then(|caller| caller.principal.tenant.as_ref()), None) {
-            Ok(_place) => self.rest.answer(self.clone(), request).await,
-            Err(error) => error.into_rest(),
+    async fn answer_rest(
+        self: &Arc<Self>,
+        peer: SocketAddr,
+        caller: Option<&Caller>,
+        request: Request<Incoming>,
+    ) -> Response<Body> {
+        let tenant = caller.and_then(|caller| caller.principal.tenant.as_ref());
+        match self.limits.enter(tenant) {
+            Ok(_place) => self.rest.answer(self.clone(), peer, request).await,
+            Err(exceeded) => rest::beyond(self, caller, &request, exceeded).await,
         }
     }
 }

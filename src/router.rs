@@ -1,6 +1,7 @@
 //! The data plane: carries MCP messages from a caller, under a tenant, to an upstream and back.
 //! Imports `model` and `config` only; knows no backend, store, control or face.
 
+mod account;
 mod aggregate;
 mod breaker;
 mod call;
@@ -17,6 +18,7 @@ mod hub;
 mod inspect;
 mod ledger;
 mod lifetime;
+mod limits;
 mod listing;
 mod lists;
 mod message;
@@ -47,7 +49,7 @@ use crate::model::server::EraChoice;
 use crate::model::{
     CallId, CallRecord, Era, InstanceKey, PendingCall, ServerDef, ServerId, Stamp, State, TenantDef, TenantId,
 };
-pub use aggregate::{AllReply, SERVERS_KEY};
+pub use aggregate::{ALL_SERVERS, AllReply, SERVERS_KEY};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 pub use client::{Client, ClientRequest, Endpoint, Level, Modern, Outbox};
@@ -56,13 +58,14 @@ pub use failover::{ROUTE_KEY, RoutedReply, RoutedRequest, RoutedWhat, asked_in, 
 use flight::Flights;
 use lifetime::Lifetimes;
 pub use lifetime::{BOUNDS_US, Lifetime};
+pub use limits::{Counter, Exceeded, Place, counters};
 pub use message::{Kind, Message, Meta, Unreadable};
 use meter::Meter;
 pub use mirror::text_of as header_text;
 use payload::Payloads;
 use people::People;
 pub use redact::is_secret_name;
-pub use route::{Nowhere, read_ask};
+pub use route::{Nowhere, read_ask, texts_of};
 pub use serve::Served;
 use session::Sessions;
 pub use session::{Hello, NoSession, OpenStream, Owner, Session, SessionLimits};
@@ -252,6 +255,8 @@ pub struct CallReply {
     pub body: Bytes,
     /// Something of it may have reached the upstream; if not, it may be tried elsewhere.
     pub sent: bool,
+    /// The limit for whose sake it was refused.
+    pub exceeded: Option<Exceeded>,
 }
 
 /// Where an instance stands, for idle stop, hang detection and the screen.
@@ -307,7 +312,7 @@ impl Router {
     /// Swaps the table; calls under way keep the one they began with. Slots of instances no longer named stay
     /// until [`Router::remove`].
     pub fn set_table(&self, table: Table) {
-        let index = Arc::new(Index::new(table));
+        let index = Arc::new(Index::new(table, &self.table.load()));
         self.table.store(index.clone());
         self.slots.each(|slot| slot.hub.retain(|tenant| index.route(tenant, &slot.key.server).is_ok()));
     }

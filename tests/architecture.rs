@@ -37,7 +37,7 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("bollard", &["backend/docker"]),
     ("jsonwebtoken", &["control/principals/token.rs"]),
     ("argon2", &["control/principals/password.rs"]),
-    ("governor", &["control/principals/password.rs", "api/limits.rs"]),
+    ("governor", &["control/principals/password.rs", "router/limits.rs"]),
     ("serde_saphyr", &["config/compose/yaml.rs"]),
     ("jsonc_parser", &["config/import/json.rs"]),
     ("notify", &["control/reload/watch.rs", "ui/theme/watch.rs"]),

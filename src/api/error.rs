@@ -2,6 +2,7 @@
 
 use super::Body;
 use crate::model::Refusal;
+use crate::router::Exceeded;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -74,6 +75,15 @@ fn status_of(refusal: &Refusal) -> StatusCode {
     }
 }
 
+impl From<Exceeded> for Error {
+    fn from(exceeded: Exceeded) -> Self {
+        match exceeded {
+            Exceeded::Many { what, after } => Self::TooMany { what, after },
+            Exceeded::Large(most) => Self::TooLarge(most),
+        }
+    }
+}
+
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
@@ -122,7 +132,8 @@ impl Error {
         self.respond(serde_json::json!({ "jsonrpc": "2.0", "id": id_of(message), "error": error }).to_string())
     }
 
-    fn respond(&self, body: String) -> Response<Body> {
+    /// As a response around `body`, which says why already.
+    pub fn respond(&self, body: impl Into<Bytes>) -> Response<Body> {
         let mut response = Response::new(whole(body));
         *response.status_mut() = self.status();
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

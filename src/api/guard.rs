@@ -1,8 +1,8 @@
 //! Streams end with the credential that they were opened with, and hold their place among the limits until they end.
 
 use super::Body;
-use super::limits::Place;
 use crate::control::handle::Caller;
+use crate::router::Place;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::Response;

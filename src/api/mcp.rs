@@ -12,7 +12,8 @@ use crate::model::call::Origin;
 use crate::model::principal::Role;
 use crate::model::{ServerId, TenantId};
 use crate::router::{
-    CallBody, CallRequest, Client, ClientRequest, Endpoint, Kind, Message, Outbox, Owner, Router, Unreadable,
+    ALL_SERVERS, CallBody, CallRequest, Client, ClientRequest, Endpoint, Exceeded, Kind, Message, Outbox, Owner,
+    Router, Unreadable,
 };
 use bytes::Bytes;
 use head::{Accepts, Face};
@@ -43,6 +44,28 @@ impl Caller {
     fn request(self, client: Client, message: Message, outbox: Option<Arc<Outbox>>) -> ClientRequest {
         let Self { tenant, principal, role, endpoint } = self;
         ClientRequest { tenant, principal, role, endpoint, client, message, outbox }
+    }
+
+    /// A body as it came, and where to.
+    fn whole(self, body: Bytes) -> (Endpoint, CallRequest) {
+        let Self { tenant, principal, role, endpoint } = self;
+        let server = match &endpoint {
+            Endpoint::Server(server) => server.clone(),
+            Endpoint::All => ServerId::from(ALL_SERVERS),
+        };
+        let request = CallRequest {
+            tenant,
+            server,
+            body: CallBody::Raw(body),
+            era: None,
+            timeout: None,
+            origin: Origin::Http,
+            principal,
+            role: Some(role),
+            session: None,
+            events: None,
+        };
+        (endpoint, request)
     }
 }
 
@@ -79,11 +102,14 @@ async fn post(gateway: &Gateway, caller: Caller, headers: &HeaderMap, body: Inco
     };
     let most = gateway.limits.body(Some(&caller.tenant), server.as_ref());
     let patience = gateway.inside.config.get().api.read_timeout;
-    let body = timeout(patience, read(body, most)).await.map_err(|_| Error::TooSlow)??;
+    let body = match timeout(patience, read(body, most)).await.map_err(|_| Error::TooSlow)? {
+        Err(Error::TooLarge(most)) => return Ok(beyond(gateway, caller, Bytes::new(), Exceeded::Large(most)).await),
+        body => body?,
+    };
     // Judged after the body has come: who is refused is told for which request.
-    let place = match gateway.limits.enter(Some(&caller.tenant), server.as_ref()) {
-        Ok(place) => Arc::new(place),
-        Err(error) => return Ok(error.into_json_rpc_for(&body)),
+    let place = match gateway.limits.enter(Some(&caller.tenant)) {
+        Ok(place) => place.map(Arc::new),
+        Err(exceeded) => return Ok(beyond(gateway, caller, body, exceeded).await),
     };
     let message = Message::of_client(&body);
     let face = head::face(headers, message.as_ref().ok());
@@ -95,8 +121,18 @@ async fn post(gateway: &Gateway, caller: Caller, headers: &HeaderMap, body: Inco
         (Face::Modern, Ok(message)) => modern::post(router, caller, headers, message).await,
     };
     // A stream keeps its place until it ends.
-    response.extensions_mut().insert(place);
+    if let Some(place) = place {
+        response.extensions_mut().insert(place);
+    }
     Ok(response)
+}
+
+/// What its tenant's limits do not allow is recorded like any call, and told for which request it is.
+async fn beyond(gateway: &Gateway, caller: Caller, body: Bytes, exceeded: Exceeded) -> Response<Body> {
+    let error = Error::from(exceeded.clone());
+    let answer = error.clone().into_json_rpc_for(&body);
+    gateway.inside.router.refuse(caller.whole(body).1, exceeded).await;
+    answer
 }
 
 /// A message without a handshake: made on a pooled session, answered as plain JSON.
@@ -112,22 +148,9 @@ async fn bare(
         return reply::served(StatusCode::OK, router.serve(caller.request(Client::Bare, message, None)).await);
     }
     // The router says what is wrong with it, and records it.
-    let Caller { tenant, principal, role, endpoint } = caller;
-    let request = |server| CallRequest {
-        tenant,
-        server,
-        body: CallBody::Raw(body),
-        era: None,
-        timeout: None,
-        origin: Origin::Http,
-        principal,
-        role: Some(role),
-        session: None,
-        events: None,
-    };
-    let body = match endpoint {
-        Endpoint::Server(server) => router.call(request(server)).await.body,
-        Endpoint::All => router.call_all(request(ServerId::from("")), Client::Bare, None).await.body,
+    let body = match caller.whole(body) {
+        (Endpoint::Server(_), request) => router.call(request).await.body,
+        (Endpoint::All, request) => router.call_all(request, Client::Bare, None).await.body,
     };
     json(StatusCode::OK, body)
 }

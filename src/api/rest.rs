@@ -6,6 +6,7 @@ mod caller;
 mod customers;
 mod events;
 mod input;
+mod login;
 mod logs;
 mod mcp_services;
 mod memory;
@@ -21,13 +22,19 @@ mod view;
 
 use super::error::whole;
 use super::{Body, Error, Gateway};
+use crate::control::handle::Caller as Asking;
+use crate::model::call::Origin;
+use crate::model::principal::Principal;
+use crate::router::{ALL_SERVERS, CallBody, CallRequest, Exceeded};
 use axum::extract::Request as Asked;
+use bytes::Bytes;
 use caller::Via;
 use futures_util::StreamExt;
 use futures_util::future::ready;
 use http_body_util::{BodyExt, BodyStream, StreamBody};
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use tower_service::Service;
 
@@ -37,25 +44,55 @@ type Answer = Response<axum::body::Body>;
 /// Every route, and their description.
 pub struct Rest {
     router: axum::Router,
+    /// The text at `/openapi.json`.
+    document: Bytes,
 }
 
 impl Rest {
     pub fn new() -> Self {
         let (router, document) = openapi::routes().split_for_parts();
-        let router = openapi::serve(router, &document).method_not_allowed_fallback(not_offered).fallback(unknown);
-        Self { router }
+        let router = router.method_not_allowed_fallback(not_offered).fallback(unknown);
+        Self { router, document: document.to_json().unwrap_or_default().into() }
     }
 
     /// Answers a request on any path but MCP's.
-    pub async fn answer(&self, gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<Body> {
+    pub async fn answer(&self, gateway: Arc<Gateway>, peer: SocketAddr, request: Request<Incoming>) -> Response<Body> {
         let mut request = request.map(axum::body::Body::new);
-        request.extensions_mut().insert(Via { gateway });
+        request.extensions_mut().insert(Via { gateway, peer });
         let response = match self.router.clone().call(request).await {
             Ok(response) => response,
             Err(never) => match never {},
         };
         response.map(until_broken)
     }
+}
+
+/// A request that is beyond a limit of its customer: recorded like the calls that are.
+pub async fn beyond(
+    gateway: &Gateway,
+    caller: Option<&Asking>,
+    request: &Request<Incoming>,
+    exceeded: Exceeded,
+) -> Response<Body> {
+    if let Some(Principal { name, role, tenant: Some(tenant) }) = caller.map(|caller| caller.principal.clone()) {
+        let refused = CallRequest {
+            tenant,
+            server: ALL_SERVERS.into(),
+            body: CallBody::Method {
+                method: format!("{} {}", request.method(), request.uri().path()),
+                params: String::new(),
+            },
+            era: None,
+            timeout: None,
+            origin: Origin::Http,
+            principal: name,
+            role: Some(role),
+            session: None,
+            events: None,
+        };
+        gateway.inside.router.refuse(refused, exceeded.clone()).await;
+    }
+    Error::from(exceeded).into_rest()
 }
 
 /// A body as it is, that ends where it breaks.
@@ -87,7 +124,7 @@ impl axum::response::IntoResponse for Error {
 }
 
 /// JSON text that is there already.
-fn json_text(text: impl Into<bytes::Bytes>) -> Response<Body> {
+fn json_text(text: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::new(whole(text));
     let json = hyper::header::HeaderValue::from_static("application/json");
     response.headers_mut().insert(hyper::header::CONTENT_TYPE, json);

@@ -9,16 +9,19 @@ mod tests;
 use super::call;
 use super::client::{Client, Outbox};
 use super::era;
-use super::failover::{RoutedRequest, RoutedWhat, asked_in, with_meta};
+use super::failover::{RoutedReply, RoutedRequest, RoutedWhat, asked_in, with_meta};
 use super::fanout;
+use super::ledger::End;
+use super::limits::Exceeded;
 use super::lists::View;
 use super::message::{Kind as Sort, Message};
+use super::outcome::Stop;
 use super::slot::Slot;
 use super::table::{Index, Route};
 use super::upstream::serverside::Notice;
 use super::wire;
-use super::{CallBody, CallRequest, Router, gate, inspect, listing};
-use crate::model::{CallId, Stamp, State, TenantId};
+use super::{CallBody, CallReply, CallRequest, Router, gate, inspect, listing};
+use crate::model::{CallId, Outcome, Stamp, State, TenantId};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use merge::{Kind, Merged};
@@ -28,6 +31,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::AcqRel;
 use std::time::Duration;
 
+/// What stands for the server in records of calls that are made to all of them.
+pub const ALL_SERVERS: &str = "*";
 /// So long a list waits for servers that are asked just now.
 const PATIENCE: Duration = Duration::from_millis(250);
 /// The `_meta` key of a list that says which servers are missing or stale in it.
@@ -42,11 +47,19 @@ pub struct AllReply {
     pub body: Bytes,
     /// Where routing led, for the header of an answer that stays as it is.
     pub route: Option<String>,
+    /// The limit for whose sake it was refused.
+    pub exceeded: Option<Exceeded>,
 }
 
 impl From<String> for AllReply {
     fn from(body: String) -> Self {
-        Self { body: body.into(), route: None }
+        Self { body: body.into(), route: None, exceeded: None }
+    }
+}
+
+impl From<CallReply> for AllReply {
+    fn from(reply: CallReply) -> Self {
+        Self { body: reply.body, route: None, exceeded: reply.exceeded }
     }
 }
 
@@ -75,17 +88,27 @@ impl Router {
         let routes = sorted(&table, &request.tenant);
         let text = String::from_utf8_lossy(&message.text).into_owned();
         let params = params_of(&text);
-        let answer = |result: Value| AllReply::from(answered(&message.id, &result));
-        match message.method.as_str() {
-            "initialize" => answer(self.greeting(&routes, &params)),
-            "server/discover" => answer(self.discovery(&routes)),
+        let kind = Kind::of_method(&message.method);
+        let ledger = || self.account(&request, ALL_SERVERS.into(), Some(&message));
+        let (ledger, said) = match (message.method.as_str(), kind) {
             // A level is per session, and kept where sessions are.
-            "ping" | "logging/setLevel" => answer(json!({})),
-            method => match Kind::of_method(method) {
-                Some(kind) => self.list(kind, &routes, &message.id, &params, request.session).await.into(),
-                None => self.split((request, client, outbox), &message, &routes, text, &params).await,
-            },
-        }
+            ("ping" | "logging/setLevel", _) => return answered(&message.id, &json!({})).into(),
+            ("initialize", _) => (ledger(), Ok(answered(&message.id, &self.greeting(&routes, &params)))),
+            ("server/discover", _) => (ledger(), Ok(answered(&message.id, &self.discovery(&routes)))),
+            (_, Some(kind)) => (ledger(), self.list(kind, &routes, &message.id, &params, request.session).await),
+            _ => return self.split((request, client, outbox), &message, &routes, text, &params).await,
+        };
+        let end = match said {
+            Ok(body) => End { outcome: Outcome::Ok, error: None, code: None, body: body.into() },
+            Err(stop) => End::stopped(stop, &message.id),
+        };
+        ledger.close(end).await.into()
+    }
+
+    /// Refuses a message that leads to no server.
+    async fn refuse_here(&self, request: &CallRequest, message: &Message, code: i64, why: &str) -> AllReply {
+        let ledger = self.account(request, ALL_SERVERS.into(), Some(message));
+        ledger.close(End::stopped(told(code, why), &message.id)).await.into()
     }
 
     /// To the server that the message names; else where routing leads; else to the only server with such a tool.
@@ -97,12 +120,11 @@ impl Router {
         text: String,
         params: &str,
     ) -> AllReply {
-        let refuse = |code, why: &str| AllReply::from(wire::error_body(&message.id, code, why));
         let why = match split(routes, &message.method, params) {
             Ok((route, named)) => {
                 let body = match named.put_into(&text) {
                     Ok(body) => body,
-                    Err(why) => return refuse(INVALID_PARAMS, &why),
+                    Err(why) => return self.refuse_here(&request, message, INVALID_PARAMS, &why).await,
                 };
                 let server = route.server.id.clone();
                 let request = CallRequest { server: server.clone(), body: raw(body), ..request };
@@ -111,17 +133,17 @@ impl Router {
                     Ok(text) => Bytes::from(wrap_answer(&server, &message.method, text).into_owned()),
                     Err(_) => reply.body,
                 };
-                return AllReply { body, route: None };
+                return AllReply { body, route: None, exceeded: reply.exceeded };
             }
             Err(why) => why,
         };
         if message.method != "tools/call" {
             let code = if why.starts_with('`') { UNKNOWN_METHOD } else { INVALID_PARAMS };
-            return refuse(code, &why);
+            return self.refuse_here(&request, message, code, &why).await;
         }
         match asked_in(&message.text) {
-            Some(Ok(ask)) => return self.routed(request, message, ask).await,
-            Some(Err(why)) => return refuse(INVALID_PARAMS, &why),
+            Some(Ok(ask)) => return self.routed((request, client, outbox), message, ask).await,
+            Some(Err(why)) => return self.refuse_here(&request, message, INVALID_PARAMS, &why).await,
             None => {}
         }
         match self.only_with_tool(routes, message.name.as_deref().unwrap_or_default()) {
@@ -130,31 +152,39 @@ impl Router {
                 let request = CallRequest { server: server.clone(), ..request };
                 let reply = call::carry(self, request, client, outbox).await;
                 let text = String::from_utf8_lossy(&reply.body).into_owned();
-                wrap_answer(&server, &message.method, &text).into_owned().into()
+                let body = wrap_answer(&server, &message.method, &text).into_owned().into();
+                AllReply { body, route: None, exceeded: reply.exceeded }
             }
-            None => refuse(INVALID_PARAMS, &why),
+            None => self.refuse_here(&request, message, INVALID_PARAMS, &why).await,
         }
     }
 
-    async fn routed(&self, request: CallRequest, message: &Message, ask: fanout::Asked) -> AllReply {
-        let refuse = |why: &str| AllReply::from(wire::error_body(&message.id, INVALID_PARAMS, why));
+    async fn routed(
+        &self,
+        (request, client, outbox): (CallRequest, Client, Option<Arc<Outbox>>),
+        message: &Message,
+        ask: fanout::Asked,
+    ) -> AllReply {
         if !ask.targets.is_empty() {
             let parts = self.fan_out(&request, &ask.targets, &message.text).await;
             return answered(&message.id, &fanout::merged(&parts)).into();
         }
         let routed = RoutedRequest {
-            tenant: request.tenant,
+            tenant: request.tenant.clone(),
             ask: ask.route,
             what: RoutedWhat::Message(message.text.clone()),
             timeout: request.timeout,
             origin: request.origin,
-            principal: request.principal,
+            principal: request.principal.clone(),
             role: request.role,
-            events: request.events,
+            events: request.events.clone(),
         };
-        match self.call_routed(routed).await {
-            Ok(reply) => AllReply { body: reply.body_with_meta(), route: Some(reply.header()) },
-            Err(nowhere) => refuse(&nowhere.error),
+        match self.route_for(routed, &client, outbox).await {
+            Ok(RoutedReply { reply: CallReply { exceeded: exceeded @ Some(_), body, .. }, .. }) => {
+                AllReply { body, route: None, exceeded }
+            }
+            Ok(reply) => AllReply { body: reply.body_with_meta(), route: Some(reply.header()), exceeded: None },
+            Err(nowhere) => self.refuse_here(&request, message, INVALID_PARAMS, &nowhere.error).await,
         }
     }
 
@@ -224,7 +254,7 @@ impl Router {
         id: &str,
         params: &str,
         session: Option<u32>,
-    ) -> String {
+    ) -> Result<String, Stop> {
         let cursor = serde_json::from_str::<Value>(params).ok();
         let cursor = cursor.as_ref().and_then(|params| params.get("cursor")?.as_str());
         let began = Stamp::now();
@@ -260,19 +290,19 @@ impl Router {
         }
         let (items, next) = match merged.page(cursor) {
             Ok(page) => page,
-            Err(why) => return wire::error_body(id, INVALID_PARAMS, &why),
+            Err(why) => return Err(told(INVALID_PARAMS, &why)),
         };
         let next = next.map(|next| format!(",\"nextCursor\":{}", wire::quote(&next))).unwrap_or_default();
         let body =
             format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"{}":[{}]{next}}}}}"#, kind.key(), items.join(","));
         let notes = notes(missing, stale, &merged.left_out);
-        match notes {
+        Ok(match notes {
             Some(notes) => {
                 let body = with_meta(&body.into(), SERVERS_KEY, &notes.to_string());
                 String::from_utf8_lossy(&body).into_owned()
             }
             None => body,
-        }
+        })
     }
 
     /// Begins to list a server whose lists are not fresh; who waits for it may leave. A server that sleeps is woken once,
@@ -327,6 +357,11 @@ fn sorted<'t>(table: &'t Index, tenant: &TenantId) -> Vec<&'t Arc<Route>> {
     let mut routes: Vec<_> = table.routes(tenant).collect();
     routes.sort_unstable_by(|a, b| a.server.id.cmp(&b.server.id));
     routes
+}
+
+/// A refusal that its caller is told in so many words.
+fn told(code: i64, why: &str) -> Stop {
+    Stop { told: Some((code, why.to_owned())), ..Stop::refused(why) }
 }
 
 fn raw(text: String) -> CallBody {

@@ -7,6 +7,7 @@ use super::era;
 use super::flight::{Flight, Plan};
 use super::gate::{Entry, Pass};
 use super::ledger::{End, Ledger};
+use super::limits::{Exceeded, Place};
 use super::listing::view_key;
 use super::lists::{ToolFacts, View};
 use super::message::{Dressing, Kind, Message};
@@ -74,26 +75,30 @@ pub async fn carry(router: &Router, request: CallRequest, client: Client, outbox
     flight.tell(|| CallEvent::Accepted { id });
     let caller_id = message.as_ref().map_or_else(|_| "null".to_owned(), |m| m.id.clone());
     let session_calls = client.session().filter(|_| caller_id != "null").map(|s| s.begin(&caller_id, id));
+    let mut exceeded = None;
     let carried = match (message, route) {
         (Err(stop), _) => Err(stop),
         (Ok(_), Err(reason)) => Err(unroutable(&flight, reason)),
         (Ok(message), Ok(route)) => {
             ledger.audit = route.tenant.audit;
             let session = client.session().map(|s| s.number).or(session);
-            Trip { router, flight: flight.clone(), message, route, era, client, session }.go(&mut ledger).await
+            match admit(route, origin, &message) {
+                Ok(_place) => {
+                    Trip { router, flight: flight.clone(), message, route, era, client, session }.go(&mut ledger).await
+                }
+                Err(beyond) => Err(Stop::refused(exceeded.insert(beyond).to_string())),
+            }
         }
     };
     drop(session_calls);
-    let end = match carried {
-        Ok(end) => end,
-        Err(stop) => End {
-            outcome: stop.outcome,
-            body: Bytes::from(stop.body(&caller_id)),
-            code: Some(stop.code()),
-            error: Some(stop.error),
-        },
-    };
-    ledger.close(end).await
+    let end = carried.unwrap_or_else(|stop| End::stopped(stop, &caller_id));
+    CallReply { exceeded, ..ledger.close(end).await }
+}
+
+/// What a server allows its callers over HTTP, whichever way they came; operators look after it whatever its load.
+fn admit(route: &Route, origin: Origin, message: &Message) -> Result<Option<Place>, Exceeded> {
+    let counter = route.counter.as_ref().filter(|_| origin == Origin::Http);
+    counter.map(|counter| counter.admit(message.text.len())).transpose()
 }
 
 /// A caller must not learn which servers there are for others.

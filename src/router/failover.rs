@@ -1,6 +1,8 @@
 //! Calls that name no server: decided, then tried in order. Never sends twice what may have been carried out, unless
 //! its tool says that twice is as good as once.
 
+use super::call;
+use super::client::{Client, Outbox};
 use super::fanout::{self, Asked};
 use super::gate;
 use super::route::{self, Nowhere};
@@ -36,7 +38,7 @@ pub struct RoutedRequest {
 
 pub enum RoutedWhat {
     /// The text of [`RouteAsk::query`], put to the tool that each server names for it; `context` is the JSON text of an
-    /// object (or empty) and reaches query endpoints alone.
+    /// object (or empty). It reaches query endpoints as it is, and is further arguments of a tool whose server is named.
     Query { context: String },
     /// A whole message.
     Message(Bytes),
@@ -84,7 +86,7 @@ impl Router {
     fn closed_to(&self, route: &Route) -> Option<String> {
         let slot = self.slots.get(&route.instance(None))?;
         match slot.gate.state() {
-            state @ (State::Stopped | State::Fenced | State::Failed) => Some(super::call::refusal(&slot, state)),
+            state @ (State::Stopped | State::Fenced | State::Failed) => Some(call::refusal(&slot, state)),
             state if gate::serves(state) && slot.live().is_none() && state == State::Unknown => {
                 Some(format!("{} is unknown and not connected", slot.key))
             }
@@ -101,6 +103,16 @@ impl Router {
     /// Decides and calls: the target first, then its fallback in order. A target that is fenced, stopped or failed, or
     /// whose breaker is open, is passed over at once; the last that is left is always tried.
     pub async fn call_routed(&self, request: RoutedRequest) -> Result<RoutedReply, Nowhere> {
+        self.route_for(request, &Client::Bare, None).await
+    }
+
+    /// The same for a client, who hears of it meanwhile from whoever is tried.
+    pub(super) async fn route_for(
+        &self,
+        request: RoutedRequest,
+        client: &Client,
+        outbox: Option<Arc<Outbox>>,
+    ) -> Result<RoutedReply, Nowhere> {
         let table = self.table.load_full();
         let decision = decide(&table, &request.tenant, &request.ask)?;
         let routes: Vec<Arc<Route>> = candidates(&table, &request.tenant, &decision).cloned().collect();
@@ -116,7 +128,10 @@ impl Router {
                 continue;
             }
             let reply = match self.body_for(route, &request) {
-                Ok(body) => self.call(call_request(&request, server.clone(), body)).await,
+                Ok(body) => {
+                    let request = call_request(&request, server.clone(), body);
+                    call::carry(self, request, client.clone(), outbox.clone()).await
+                }
                 Err(why) if last => return Err(Nowhere { error: why, considered: decision.considered }),
                 Err(why) => {
                     passed_over.push((server, why));
@@ -170,10 +185,17 @@ impl Router {
         })?;
         let mut arguments = serde_json::Map::new();
         arguments.insert(tool.argument, request.ask.query.clone().into());
-        if server.via == Via::Query
-            && let Ok(context @ serde_json::Value::Object(_)) = serde_json::from_str(context)
+        if let Ok(context @ serde_json::Value::Object(_)) = serde_json::from_str(context)
+            && server.via == Via::Query
         {
             arguments.insert("context".to_owned(), context);
+        } else if let Ok(context) = serde_json::from_str::<serde_json::Map<_, _>>(context)
+            && request.ask.target.is_some()
+        {
+            // Whoever names a server knows what its tool takes.
+            for (name, value) in context {
+                arguments.entry(name).or_insert(value);
+            }
         }
         let params = json!({ "name": tool.tool, "arguments": arguments }).to_string();
         Ok(CallBody::Method { method: "tools/call".to_owned(), params })
@@ -211,7 +233,7 @@ fn call_request(request: &RoutedRequest, server: ServerId, body: CallBody) -> Ca
 }
 
 fn is_busy(reply: &CallReply) -> bool {
-    reply.record.error.as_deref().is_some_and(|error| error.starts_with(super::call::BUSY))
+    reply.record.error.as_deref().is_some_and(|error| error.starts_with(call::BUSY))
 }
 
 /// Methods that change nothing by themselves.

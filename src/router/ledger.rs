@@ -2,7 +2,7 @@
 //! and recorded once.
 
 use super::flight::Flight;
-use super::outcome::first_line;
+use super::outcome::{Stop, first_line};
 use super::payload::Payload;
 use super::redact::CUT_BYTES;
 use super::{CallReply, Router};
@@ -39,6 +39,13 @@ pub struct End {
     /// The code of the JSON-RPC error that the body is.
     pub code: Option<i64>,
     pub body: Bytes,
+}
+
+impl End {
+    /// Of a call that ended without an upstream's answer; `id` is its caller's, as JSON text.
+    pub fn stopped(stop: Stop, id: &str) -> Self {
+        Self { outcome: stop.outcome, body: stop.body(id).into(), code: Some(stop.code()), error: Some(stop.error) }
+    }
 }
 
 impl<'a> Ledger<'a> {
@@ -87,7 +94,7 @@ impl<'a> Ledger<'a> {
                 self.router.dropped_records.fetch_sub(1, Relaxed);
             }
         }
-        CallReply { record, code: end.code, body: end.body, sent: self.reached }
+        CallReply { record, code: end.code, body: end.body, sent: self.reached, exceeded: None }
     }
 
     fn settle(&mut self, record: &Arc<CallRecord>, body: &Bytes) {

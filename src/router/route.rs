@@ -209,12 +209,17 @@ pub fn read_ask(json: &str) -> Result<RouteAsk, String> {
         Some(_) => Err(format!("`{name}` is no text")),
     };
     let target = text("target")?.or(text("mcp_name")?).filter(|name| !name.is_empty());
-    let mut context = String::new();
-    body.get("context").into_iter().for_each(|value| collect(value, &mut context));
+    let context = body.get("context").map(texts_of).unwrap_or_default();
     Ok(RouteAsk { target, context, query: text("query")?.unwrap_or_default() })
 }
 
-/// Every text and number in `value`, one a line.
+/// Every text and number in a request's context, one a line.
+pub fn texts_of(context: &Value) -> String {
+    let mut texts = String::new();
+    collect(context, &mut texts);
+    texts
+}
+
 fn collect(value: &Value, out: &mut String) {
     match value {
         Value::Null => {}

@@ -4,7 +4,7 @@ use super::call;
 use super::cells;
 use super::client::{Client, ClientRequest, Endpoint};
 use super::session::{Hello, NoSession, Owner, Session, SessionLimits};
-use super::{AllReply, CallBody, CallRequest, Note, Router};
+use super::{AllReply, CallBody, CallRequest, Exceeded, Note, Router};
 use crate::model::call::Origin;
 use crate::model::server::Scope;
 use crate::model::{InstanceKey, ServerId};
@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// What a client is answered.
+#[derive(Default)]
 pub struct Served {
     /// Of the JSON-RPC error, if the answer is one.
     pub code: Option<i64>,
@@ -20,6 +21,8 @@ pub struct Served {
     pub body: Bytes,
     /// Where routing led, for the head of an answer.
     pub route: Option<String>,
+    /// The limit for whose sake it was refused.
+    pub exceeded: Option<Exceeded>,
 }
 
 impl Router {
@@ -46,12 +49,12 @@ impl Router {
             Endpoint::Server(server) => {
                 // Boxed here and once more at the upstream: each future around it would be moved with all of it inside.
                 let reply = Box::pin(call::carry(self, CallRequest { server, ..request }, client, outbox)).await;
-                Served { code: reply.code, body: reply.body, route: None }
+                Served { code: reply.code, body: reply.body, route: None, exceeded: reply.exceeded }
             }
             Endpoint::All => {
-                let AllReply { body, route } = self.call_all(request, client.clone(), outbox).await;
+                let AllReply { body, route, exceeded } = self.call_all(request, client.clone(), outbox).await;
                 let (code, body) = cells::of_any_era(&client, body);
-                Served { code, body, route }
+                Served { code, body, route, exceeded }
             }
         }
     }

@@ -3,6 +3,7 @@
 
 use super::Table;
 use super::context::Injection;
+use super::limits::{Counter, counters};
 use crate::model::route::Routing;
 use crate::model::{InstanceKey, ServerDef, ServerId, TenantDef, TenantId};
 use std::collections::HashMap;
@@ -14,6 +15,8 @@ pub struct Index {
     servers: HashMap<ServerId, Arc<ServerDef>>,
     tenants: HashMap<TenantId, HashMap<ServerId, Arc<Route>>>,
     routing: Arc<Routing>,
+    /// Of the servers that limit their callers.
+    counters: HashMap<ServerId, Arc<Counter>>,
 }
 
 /// One tenant's way to one server.
@@ -24,6 +27,8 @@ pub struct Route {
     pub prefix: Box<str>,
     /// Why calls of tools not marked read-only are refused, if they are.
     pub frozen: Option<Box<str>>,
+    /// What all its callers over HTTP have used of its limits; `None`: it has none.
+    pub counter: Option<Arc<Counter>>,
     injection: OnceLock<Result<Injection, String>>,
 }
 
@@ -36,8 +41,11 @@ pub enum NoRoute {
 }
 
 impl Index {
-    pub fn new(table: Table) -> Self {
+    /// What callers have used of limits that stay is taken over from the table `before`.
+    pub fn new(table: Table, before: &Self) -> Self {
         let servers: HashMap<_, _> = table.servers.into_iter().map(|s| (s.id.clone(), s)).collect();
+        let limits = servers.iter().map(|(id, def)| (id, &def.settings.call_limits));
+        let counters = counters(limits, &before.counters, |id| format!("server {id}"));
         let tenants = table.tenants.into_iter().map(|(def, enabled)| {
             let frozen = match table.read_only {
                 true => Some("the platform is read-only".to_owned()),
@@ -51,6 +59,7 @@ impl Index {
                     server,
                     prefix,
                     frozen: frozen.clone().map(Into::into),
+                    counter: counters.get(&id).cloned(),
                     injection: OnceLock::new(),
                 };
                 Some((id, Arc::new(route)))
@@ -58,7 +67,7 @@ impl Index {
             (def.id.clone(), routes.collect())
         });
         let tenants = tenants.collect();
-        Self { servers, tenants, routing: table.routing }
+        Self { servers, tenants, routing: table.routing, counters }
     }
 
     pub fn routing(&self) -> &Routing {

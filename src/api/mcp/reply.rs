@@ -1,14 +1,11 @@
 //! Answers on MCP paths: bodies, statuses, refusals.
 
-use super::super::Body;
 use super::super::error::whole;
+use super::super::{Body, Error, ROUTE};
 use crate::router::{HEADER_MISMATCH, Served, UNSUPPORTED_VERSION};
 use bytes::Bytes;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
-
-/// Says where routing led and why: the same as the answer's `_meta`, for whoever reads no bodies.
-const ROUTE: HeaderName = HeaderName::from_static("x-mcpdeck-route");
 
 /// JSON-RPC 2.0, section 5.1.
 pub const INVALID_REQUEST: i64 = -32600;
@@ -57,9 +54,12 @@ pub fn json(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
 
 /// What the router answered; its head says where routing led.
 pub fn served(status: StatusCode, served: Served) -> Response<Body> {
+    if let Some(exceeded) = served.exceeded {
+        return Error::from(exceeded).respond(served.body);
+    }
     let mut response = json(status, served.body);
     if let Some(route) = served.route.and_then(|route| HeaderValue::from_str(&route).ok()) {
-        response.headers_mut().insert(ROUTE, route);
+        response.headers_mut().insert(HeaderName::from_static(ROUTE), route);
     }
     response
 }

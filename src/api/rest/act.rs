@@ -63,6 +63,12 @@ pub struct Done {
     error: Option<String>,
 }
 
+impl Done {
+    fn failed(message: String) -> Self {
+        Self { success: false, error: Some(message.clone()), message }
+    }
+}
+
 /// Does something to the instances of a server.
 #[utoipa::path(
     post, path = "/servers/{name}/{act}", tag = "servers",
@@ -70,24 +76,35 @@ pub struct Done {
     responses(
         (status = 200, body = Done),
         (status = 202, body = Done, description = "it takes longer; events tell its end"),
-        (status = 403, body = super::openapi::Problem, description = "not an operator, read-only, or denied by a guardrail"),
-        (status = 404, body = super::openapi::Problem),
-        (status = 409, body = super::openapi::Problem, description = "not possible in this state"),
-        (status = 428, body = super::openapi::Problem, description = "`confirm` is another name than production asks for"),
+        (status = 400, body = Done),
+        (status = 403, body = Done, description = "not an operator, read-only, or denied by a guardrail"),
+        (status = 404, body = Done),
+        (status = 409, body = Done, description = "not possible in this state, or not this customer's alone"),
+        (status = 428, body = Done, description = "`confirm` is another name than production asks for"),
         (status = 502, body = Done, description = "it was tried and failed"),
+        (status = 503, body = Done),
     )
 )]
-pub async fn act(
-    caller: Caller,
-    Path((name, verb)): Path<(String, Verb)>,
-    Query(how): Query<How>,
-) -> Result<Answer, Error> {
+pub async fn act(caller: Caller, Path((name, verb)): Path<(String, Verb)>, Query(how): Query<How>) -> Answer {
+    match give(&caller, &name, verb, how).await {
+        Ok(job) => told(ended(&caller, job).await, job),
+        Err(error) => {
+            let status = error.status();
+            (status, Json(Done::failed(error.to_string()))).into_response()
+        }
+    }
+}
+
+async fn give(caller: &Caller, name: &str, verb: Verb, how: How) -> Result<JobId, Error> {
     // What a caller cannot see is unknown to it, before anything else is.
-    let target = caller.view().target(&name)?;
+    let target = caller.view().target(name)?;
     caller.must_operate()?;
-    let command = command(&caller, verb, target, how.hold)?;
-    let job = caller.give(command, how.confirm).await?;
-    Ok(told(ended(&caller, job).await, job))
+    if let Some(tenant) = caller.scope().filter(|_| target.tenant.is_none()) {
+        let why = format!("{target} is shared: {tenant} has no instance of its own; ask without X-Customer-ID");
+        return Err(Refusal::Refused(why).into());
+    }
+    let command = command(caller, verb, target, how.hold)?;
+    caller.give(command, how.confirm).await
 }
 
 fn command(caller: &Caller, verb: Verb, target: InstanceKey, hold: bool) -> Result<Command, Error> {
@@ -143,6 +160,5 @@ fn told(row: Option<Arc<JobRow>>, job: JobId) -> Answer {
     if row.outcome == Some(JobOutcome::Ok) {
         return Json(Done { success: true, message, error: None }).into_response();
     }
-    let done = Done { success: false, error: Some(message.clone()), message };
-    (StatusCode::BAD_GATEWAY, Json(done)).into_response()
+    (StatusCode::BAD_GATEWAY, Json(Done::failed(message))).into_response()
 }

@@ -7,12 +7,15 @@ use crate::model::principal::{Principal, Role};
 use crate::model::{Act, Command, JobId, TenantId};
 use axum::extract::FromRequestParts;
 use hyper::http::request::Parts;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// How a request came in.
 #[derive(Clone)]
 pub struct Via {
     pub gateway: Arc<Gateway>,
+    /// From where.
+    pub peer: SocketAddr,
 }
 
 impl<S: Sync> FromRequestParts<S> for Via {
@@ -38,7 +41,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
-        let Via { gateway } = Via::from_request_parts(parts, state).await?;
+        let Via { gateway, .. } = Via::from_request_parts(parts, state).await?;
         let principal = auth::principal(&parts.extensions)?.clone();
         let tenant = auth::tenant(&gateway, &principal, &parts.headers);
         let confined = principal.role < Role::Operator || parts.headers.contains_key(auth::CUSTOMER);

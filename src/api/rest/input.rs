@@ -1,7 +1,7 @@
 //! What a request brings: a name in the path, a query, a JSON body. What is wrong with them is said, with 400.
 
 use super::caller::Via;
-use crate::api::Error;
+use crate::api::{Error, auth};
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use bytes::Bytes;
@@ -42,10 +42,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
         let (mut parts, body) = request.into_parts();
-        let via = Via::from_request_parts(&mut parts, state).await?;
-        let config = via.gateway.inside.config.get();
-        let api = &config.api;
-        let body = timeout(api.read_timeout, read(body, api.max_body)).await.map_err(|_| Error::TooSlow)??;
+        let Via { gateway, .. } = Via::from_request_parts(&mut parts, state).await?;
+        let patience = gateway.inside.config.get().api.read_timeout;
+        let tenant = auth::principal(&parts.extensions)?.tenant.as_ref();
+        let most = gateway.limits.body(tenant, None);
+        let body = timeout(patience, read(body, most)).await.map_err(|_| Error::TooSlow)??;
         let read = serde_json::from_slice(&body);
         read.map(Self).map_err(|why| Error::BadRequest(format!("the body is not what is asked for: {why}")))
     }

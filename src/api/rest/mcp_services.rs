@@ -8,14 +8,17 @@ use super::servers::{PriceInfo, environment};
 use super::times::rfc3339;
 use super::tool;
 use super::view::View;
-use crate::api::Error;
+use crate::api::{Error, ROUTE};
+use crate::model::call::Origin;
 use crate::model::message::JobOutcome;
 use crate::model::near::nearest;
+use crate::model::route::RouteAsk;
 use crate::model::snapshot::{ServerRow, TenantRow};
 use crate::model::{Command, Run, ServerId, TenantId};
+use crate::router::{RoutedRequest, RoutedWhat, texts_of};
 use axum::Json;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 /// A service that a customer can have.
@@ -169,43 +172,70 @@ pub async fn health(caller: Caller, Path(name): Path<String>) -> Result<Json<Ser
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Question {
-    mcp_name: String,
+    /// Without it, routing says who is asked.
+    mcp_name: Option<String>,
     query: String,
-    /// Further arguments of the tool that answers.
-    #[schema(value_type = Option<Object>)]
-    context: Option<Map<String, Value>>,
+    /// What it is about: a text, or an object. Routing reads it; a query endpoint gets it; for the tool of a service
+    /// that is named, it is further arguments.
+    #[schema(value_type = Option<Value>)]
+    context: Option<Value>,
 }
 
 #[derive(Serialize, ToSchema)]
 pub struct Found {
+    /// Who answered.
     mcp_name: String,
+    /// Why that one: `target`, `by`, `reason`, `confidence`, and who was passed over.
+    #[schema(value_type = Object)]
+    route: Value,
     /// What the service answered.
     #[schema(value_type = Value)]
     result: Value,
 }
 
-/// Asks a service, by the tool that its definition names for that.
+/// Asks a service, by the tool that its definition names for that: the one that is named, else the one that routing
+/// leads to. The header `X-Mcpdeck-Route` says which and why.
 #[utoipa::path(
     post, path = "/api/mcp-services/query", operation_id = "query_service", tag = "mcp-services", request_body = Question,
     responses(
         (status = 200, body = Found),
+        (status = 400, body = Problem),
         (status = 404, body = Problem),
-        (status = 422, body = Problem, description = "the tool answered an error"),
+        (status = 422, body = Problem, description = "the tool answered an error, or nothing leads anywhere"),
+        (status = 429, body = Problem, description = "beyond a limit of the customer or the service"),
         (status = 502, body = Problem),
         (status = 504, body = Problem),
     )
 )]
-pub async fn query(caller: Caller, Body(question): Body<Question>) -> Result<Json<Found>, Error> {
-    let view = View::new(caller.gateway.handle.state(), Some(caller.tenant()?));
-    let def = &view.server(&question.mcp_name)?.def;
-    let asked = def.query_tool().ok_or_else(|| {
-        let why = "its definition names no tool for that: query = { tool = \"search\", argument = \"query\" }";
-        Error::Unprocessable(format!("{} answers no plain queries: {why}", def.id))
-    })?;
-    let mut arguments = question.context.unwrap_or_default();
-    arguments.insert(asked.argument, Value::String(question.query));
-    let result = tool::call(&caller, &def.id, &asked.tool, Value::Object(arguments)).await?;
-    Ok(Json(Found { mcp_name: question.mcp_name, result }))
+pub async fn query(
+    caller: Caller,
+    Body(question): Body<Question>,
+) -> Result<([(&'static str, String); 1], Json<Found>), Error> {
+    let tenant = caller.tenant()?;
+    let named = question.mcp_name.filter(|name| !name.is_empty());
+    if let Some(name) = &named {
+        // What the customer does not have is unknown to it, and a word that was mistyped is told.
+        View::new(caller.gateway.handle.state(), Some(tenant.clone())).server(name)?;
+    }
+    let context = question.context.unwrap_or_default();
+    if !matches!(context, Value::Null | Value::String(_) | Value::Object(_)) {
+        return Err(Error::BadRequest("`context` is a text or an object".to_owned()));
+    }
+    let request = RoutedRequest {
+        tenant,
+        ask: RouteAsk { target: named, context: texts_of(&context), query: question.query },
+        what: RoutedWhat::Query { context: context.to_string() },
+        timeout: None,
+        origin: Origin::Http,
+        principal: caller.principal.name.clone(),
+        role: Some(caller.principal.role),
+        events: None,
+    };
+    let routed = caller.gateway.inside.router.call_routed(request).await;
+    let routed = routed.map_err(|nowhere| Error::Unprocessable(nowhere.error))?;
+    let result = tool::plain(&routed.server, &routed.reply)?;
+    let route = serde_json::from_str(&routed.meta()).unwrap_or_default();
+    Ok(([(ROUTE, routed.header())], Json(Found { mcp_name: routed.server.to_string(), route, result })))
 }
 
 /// What one customer can have; everything, where none is named.

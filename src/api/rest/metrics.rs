@@ -30,7 +30,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Reader {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
-        let Via { gateway } = Via::from_request_parts(parts, state).await?;
+        let Via { gateway, .. } = Via::from_request_parts(parts, state).await?;
         if !gateway.inside.config.get().api.open_metrics {
             Caller::from_request_parts(parts, state).await?.must_operate()?;
         }

@@ -1,11 +1,13 @@
 //! The routes and their description: a route is served because it is described here.
 
-use super::{act, customers, events, json_text, logs, mcp_services, memory, metrics, records, servers, status};
-use axum::routing::get;
+use super::caller::Via;
+use super::{
+    Answer, act, customers, events, json_text, login, logs, mcp_services, memory, metrics, records, servers, status,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder};
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -31,6 +33,8 @@ pub fn routes() -> OpenApiRouter {
         .security(Some(any))
         .build();
     OpenApiRouter::with_openapi(document)
+        .routes(routes!(openapi))
+        .routes(routes!(login::login))
         .routes(routes!(status::health))
         .routes(routes!(status::ready))
         .routes(routes!(status::status))
@@ -58,8 +62,8 @@ pub fn routes() -> OpenApiRouter {
         .routes(routes!(events::events))
 }
 
-/// The same with the description itself at `/openapi.json`.
-pub fn serve(router: axum::Router, document: &OpenApi) -> axum::Router {
-    let text = bytes::Bytes::from(document.to_json().unwrap_or_default());
-    router.route("/openapi.json", get(move || std::future::ready(json_text(text).map(axum::body::Body::new))))
+/// This description, as OpenAPI 3.1.
+#[utoipa::path(get, path = "/openapi.json", tag = "platform", security(()), responses((status = 200, content_type = "application/json")))]
+pub async fn openapi(Via { gateway, .. }: Via) -> Answer {
+    json_text(gateway.rest.document.clone()).map(axum::body::Body::new)
 }

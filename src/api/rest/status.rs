@@ -41,7 +41,7 @@ pub struct Ready {
     get, path = "/ready", tag = "platform", security(()),
     responses((status = 200, body = Ready), (status = 503, body = super::openapi::Problem))
 )]
-pub async fn ready(Via { gateway }: Via) -> Result<Json<Ready>, Error> {
+pub async fn ready(Via { gateway, .. }: Via) -> Result<Json<Ready>, Error> {
     if gateway.closing.is_cancelled() {
         return Err(Error::Unavailable("draining: nothing new is taken".to_owned()));
     }

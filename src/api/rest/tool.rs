@@ -47,7 +47,11 @@ pub async fn call(caller: &Caller, server: &ServerId, tool: &str, arguments: Val
     plain(server, &reply.await)
 }
 
-fn plain(server: &ServerId, reply: &CallReply) -> Result<Value, Error> {
+/// What a tool answered, as JSON.
+pub fn plain(server: &ServerId, reply: &CallReply) -> Result<Value, Error> {
+    if let Some(exceeded) = &reply.exceeded {
+        return Err(exceeded.clone().into());
+    }
     let odd = || Error::Upstream(format!("{server} answered what is no answer of a tool"));
     let message: Message = serde_json::from_slice(&reply.body).map_err(|_| odd())?;
     let told = |kind: fn(String) -> Error| {

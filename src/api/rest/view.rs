@@ -60,7 +60,7 @@ impl View {
                 let own = found.filter(|id| self.scope.as_ref().is_none_or(|scope| scope == *id));
                 Some(own.ok_or_else(|| unknown(name))?.clone())
             }
-            None => self.cell(server).and_then(|cell| cell.instance.as_ref()?.tenant.clone()),
+            None => self.tenant().and_then(|own| server.def.instance_for(&own.def, None).tenant),
         };
         Ok(InstanceKey { server: server.def.id.clone(), tenant, session: typed.session })
     }

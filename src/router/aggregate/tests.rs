@@ -31,13 +31,16 @@ fn index() -> Index {
     let env = [("HOME".to_owned(), "/home/ops".to_owned())].into();
     let config = load(&LoadOptions { file: Some(file), env, set: Vec::new() });
     let config = config.unwrap_or_else(|problems| panic!("{}", crate::config::problems_text(&problems)));
-    Index::new(Table {
-        servers: config.servers.clone(),
-        tenants: vec![(config.tenants[0].clone(), config.servers.iter().map(|s| s.id.clone()).collect())],
-        read_only: false,
-        guards: Default::default(),
-        routing: config.routing.clone(),
-    })
+    Index::new(
+        Table {
+            servers: config.servers.clone(),
+            tenants: vec![(config.tenants[0].clone(), config.servers.iter().map(|s| s.id.clone()).collect())],
+            read_only: false,
+            guards: Default::default(),
+            routing: config.routing.clone(),
+        },
+        &Index::default(),
+    )
 }
 
 fn with_routes(test: impl Fn(&[&Arc<Route>])) {

@@ -12,7 +12,7 @@ use crate::router::outcome::Stop;
 use crate::router::slot::{Link, Slot};
 use crate::router::table::Route;
 use crate::router::wire::ErrorObject;
-use crate::router::{Router, Served};
+use crate::router::{ALL_SERVERS, Counter, Place, Router, Served};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ impl Router {
         ledger.close(End { outcome, error, code: None, body: Bytes::new() }).await;
         match begun {
             Ok(begun) => self.listen_on(request, begun).await,
-            Err(stop) => Served { code: Some(stop.code()), body: stop.body(&id).into(), route: None },
+            Err(stop) => Served { code: Some(stop.code()), body: stop.body(&id).into(), ..Served::default() },
         }
     }
 
@@ -48,6 +48,8 @@ impl Router {
         let Endpoint::Server(server) = &request.endpoint else { return Ok(Begun { filter, one: None }) };
         let route = self.table.load().route(&request.tenant, server).cloned();
         let route = route.map_err(|_| told(format!("unknown server `{server}`")))?;
+        let entered = route.counter.as_ref().map(Counter::enter).transpose();
+        let place = entered.map_err(|exceeded| Stop::refused(exceeded.to_string()))?;
         let slot = self.slots.get_or_add(&route.instance(None));
         if !slot.can_enter() {
             inspect::wake_up(self, &slot, &route).await.map_err(|why| Stop::new(Outcome::Transport, why))?;
@@ -56,7 +58,7 @@ impl Router {
         let link = slot.live().ok_or_else(gone)?;
         let honoured = || filter.honoured(&link.opened.capabilities);
         let filter = if link.opened.era == Era::Legacy { honoured() } else { filter };
-        Ok(Begun { filter, one: Some(One { route, slot, link }) })
+        Ok(Begun { filter, one: Some(One { route, slot, link, place }) })
     }
 
     async fn listen_on(&self, request: ClientRequest, begun: Begun) -> Served {
@@ -104,13 +106,13 @@ impl Router {
         if let Listened::Refused(error) = listened {
             let code = ErrorObject::read(&error).code;
             let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#);
-            return Served { code: Some(code), body: body.into(), route: None };
+            return Served { code: Some(code), body: body.into(), ..Served::default() };
         }
-        Served { code: None, body: ended(id), route: None }
+        Served { body: ended(id), ..Served::default() }
     }
 
     /// Listens to one server until its connection ends.
-    async fn listen_to(&self, One { route, slot, link }: One, to: &Listener<'_>) -> Listened {
+    async fn listen_to(&self, One { route, slot, link, place: _place }: One, to: &Listener<'_>) -> Listened {
         let _hold = slot.hub.hold();
         let _own = OwnSession { link: link.clone(), number: to.number };
         let ear = Ear { route: &route, to };
@@ -142,12 +144,14 @@ struct One {
     route: Arc<Route>,
     slot: Arc<Slot>,
     link: Arc<Link>,
+    /// Among those under way at the server, if it limits them.
+    place: Option<Place>,
 }
 
 fn flight(id: CallId, request: &ClientRequest) -> Flight {
     let server = match &request.endpoint {
         Endpoint::Server(server) => server.clone(),
-        Endpoint::All => ServerId::from("*"),
+        Endpoint::All => ServerId::from(ALL_SERVERS),
     };
     Flight::new(Plan {
         id,

@@ -16,13 +16,16 @@ fn goes(config: &str, tenant: &str, ask: &str) -> (String, Vec<Considered>) {
     let config = config.unwrap_or_else(|problems| panic!("{}", crate::config::problems_text(&problems)));
     let enabled =
         |t: &crate::model::TenantDef| t.enabled.iter().filter(|(_, on)| **on).map(|(id, _)| id.clone()).collect();
-    let index = Index::new(Table {
-        servers: config.servers.clone(),
-        tenants: config.tenants.iter().map(|t| (t.clone(), enabled(t))).collect(),
-        read_only: false,
-        guards: Default::default(),
-        routing: config.routing.clone(),
-    });
+    let index = Index::new(
+        Table {
+            servers: config.servers.clone(),
+            tenants: config.tenants.iter().map(|t| (t.clone(), enabled(t))).collect(),
+            read_only: false,
+            guards: Default::default(),
+            routing: config.routing.clone(),
+        },
+        &Index::default(),
+    );
     let routes: Vec<_> = index.routes(&TenantId::from(tenant)).collect();
     match decide(index.routing(), &routes, &read_ask(ask).unwrap()) {
         Ok(d) => {

@@ -61,7 +61,7 @@ async fn a_customer_is_itself_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_customer_takes_services_and_asks_them() {
-    let etim = "description = \"Classification\"\nquery = { tool = \"search\", argument = \"query\" }";
+    let etim = "description = \"Classification\"\ncapabilities = [\"classes\"]\nquery = { tool = \"search\", argument = \"query\" }";
     let deck = Deck::start(&config(EATON).replace("description = \"Classification\"", etim)).await;
     let (_, available) = deck.ask("GET /api/mcp-services/available", "").await;
     let services = available["available_mcps"].as_array().unwrap();
@@ -79,7 +79,10 @@ async fn a_customer_takes_services_and_asks_them() {
         ("GET /api/mcp-services/law/health", "", 404, "unknown server `law`"),
         ("GET /api/mcp-services/etim/health", "", 200, r#""status":"unknown""#),
         ("POST /api/mcp-services/query", r#"{"mcp_name":"etim","query":"bolt","context":{"lang":"de"}}"#, 200, "bolt"),
-        ("POST /api/mcp-services/query", r#"{"mcp_name":"graf","query":"x"}"#, 422, "answers no plain queries"),
+        ("POST /api/mcp-services/query", r#"{"mcp_name":"graf","query":"x"}"#, 422, "answers no plain query"),
+        ("POST /api/mcp-services/query", r#"{"query":"x"}"#, 422, "no rule, capability, use case or default"),
+        ("POST /api/mcp-services/query", r#"{"query":"ETIM classes","context":"lab"}"#, 200, r#""by":"capability""#),
+        ("POST /api/mcp-services/query", r#"{"query":"x","context":[1]}"#, 400, "a text or an object"),
         ("POST /api/mcp-services/query", r#"{"mcp_name":"law","query":"x"}"#, 404, "unknown server `law`"),
         ("POST /api/mcp-services/query", r#"{"mcp_name":"etim"}"#, 400, "missing field `query`"),
         ("GET /api/mcp-services/etim/health", "", 200, r#""status":"healthy""#),

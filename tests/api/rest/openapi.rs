@@ -11,6 +11,7 @@ const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 const BODIES: &[(&str, &str)] = &[
     ("/api/mcp-services/query", r#"{"mcp_name":"etim","query":"x"}"#),
     ("/api/customers/switch", r#"{"customer":"eaton"}"#),
+    ("/api/auth/login", r#"{"email":"a@b.example","password":"x"}"#),
     ("/skills", r#"{"name":"s"}"#),
     ("/conversations", r#"{"conversation":"c","text":"t"}"#),
 ];
@@ -40,9 +41,9 @@ async fn what_is_described_is_what_is_served() {
     let (_, document) = deck.ask("GET /openapi.json", "").await;
     assert_eq!(document["openapi"], "3.1.0");
     let paths = document["paths"].as_object().unwrap();
-    assert!(paths.len() >= 24, "{:?}", paths.keys().collect::<Vec<_>>());
-    // Streams stay open; their own tests read them. The file of the login is another one's.
-    for (path, item) in paths.iter().filter(|(path, _)| !["/api/events", "/api/auth/login"].contains(&path.as_str())) {
+    assert!(paths.len() >= 26, "{:?}", paths.keys().collect::<Vec<_>>());
+    // Streams stay open; their own tests read them.
+    for (path, item) in paths.iter().filter(|(path, _)| *path != "/api/events") {
         let described: BTreeSet<&str> = item.as_object().unwrap().keys().map(String::as_str).collect();
         for method in METHODS {
             let body = BODIES.iter().find(|(route, _)| route == path).map_or("", |(_, body)| body);

@@ -52,6 +52,7 @@ async fn what_is_not_done_says_why() {
         ("DELETE /servers", "", 405, "DELETE is not offered"),
         ("POST /servers/law/start", "X-Customer-ID: eaton\r\n", 404, "unknown server `law`"),
         // An operator who names a customer acts on that one's instances alone.
+        ("POST /servers/etim/stop", "X-Customer-ID: eaton\r\n", 409, "etim is shared"),
         ("POST /servers/graf/start", "X-Customer-ID: Eaton Corp\r\n", 200, "graf@eaton"),
     ] {
         let (got, answer) = deck.ask(line, headers).await;
