@@ -10,7 +10,9 @@ use super::run::{self, Origin};
 use super::settings;
 use crate::model::ServerId;
 use crate::model::container::Speaks;
-use crate::model::server::{EnvValue, Price, PricePer, ProcessRun, Run, Scope, ServerDef, Settings, Via};
+use crate::model::server::{
+    EnvValue, Price, PricePer, ProcessRun, RestartPolicy, Run, Scope, ServerDef, Settings, Via,
+};
 use crate::model::template::{Hole, Template};
 use std::collections::BTreeMap;
 
@@ -43,7 +45,8 @@ fn server<'t>(field: Field<'t>, defaults: &Settings, engines: &Engines) -> Optio
     let needs = from.or("needs", Vec::new(), |f| f.list(|item| item.id().map(ServerId::from)));
     let secrets = from.or("secrets", Default::default(), |f| f.map(|_, secret| secret.secret()));
     let labels = from.or("labels", Default::default(), |f| f.map(|_, label| label.full_text().map(str::to_owned)));
-    let settings = settings::settings(&mut from, defaults);
+    let mut settings = settings::settings(&mut from, defaults);
+    let own_restart = from.has("restart");
     let defined_at = field.at().label();
     let asked = [from.has("autostart"), from.has("limits"), from.has("idle_doze")];
     from.finish();
@@ -54,6 +57,11 @@ fn server<'t>(field: Field<'t>, defaults: &Settings, engines: &Engines) -> Optio
         Run::PerTenant { .. } => Scope::Tenant,
         _ => preset.scope,
     });
+    if matches!(run, Run::Remote { .. } | Run::PerTenant { .. }) && !own_restart {
+        // Nothing is started there: asking again costs a connection, and somebody else brings it back at any time.
+        let RestartPolicy { backoff_max, retry_failed, .. } = &mut settings.restart;
+        *retry_failed = retry_failed.map(|wait| wait.min(*backoff_max));
+    }
     let id = ServerId::from(id);
     let def = ServerDef {
         id,

@@ -154,6 +154,7 @@ actions! {
     Console "console" "open it in the console" ["c"] JUMPS;
     Cancel "cancel" "cancel the call or the job" ["K"] On::Pages(&[Page::Console, Page::Traffic, Page::Activity]);
     ExampleTraffic "example-traffic" "turn example traffic on or off" ["T"] On::Everywhere;
+    Reload "reload" "read the configuration again; a broken one changes nothing" [] On::Everywhere;
     ReloadSecrets "reload-secrets" "read every secret again; running instances keep theirs" [] On::Everywhere;
     ReapOrphans "reap" "remove what an earlier owner left behind and nobody wants" ["Z"] On::Everywhere;
 
@@ -230,6 +231,7 @@ impl Action {
                 | A::Enable
                 | A::Revert
                 | A::ExampleTraffic
+                | A::Reload
                 | A::ReloadSecrets
                 | A::ReapOrphans
         )

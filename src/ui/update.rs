@@ -369,6 +369,7 @@ impl Turn<'_> {
             Action::Quit => self.quit(),
             Action::Suspend => self.suspend(),
             Action::ExampleTraffic => self.frame(example_traffic),
+            Action::Reload => self.frame(|cx| cx.run(vec![Command::Reload])),
             Action::ReloadSecrets => self.frame(|cx| cx.run(vec![Command::ReloadSecrets])),
             Action::ReapOrphans => self.frame(|cx| cx.run(vec![Command::ReapOrphans])),
             Action::Refresh => {

@@ -251,23 +251,84 @@ async fn keys_outlive_the_owner_and_end_at_once() {
     world.end().await;
 }
 
+/// Events of the platform, what a session is told, a subscription without one.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_open_stream_ends_with_its_key() {
     let world = World::start("keys = true", TENANTS).await;
-    let key = world.key("aa", Role::Operator, None).await;
-    let mut stream = TcpStream::connect(world.at()).await.unwrap();
-    let request = format!("GET /api/events HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {key}\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut seen = Vec::new();
-    let began = async {
-        while !String::from_utf8_lossy(&seen).contains("text/event-stream") {
-            assert!(stream.read_buf(&mut seen).await.unwrap() > 0, "{}", String::from_utf8_lossy(&seen));
-        }
+    for (id, role, opened) in
+        [("aa", Role::Operator, "events"), ("bb", Role::Tenant, "session"), ("cc", Role::Tenant, "subscription")]
+    {
+        let key = world.key(id, role, (role == Role::Tenant).then_some("eaton")).await;
+        let mut stream = TcpStream::connect(world.at()).await.unwrap();
+        let (line, headers, body) = match opened {
+            "events" => ("GET /api/events", String::new(), String::new()),
+            "session" => ("GET /mcp/etim", format!("Mcp-Session-Id: {}\r\n", begin(&world, &key).await), String::new()),
+            _ => (
+                "POST /mcp/etim",
+                "MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: subscriptions/listen\r\n".into(),
+                listen(),
+            ),
+        };
+        let length = body.len();
+        let request = format!(
+            "{line} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {key}\r\nAccept: application/json, text/event-stream\r\n\
+             Content-Length: {length}\r\n{headers}\r\n{body}"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut seen = Vec::new();
+        let began = async {
+            while !String::from_utf8_lossy(&seen).contains("content-type: text/event-stream") {
+                assert!(stream.read_buf(&mut seen).await.unwrap() > 0, "{opened}: {}", String::from_utf8_lossy(&seen));
+            }
+        };
+        timeout(PATIENCE, began).await.unwrap_or_else(|_| panic!("{opened} never began"));
+        world.run(Command::RevokeKey(id.into())).await.unwrap();
+        let ended = async { while !seen.ends_with(b"0\r\n\r\n") && stream.read_buf(&mut seen).await.unwrap() > 0 {} };
+        timeout(PATIENCE, ended).await.unwrap_or_else(|_| panic!("{opened} does not end with its key"));
+    }
+    world.end().await;
+}
+
+/// Begins a session of a legacy client; its id.
+async fn begin(world: &World, key: &str) -> String {
+    let params =
+        json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } });
+    let hello = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params });
+    let got = world.send("POST /mcp/etim", &format!("X-API-Key: {key}\r\n"), &hello.to_string()).await;
+    let id = got.head.lines().find_map(|line| line.strip_prefix("mcp-session-id: "));
+    id.unwrap_or_else(|| panic!("no session: {got:?}")).to_owned()
+}
+
+/// A modern client's wish to hear of changes.
+fn listen() -> String {
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+    });
+    let params = json!({ "notifications": { "toolsListChanged": true }, "_meta": meta });
+    json!({ "jsonrpc": "2.0", "id": "sub", "method": "subscriptions/listen", "params": params }).to_string()
+}
+
+/// W3C Trace Context: the upstream's step is below ours, in the caller's trace; told in the head and in `_meta`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callers_trace_reaches_the_upstream() {
+    let (url, seen) = recorder().await;
+    let servers = format!("[[server]]\nid = \"far\"\nurl = {url:?}\n[[tenant]]\nid = \"eaton\"\nenabled = [\"far\"]\n");
+    let world = World::start("keys = true", &servers).await;
+    let key = world.key("aa", Role::Tenant, Some("eaton")).await;
+    let (trace, span) = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7");
+    let headers = format!("X-API-Key: {key}\r\ntraceparent: 00-{trace}-{span}-01\r\n");
+    let got = world.send("POST /mcp/far", &headers, &super::world::search()).await;
+    assert_eq!(got.status, 200, "{got:?}");
+    let seen = String::from_utf8_lossy(&seen.lock().unwrap()).to_lowercase();
+    let call = &seen[seen.rfind("post /mcp").unwrap()..];
+    let step = |before: &str| {
+        let at = call.find(before).unwrap_or_else(|| panic!("no {before}: {call}")) + before.len();
+        call[at..at + 55].to_owned()
     };
-    timeout(PATIENCE, began).await.expect("the stream begins");
-    world.run(Command::RevokeKey("aa".into())).await.unwrap();
-    let ended = async { while !seen.ends_with(b"0\r\n\r\n") && stream.read_buf(&mut seen).await.unwrap() > 0 {} };
-    timeout(PATIENCE, ended).await.expect("it ends with its key");
+    let told = step("traceparent: ");
+    assert!(told.starts_with(&format!("00-{trace}-")) && told.ends_with("-01") && !told.contains(span), "{told}");
+    assert_eq!(step("\"traceparent\":\""), told);
     world.end().await;
 }
 

@@ -151,7 +151,7 @@ mod tests {
         for (background, kept) in [
             (Color::Rgb(40, 44, 52), None),
             (Color::Rgb(188, 215, 245), None),
-            (Color::Rgb(97, 175, 239), Some(Color::LightBlue)),
+            (Color::Rgb(97, 175, 239), Some(Color::LightCyan)),
         ] {
             assert_eq!(ColorMode::Sixteen.keep_background(background), kept, "{background}");
         }
