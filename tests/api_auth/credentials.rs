@@ -264,7 +264,7 @@ async fn an_open_stream_ends_with_its_key() {
             "events" => ("GET /api/events", String::new(), String::new()),
             "session" => ("GET /mcp/etim", format!("Mcp-Session-Id: {}\r\n", begin(&world, &key).await), String::new()),
             _ => (
-                "POST /mcp/etim",
+                "POST /mcp",
                 "MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: subscriptions/listen\r\n".into(),
                 listen(),
             ),
