@@ -4,6 +4,10 @@ use crate::backend_contract::harbour::{Harbour, SERVE};
 use crate::backend_contract::rig::Pipes;
 use crate::support::engines::labs;
 use mcpdeck::model::container::Speaks;
+use std::process::Command;
+
+/// Clients, of two seconds each, after which the walls between two networks stand.
+const PATIENCE: u32 = 20;
 
 #[tokio::test]
 async fn a_tenants_container_reaches_its_own_and_no_others() {
@@ -24,8 +28,8 @@ async fn a_tenants_container_reaches_its_own_and_no_others() {
 
         let ask = |host: &str, times: u32| {
             format!(
-                "for i in $(seq {times}); do \
-                 printf 'GET /index.html HTTP/1.0\\r\\n\\r\\n' | nc -w 2 {host} 8000 | grep {word} && exit; sleep 0.2; done; echo no"
+                "for i in $(seq {times}); do printf 'GET /index.html HTTP/1.0\\r\\n\\r\\n' | nc -w 2 {host} 8000 | grep {word} \
+                 && sleep 1 && exit; sleep 0.2; done; echo no"
             )
         };
         let found = format!("{word}\n");
@@ -38,12 +42,29 @@ async fn a_tenants_container_reaches_its_own_and_no_others() {
             ("b@rexel", "rexel", "web", 3, "no\n"),
         ];
         for (name, tenant, host, times, answer) in cases {
-            let mut client = harbour.script(name, &ask(host, times));
-            client.network = harbour.network(tenant);
-            let started = harbour.start(client).await;
-            assert_eq!(Pipes::of(started.attached).rest_of_stdout().await, answer, "{}: {name} asks {host}", lab.name);
+            let mut got = String::new();
+            // Where other tests make networks at the same time, an engine may be late with its walls; they must come.
+            for _ in 0..PATIENCE {
+                let mut client = harbour.script(name, &ask(host, times));
+                client.network = harbour.network(tenant);
+                let started = harbour.start(client).await;
+                got = Pipes::of(started.attached).rest_of_stdout().await;
+                if got == answer {
+                    break;
+                }
+            }
+            assert_eq!(got, answer, "{}: {name} asks {host}\n{}", lab.name, walls());
         }
     }
+}
+
+/// What this machine has between its networks, for whoever reads why one was reached from another.
+fn walls() -> String {
+    let told = |command: &str| {
+        let output = Command::new("sh").args(["-c", command]).output();
+        output.map_or_else(|error| error.to_string(), |output| String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    told("ip -br addr; ip route; iptables-save -t filter")
 }
 
 #[tokio::test]
