@@ -10,6 +10,7 @@ pub mod gpu;
 pub mod guard;
 pub mod id;
 pub mod instance;
+pub mod json;
 pub mod limits;
 pub mod message;
 pub mod near;

@@ -1,12 +1,9 @@
 use super::super::fixture;
-use super::super::plan::{Placement, Plan};
-use super::super::snapshot::{Builder, Dirty, Inputs};
 use super::*;
 use crate::model::call::{Origin, PendingCall};
 use crate::model::instance::{Desired, Mark};
 use crate::model::message::{LogLine, LogSource, LogTarget};
 use crate::model::{CallId, InstanceRow, Scope, Snapshot};
-use std::collections::HashMap;
 use std::sync::Arc;
 
 const NOW: Stamp = Stamp(100_000);
@@ -36,32 +33,7 @@ fn snapshot(change: impl Fn(&mut InstanceRow)) -> Arc<Snapshot> {
         fixture::server(c, "law", |s| s.scope = Scope::Tenant);
         fixture::tenant(c, "eaton", &["etim", "graf"], |t| t.read_only = true);
     });
-    let plan = Plan::new(&config, []);
-    let row = |(key, place): (&InstanceKey, &Placement)| {
-        let mut row = InstanceRow::new(key.clone(), *place, Stamp(1));
-        change(&mut row);
-        (key.clone(), row)
-    };
-    let instances = plan.instances().iter().map(row).collect();
-    let platform = Arc::new(fixture::platform());
-    let inputs = Inputs {
-        now: NOW,
-        plan: &plan,
-        instances: &instances,
-        figures: &Default::default(),
-        pending: &[],
-        tools: &HashMap::new(),
-        platform: &platform,
-        jobs: Vec::new(),
-        secrets: Vec::new(),
-        consoles: Vec::new(),
-        host: &Arc::default(),
-        yard: &Default::default(),
-        rate_history: &[],
-        store_error: None,
-        conditions: &Default::default(),
-    };
-    Builder::new(platform.clone()).build(Dirty::default(), inputs)
+    fixture::snapshot(&config, &Default::default(), change)
 }
 
 /// `+ check: evidence [next target]`; `+` passed, `-` failed, `.` neither.

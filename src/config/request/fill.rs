@@ -2,6 +2,7 @@
 //! numbers stay numbers; `$${` is `${`.
 
 use super::{Check, Must, NamedRequest, What, quote};
+use crate::model::json::string_end;
 use std::collections::BTreeMap;
 
 impl NamedRequest {
@@ -99,20 +100,6 @@ impl Values<'_> {
         out.push_str(rest);
         Ok(out)
     }
-}
-
-/// Bytes of the JSON string that a text begins with.
-fn string_end(text: &str) -> usize {
-    let bytes = text.as_bytes();
-    let mut at = 1;
-    while let Some(byte) = bytes.get(at) {
-        match byte {
-            b'"' => return at + 1,
-            b'\\' => at += 2,
-            _ => at += 1,
-        }
-    }
-    text.len()
 }
 
 #[cfg(test)]

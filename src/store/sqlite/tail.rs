@@ -101,12 +101,12 @@ impl Tail {
 
     /// True if nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.sums.is_empty()
+        self.rows == 0 && self.sums.is_empty()
     }
 
     /// When the database is to get it; `None` while nothing waits.
     pub fn due(&self) -> Option<Instant> {
-        let wait = if self.rows < MOST { EVERY } else { Duration::ZERO };
+        let wait = if self.is_full() { Duration::ZERO } else { EVERY };
         (!self.is_empty()).then(|| self.tried.map_or_else(Instant::now, |tried| tried + wait))
     }
 
@@ -130,9 +130,14 @@ impl Tail {
             self.tenants.clear();
             self.sums.clear();
             self.rows = 0;
-        } else if self.rows >= MOST {
+        } else if self.is_full() {
             self.shed();
         }
+    }
+
+    /// A caller can make up names of tools, so that sums are many as well.
+    fn is_full(&self) -> bool {
+        self.rows.max(self.sums.len()) >= MOST
     }
 
     /// Why the newest of what was added may be lost.
@@ -140,8 +145,14 @@ impl Tail {
         self.failed.clone().map_or(Ok(()), Err)
     }
 
-    /// Lets the older half go.
+    /// Lets the older half of the calls go, and all sums if they are too many.
     fn shed(&mut self) {
+        if self.sums.len() >= MOST {
+            self.sums.clear();
+        }
+        if self.rows < MOST {
+            return;
+        }
         let mut places: Vec<u64> =
             self.tenants.values().flat_map(|n| n.good.iter().chain(&n.failed)).map(|(at, _)| *at).collect();
         let (_, from, _) = places.select_nth_unstable(self.rows / 2);
@@ -228,5 +239,18 @@ mod tests {
         assert!(left.len() <= MOST && left.last() == Some(&(MOST as u64)) && left[0] > 0, "{}", left.len());
         tail.settled(Ok(()));
         assert!(tail.state().is_ok() && tail.is_empty());
+    }
+
+    #[test]
+    fn sums_of_tools_that_callers_make_up_are_bounded() {
+        let mut tail = Tail::new(1);
+        let made_up = |id: u64| {
+            Arc::new(CallRecord { tool: Some(id.to_string()), ..CallRecord::clone(&call(id, "t", Outcome::Ok)) })
+        };
+        tail.add(&(0..MOST as u64).map(made_up).collect::<Vec<_>>());
+        assert_eq!(tail.sums().count(), MOST);
+        tail.settled(Err(StoreError::Closed));
+        assert_eq!((tail.sums().count(), ids(&tail)), (0, vec![MOST as u64 - 1]));
+        assert!(!tail.is_empty(), "the newest call still waits");
     }
 }

@@ -43,7 +43,8 @@ async fn a_tenants_container_reaches_its_own_and_no_others() {
         ];
         for (name, tenant, host, times, answer) in cases {
             let mut got = String::new();
-            // Where other tests make networks at the same time, an engine may be late with its walls; they must come.
+            // Docker was seen to let a first client through while other tests made networks; why is not known. Its walls must
+            // come.
             for _ in 0..PATIENCE {
                 let mut client = harbour.script(name, &ask(host, times));
                 client.network = harbour.network(tenant);

@@ -1,5 +1,7 @@
 //! JSON text laid out anew, token by token: order and digits stay.
 
+use crate::model::json::string_end;
+
 /// Two spaces a level, one member a line. A text that is no JSON comes back as it is.
 pub fn pretty(text: &str) -> String {
     if !is_json(text) {
@@ -67,19 +69,6 @@ fn tokens(text: &str) -> impl Iterator<Item = &str> {
         rest = after;
         Some(token)
     })
-}
-
-fn string_end(text: &str) -> usize {
-    let bytes = text.as_bytes();
-    let mut at = 1;
-    while let Some(byte) = bytes.get(at) {
-        match byte {
-            b'"' => return at + 1,
-            b'\\' => at += 2,
-            _ => at += 1,
-        }
-    }
-    text.len()
 }
 
 #[cfg(test)]
