@@ -33,8 +33,9 @@ pub fn run(global: &Global) -> Result<Code, Error> {
     let config = Arc::new(session::load(global)?);
     let logs = start_log(&config, true)?;
     let runtime = runtime()?;
-    // From here on: a signal that comes during the start is one that ends it.
-    let signals = runtime.block_on(async { Signals::new() })?;
+    // From here on: a signal that comes during the start is one that ends it, and whoever was told that we are ready may send
+    // SIGHUP at once.
+    let (signals, hangup) = runtime.block_on(async { Signals::new().and_then(|all| Ok((all, hangup()?))) })?;
     let owner = runtime.block_on(Owner::start(config.clone(), Purpose::Own, logs, Some(load_options(global, None))))?;
     if let Err(error) = runtime.block_on(owner.ready()) {
         runtime.block_on(owner.stop(STOP));
@@ -46,7 +47,7 @@ pub fn run(global: &Global) -> Result<Code, Error> {
     runtime.block_on(async {
         let signals = tokio::select! {
             told = told(&life, signals) => told,
-            never = reload_on_hangup(life.owner.handle()) => match never? {},
+            never = reload_on_hangup(life.owner.handle(), hangup) => match never {},
         };
         service::tell(State::Stopping);
         stop(life, signals, STOP).await
@@ -147,11 +148,11 @@ pub struct Signals {
 
 impl Signals {
     /// Call it inside the runtime.
-    pub fn new() -> Result<Self, Error> {
+    pub fn new() -> std::io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
-            _hangup: signal(SignalKind::hangup())?,
+            _hangup: hangup()?,
         })
     }
 
@@ -163,9 +164,13 @@ impl Signals {
     }
 }
 
+/// Every SIGHUP from here on. Call it inside the runtime.
+fn hangup() -> std::io::Result<Signal> {
+    signal(SignalKind::hangup())
+}
+
 /// SIGHUP under `serve`: the configuration is read again, one reload after the other.
-async fn reload_on_hangup(handle: Handle) -> Result<Infallible, Error> {
-    let mut hangup = signal(SignalKind::hangup())?;
+async fn reload_on_hangup(handle: Handle, mut hangup: Signal) -> Infallible {
     loop {
         if hangup.recv().await.is_none() {
             return std::future::pending().await;
