@@ -1,6 +1,7 @@
 //! The live connection to an instance. Knows ids, pipes and streams; nothing of tenants or gates.
 
 pub mod http;
+mod inlet;
 pub mod lines;
 mod mux;
 pub mod query;

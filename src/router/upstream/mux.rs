@@ -60,6 +60,8 @@ pub struct Place<'a, C: Fn(String)> {
     mux: &'a Mux,
     id: u64,
     answer: oneshot::Receiver<Result<Answer, Fault>>,
+    /// Nobody else waited when it was taken.
+    pub alone: bool,
     /// Sends the cancellation; `None` while there is nothing to cancel.
     pub cancel: Option<C>,
 }
@@ -115,8 +117,9 @@ impl Mux {
         if let Some(flight) = &flight {
             waiting.tenants.count(&flight.tenant);
         }
+        let alone = waiting.calls.is_empty();
         waiting.calls.insert(id, Waiter { answer: sender, flight, expects });
-        Ok(Place { mux: self, id, answer, cancel: None })
+        Ok(Place { mux: self, id, answer, alone, cancel: None })
     }
 
     pub fn closed(&self) -> Option<Arc<str>> {

@@ -1,6 +1,7 @@
 //! An upstream on two pipes: one child is one MCP session, which callers share by rewritten ids.
-//! A writer task and a reader task own the pipes; both end when this is dropped or closed.
+//! A reader task owns the way out, whoever writes the way in ([`Inlet`]); both are closed when this is dropped or closed.
 
+use super::inlet::{Inlet, Messages};
 use super::lines::{Line, Lines};
 use super::mux::Mux;
 use super::serverside::Observer;
@@ -10,14 +11,8 @@ use crate::router::session::Reply;
 use crate::router::wire;
 use bytes::Bytes;
 use std::sync::Arc;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::sync::mpsc;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::AbortHandle;
-
-/// Messages on their way to the pipe; who comes after waits.
-const OUTBOX: usize = 64;
-/// Bytes that a pipe takes at once (Linux).
-const PIPE: usize = 64 << 10;
 
 pub struct Stdio {
     shared: Arc<Shared>,
@@ -25,7 +20,7 @@ pub struct Stdio {
 }
 
 struct Shared {
-    outbox: mpsc::Sender<Vec<u8>>,
+    inlet: Inlet,
     mux: Mux,
 }
 
@@ -36,27 +31,27 @@ impl Stdio {
         W: AsyncWrite + Send + Unpin + 'static,
         R: AsyncRead + Send + Unpin + 'static,
     {
-        let (outbox, messages) = mpsc::channel(OUTBOX);
-        let shared = Arc::new(Shared { outbox, mux: Mux::new(observer, max_message) });
+        let (inlet, messages) = Inlet::new(stdin);
+        let shared = Arc::new(Shared { inlet, mux: Mux::new(observer, max_message) });
         let reader = tokio::spawn(shared.clone().read(Lines::new(stdout, max_message)));
-        let writer = tokio::spawn(write(stdin, messages, Arc::downgrade(&shared)));
+        let writer = tokio::spawn(shared.clone().write(messages));
         Self { shared, tasks: [reader.abort_handle(), writer.abort_handle()] }
     }
 
     /// See [`super::Upstream::ask`].
     pub async fn ask(&self, ask: Ask<'_>) -> Result<Answer, Fault> {
-        let Shared { outbox, mux } = &*self.shared;
+        let Shared { inlet, mux } = &*self.shared;
         mux.check_length(&ask.body)?;
         let mut line = ask.body;
         wire::to_one_line(&mut line);
         line.push(b'\n');
         if ask.expects == Expects::Nothing {
             self.closed().map_or(Ok(()), |reason| Err(Fault::Closed(reason)))?;
-            outbox.send(line).await.map_err(|_| mux.gone())?;
+            inlet.send(line, false).await.then_some(()).ok_or_else(|| mux.gone())?;
             return Ok(Answer::default());
         }
         let mut place = mux.place(ask.id, ask.flight.cloned(), ask.expects)?;
-        outbox.send(line).await.map_err(|_| mux.gone())?;
+        inlet.send(line, place.alone).await.then_some(()).ok_or_else(|| mux.gone())?;
         let cancels = !ask.quiet
             && ask.expects == Expects::Answer
             && !matches!((ask.era, ask.method), (Era::Legacy, "initialize"));
@@ -72,6 +67,7 @@ impl Stdio {
     pub fn close(&self, reason: &str) {
         self.shared.mux.fail_all(reason);
         self.tasks.iter().for_each(AbortHandle::abort);
+        self.shared.inlet.close();
     }
 }
 
@@ -86,12 +82,18 @@ impl Shared {
     fn say(&self, message: String) {
         let mut line = message.into_bytes();
         line.push(b'\n');
-        let _ = self.outbox.try_send(line);
+        self.inlet.say(line);
     }
 
     fn replier(self: &Arc<Self>) -> Reply {
         let shared = self.clone();
         Box::new(move |text| shared.say(text))
+    }
+
+    async fn write(self: Arc<Self>, mut messages: Messages) {
+        if let Err(error) = self.inlet.drain(&mut messages).await {
+            self.mux.broke(&format!("writing to its standard input: {error}"));
+        }
     }
 
     async fn read<R: AsyncRead + Unpin>(self: Arc<Self>, mut lines: Lines<R>) {
@@ -106,38 +108,4 @@ impl Shared {
             }
         }
     }
-}
-
-/// What waits together goes into the pipe together: a child that many call reads many messages at once.
-async fn write<W: AsyncWrite + Unpin>(
-    mut stdin: W,
-    mut messages: mpsc::Receiver<Vec<u8>>,
-    shared: std::sync::Weak<Shared>,
-) {
-    let mut waiting = Vec::with_capacity(OUTBOX);
-    while messages.recv_many(&mut waiting, OUTBOX).await > 0 {
-        if let Err(error) = write_all(&mut stdin, waiting.drain(..)).await {
-            if let Some(shared) = shared.upgrade() {
-                shared.mux.broke(&format!("writing to its standard input: {error}"));
-            }
-            return;
-        }
-    }
-}
-
-/// Writes `messages` in pieces of a pipe's size; a larger one is not copied.
-async fn write_all<W: AsyncWrite + Unpin>(to: &mut W, messages: impl Iterator<Item = Vec<u8>>) -> std::io::Result<()> {
-    let mut piece = Vec::new();
-    for message in messages {
-        if piece.is_empty() {
-            piece = message;
-        } else if piece.len() + message.len() <= PIPE {
-            piece.extend_from_slice(&message);
-        } else {
-            to.write_all(&piece).await?;
-            piece = message;
-        }
-    }
-    to.write_all(&piece).await?;
-    to.flush().await
 }
