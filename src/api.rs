@@ -7,6 +7,7 @@ mod auth;
 mod current;
 mod error;
 mod guard;
+mod lanes;
 mod limits;
 mod listen;
 mod mcp;
@@ -102,7 +103,7 @@ impl Gateway {
         let caller = auth::identify(&self, peer, &mut request);
         let response = match is_mcp {
             true => mcp::answer(&self, request).await.unwrap_or_else(Error::into_json_rpc),
-            false => self.answer_rest(peer, caller.as_ref(), request).await,
+            false => Box::pin(self.answer_rest(peer, caller.as_ref(), request)).await,
         };
         guard::guard(response, caller)
     }

@@ -1,6 +1,7 @@
 //! Sockets: accepts connections within their limits, serves each in a task of its own, drains them at the end.
 
 use super::Gateway;
+use super::lanes::Lanes;
 use crate::control::handle::Handle;
 use crate::model::stack::Gate;
 use hyper::server::conn::http1;
@@ -13,7 +14,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -30,10 +31,11 @@ const DESCRIPTOR_PART: u64 = 2;
 
 /// Why the gateway does not listen.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {reason}; see [api] listen")]
-pub struct ListenError {
-    address: SocketAddr,
-    reason: std::io::Error,
+pub enum ListenError {
+    #[error("cannot listen on {address}: {reason}; see [api] listen")]
+    Address { address: SocketAddr, reason: std::io::Error },
+    #[error("cannot start the threads that serve connections: {0}; see the limits of processes (RLIMIT_NPROC, pids.max)")]
+    Threads(std::io::Error),
 }
 
 /// The gateway's open sockets.
@@ -64,6 +66,7 @@ impl Listening {
             stop: CancellationToken::new(),
             hang_up: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            lanes: Arc::default(),
             room: Arc::new(Semaphore::new(usize::try_from(most).unwrap_or(Semaphore::MAX_PERMITS))),
             gate: None,
         };
@@ -123,6 +126,8 @@ struct Door {
     /// Ends what is left.
     hang_up: CancellationToken,
     tasks: TaskTracker,
+    /// Where connections are served, once there is a way in.
+    lanes: Arc<OnceCell<Arc<Lanes>>>,
     room: Arc<Semaphore>,
     /// Where it leads to alone; the machine's address in one network of containers is reached from the others, too.
     gate: Option<Gate>,
@@ -135,12 +140,14 @@ impl Door {
         address: SocketAddr,
         gate: Option<Gate>,
     ) -> Result<(SocketAddr, CancellationToken), ListenError> {
-        let failed = |reason| ListenError { address, reason };
+        let failed = |reason| ListenError::Address { address, reason };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let at = listener.local_addr().map_err(failed)?;
+        let start = async || Lanes::start().map(Arc::new).map_err(ListenError::Threads);
+        let lanes = self.lanes.get_or_try_init(start).await?.clone();
         let own = Self { stop: self.stop.child_token(), gate, ..self.clone() };
         let stop = own.stop.clone();
-        self.tasks.spawn(own.accept(listener));
+        self.tasks.spawn(own.accept(listener, lanes));
         Ok((at, stop))
     }
 
@@ -184,21 +191,24 @@ impl Door {
         }
     }
 
-    async fn accept(self, listener: TcpListener) {
+    async fn accept(self, listener: TcpListener, lanes: Arc<Lanes>) {
         // Dropped between two connections, it loses none.
         tokio::select! {
-            () = self.accept_all(&listener) => {}
+            () = self.accept_all(&listener, &lanes) => {}
             () = self.stop.cancelled() => {}
         }
     }
 
-    async fn accept_all(&self, listener: &TcpListener) {
+    async fn accept_all(&self, listener: &TcpListener, lanes: &Lanes) {
         while let Ok(place) = self.room.clone().acquire_owned().await {
             match listener.accept().await {
                 Ok((_, peer)) if self.gate.is_some_and(|gate| !gate.leads_to(peer.ip())) => {
                     tracing::debug!("{peer} is not of the network that this address is for");
                 }
-                Ok((stream, peer)) => drop(self.tasks.spawn(self.clone().serve(stream, peer, place))),
+                Ok((stream, peer)) => {
+                    let door = self.clone();
+                    lanes.spawn(&self.tasks, stream, move |stream| door.serve(stream, peer, place));
+                }
                 Err(error) => {
                     tracing::warn!("cannot accept a connection: {error}");
                     tokio::time::sleep(PAUSE).await;

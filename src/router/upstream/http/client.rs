@@ -1,6 +1,6 @@
 //! The HTTP client of one upstream: TLS only for `https`, no redirects, no proxies. Whoever asks drives the connection
 //! itself until the answer is whole, so that nothing passes from task to task on the way; between requests connections
-//! rest in a pool.
+//! rest in a pool, each for the runtime on which it was opened: only there nobody has to wake another thread for it.
 
 use super::super::Fault;
 use crate::router::flight::lock;
@@ -20,6 +20,7 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+use tokio::runtime::{self, Handle};
 use tokio::time::Instant;
 use tower_service::Service;
 
@@ -50,6 +51,7 @@ impl<T: Read + Write + Send + Unpin> Stream for T {}
 
 /// One connection and the handle to send on it. It makes progress only while it is polled.
 struct Line {
+    home: Option<runtime::Id>,
     sender: SendRequest<Full<Bytes>>,
     connection: Connection<Box<dyn Stream>, Full<Bytes>>,
 }
@@ -62,7 +64,7 @@ struct Pool {
 
 #[derive(Default)]
 struct Idle {
-    lines: Vec<(Instant, Line)>,
+    lines: Vec<(Instant, Box<Line>)>,
     /// A task looks for those that rest for too long.
     swept: bool,
 }
@@ -109,7 +111,7 @@ impl Client {
             let fresh = rested.is_none();
             let mut line = match rested {
                 Some(line) => line,
-                None => self.connect().await.map_err(|error| Broken::of(&*error, true))?,
+                None => Box::pin(self.connect()).await.map_err(|error| Broken::of(&*error, true))?,
             };
             match line.exchange(request).await {
                 Ok(answer) => return Ok(answer.map(|incoming| Body::new(incoming, line, &self.pool))),
@@ -120,7 +122,7 @@ impl Client {
         }
     }
 
-    async fn connect(&self) -> Result<Line, Box<dyn Error + Send + Sync>> {
+    async fn connect(&self) -> Result<Box<Line>, Box<dyn Error + Send + Sync>> {
         let to = self.origin.clone();
         let stream: Box<dyn Stream> = match &self.connector {
             Connector::Plain(connector) => Box::new(connector.clone().call(to).await?),
@@ -129,7 +131,7 @@ impl Client {
         let mut builder = http1::Builder::new();
         builder.max_headers(MAX_HEADERS).max_buf_size(MAX_HEAD_BYTES);
         let (sender, connection) = builder.handshake(stream).await?;
-        Ok(Line { sender, connection })
+        Ok(Box::new(Line { home: here(), sender, connection }))
     }
 }
 
@@ -150,7 +152,7 @@ type Unanswered = (hyper::Error, Option<Request<Full<Bytes>>>);
 
 impl Line {
     async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Unanswered> {
-        let Self { sender, connection } = self;
+        let Self { sender, connection, .. } = self;
         let mut answer = pin!(sender.try_send_request(request));
         let mut over = false;
         let answer = poll_fn(|cx| {
@@ -171,9 +173,10 @@ impl Line {
 }
 
 impl Pool {
-    fn take(&self, cx: &mut Context<'_>) -> Option<Line> {
+    fn take(&self, cx: &mut Context<'_>) -> Option<Box<Line>> {
+        let home = here();
         loop {
-            let (_, mut line) = lock(&self.idle).lines.pop()?;
+            let mut line = lock(&self.idle).newest_of(home)?;
             if line.is_free(cx) {
                 return Some(line);
             }
@@ -181,7 +184,7 @@ impl Pool {
     }
 
     /// Takes back a connection on which an answer came to its end. Called by whoever will not poll it any more.
-    fn put(self: &Arc<Self>, mut line: Line) {
+    fn put(self: &Arc<Self>, mut line: Box<Line>) {
         if !line.is_free(&mut Context::from_waker(Waker::noop())) {
             return;
         }
@@ -191,7 +194,7 @@ impl Pool {
         }
         // Outside of a runtime (the last drop at exit) nothing rests for long.
         if !idle.swept
-            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+            && let Ok(runtime) = Handle::try_current()
         {
             idle.swept = true;
             runtime.spawn(sweep(Arc::downgrade(self)));
@@ -208,6 +211,18 @@ impl Pool {
     }
 }
 
+impl Idle {
+    fn newest_of(&mut self, home: Option<runtime::Id>) -> Option<Box<Line>> {
+        let at = self.lines.iter().rposition(|(_, line)| line.home == home)?;
+        Some(self.lines.remove(at).1)
+    }
+}
+
+/// The runtime that this is called on.
+fn here() -> Option<runtime::Id> {
+    Handle::try_current().ok().map(|runtime| runtime.id())
+}
+
 async fn sweep(pool: Weak<Pool>) {
     loop {
         tokio::time::sleep(SWEEP).await;
@@ -222,12 +237,12 @@ async fn sweep(pool: Weak<Pool>) {
 pub struct Body {
     incoming: Incoming,
     ended: bool,
-    line: Option<Line>,
+    line: Option<Box<Line>>,
     pool: Arc<Pool>,
 }
 
 impl Body {
-    fn new(incoming: Incoming, line: Line, pool: &Arc<Pool>) -> Self {
+    fn new(incoming: Incoming, line: Box<Line>, pool: &Arc<Pool>) -> Self {
         Self { incoming, ended: false, line: Some(line), pool: pool.clone() }
     }
 
