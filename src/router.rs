@@ -77,6 +77,7 @@ use table::Index;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
+pub use wire::apart;
 
 /// Room in the queues to control. A full one refuses the call (demands), counts (records) or loses news (notes).
 const DEMANDS: usize = 4096;

@@ -13,7 +13,7 @@ use crate::model::principal::Role;
 use crate::model::{ServerId, TenantId};
 use crate::router::{
     ALL_SERVERS, CallBody, CallRequest, Client, ClientRequest, Endpoint, Exceeded, Kind, Message, Outbox, Owner,
-    Router, Unreadable,
+    Router, Unreadable, apart,
 };
 use bytes::Bytes;
 use head::{Accepts, Face};
@@ -149,8 +149,8 @@ async fn bare(
     }
     // The router says what is wrong with it, and records it.
     let body = match caller.whole(body) {
-        (Endpoint::Server(_), request) => router.call(request).await.body,
-        (Endpoint::All, request) => router.call_all(request, Client::Bare, None).await.body,
+        (Endpoint::Server(_), request) => Box::pin(router.call(request)).await.body,
+        (Endpoint::All, request) => Box::pin(router.call_all(request, Client::Bare, None)).await.body,
     };
     json(StatusCode::OK, body)
 }
@@ -179,7 +179,7 @@ async fn read(body: Incoming, limit: u64) -> Result<Bytes, Error> {
     }
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
     match Limited::new(body, most).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
+        Ok(body) => Ok(apart(body.to_bytes())),
         Err(error) if error.is::<LengthLimitError>() => Err(Error::TooLarge(limit)),
         Err(error) => Err(Error::BadRequest(format!("the body broke off: {error}"))),
     }

@@ -5,7 +5,8 @@ use std::fmt;
 /// A position in a trace: the caller's, or ours below it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trace {
-    id: u128,
+    /// Big-endian. No `u128`: whatever holds one is aligned to 16 bytes, the state of every call among it.
+    id: [u8; 16],
     span: u64,
     flags: u8,
 }
@@ -13,13 +14,13 @@ pub struct Trace {
 impl Trace {
     /// `None` where one of the two is zero, which means nothing.
     pub fn new(id: u128, span: u64) -> Option<Self> {
-        (id != 0 && span != 0).then_some(Self { id, span, flags: 0 })
+        (id != 0 && span != 0).then_some(Self { id: id.to_be_bytes(), span, flags: 0 })
     }
 
     /// One that nobody began before us, and that nobody records.
     pub fn random() -> Self {
         let id = u128::from(fastrand::u64(1..)) << 64 | u128::from(fastrand::u64(..));
-        Self { id, span: fastrand::u64(1..), flags: 0 }
+        Self { id: id.to_be_bytes(), span: fastrand::u64(1..), flags: 0 }
     }
 
     /// A `traceparent`: `00-TRACE-SPAN-FLAGS` in lower-case hex. Later versions may say more behind it.
@@ -44,14 +45,14 @@ impl Trace {
 
     /// What a log line names the whole by.
     pub fn id(&self) -> String {
-        format!("{:032x}", self.id)
+        format!("{:032x}", u128::from_be_bytes(self.id))
     }
 }
 
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The highest version whose flags we understand.
-        write!(f, "00-{:032x}-{:016x}-{:02x}", self.id, self.span, self.flags & 1)
+        write!(f, "00-{:032x}-{:016x}-{:02x}", u128::from_be_bytes(self.id), self.span, self.flags & 1)
     }
 }
 

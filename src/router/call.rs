@@ -132,7 +132,7 @@ impl Trip<'_> {
         let done = tokio::select! {
             biased;
             done = self.pass(&slot, ledger) => done,
-            () = flight.cancelled.cancelled() => Err(Stop::new(Outcome::Cancelled, format!("cancelled by {}", flight.cancelled_by()))),
+            by = flight.cancelled() => Err(Stop::new(Outcome::Cancelled, format!("cancelled by {by}"))),
             () = flight.expired() => Err(self.too_late(&slot, ledger.era.is_some())),
         };
         slot.touch();

@@ -13,9 +13,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 const SHARDS: usize = 16;
 
@@ -38,7 +37,6 @@ pub struct Flight {
     pub role: Option<Role>,
     pub trace: Option<Trace>,
     pub instance: OnceLock<InstanceKey>,
-    pub cancelled: CancellationToken,
     pub events: Option<mpsc::Sender<CallEvent>>,
     /// What its client hears of it.
     pub relay: Option<Arc<Relay>>,
@@ -52,6 +50,7 @@ pub struct Flight {
     passed_us: [AtomicU32; Station::MARKED],
     /// Who cancelled it.
     by: OnceLock<&'static str>,
+    cancelled: Notify,
     /// An answer or progress must come within this.
     pub timeout: Duration,
     /// Progress cannot extend the call past this, counted from `began`.
@@ -128,7 +127,7 @@ impl Flight {
             timeout,
             cap: cap.max(timeout),
             instance: OnceLock::new(),
-            cancelled: CancellationToken::new(),
+            cancelled: Notify::new(),
             waking: AtomicBool::new(false),
             deadline: AtomicU64::new(micros(timeout)),
             progress: AtomicU32::new(f32::NAN.to_bits()),
@@ -153,11 +152,18 @@ impl Flight {
     /// Ends it; `by` is told to its caller.
     pub fn cancel(&self, by: &'static str) {
         let _ = self.by.set(by);
-        self.cancelled.cancel();
+        self.cancelled.notify_waiters();
     }
 
-    pub fn cancelled_by(&self) -> &'static str {
-        self.by.get().copied().unwrap_or("an operator")
+    /// Returns once somebody has cancelled it: who.
+    pub async fn cancelled(&self) -> &'static str {
+        loop {
+            let told = self.cancelled.notified();
+            if let Some(by) = self.by.get() {
+                return by;
+            }
+            told.await;
+        }
     }
 
     /// Ready once the deadline, wherever progress has moved it meanwhile, is past.

@@ -142,7 +142,9 @@ impl Router {
         let list = async || {
             let generation = slot.lists.generation();
             let news = slot.lists.newest(&whose).is_none_or(|v| v.generation != generation);
-            let view = Arc::new(ask_all(&Asker { link, injection: Some(injection) }, generation).await?);
+            // Boxed: it is rare, and every call's future would hold room for it.
+            let asker = Asker { link, injection: Some(injection) };
+            let view = Arc::new(Box::pin(ask_all(&asker, generation)).await?);
             if news {
                 let tools = view.facts.len() as u32;
                 let _ = self.notes.try_send(Note::Listed { instance: slot.key.clone(), tools });

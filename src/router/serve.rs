@@ -30,7 +30,7 @@ impl Router {
     /// body). Dropping the future cancels it upstream.
     pub async fn serve(self: &Arc<Self>, request: ClientRequest) -> Served {
         if request.message.method == "subscriptions/listen" && matches!(request.client, Client::Modern(_)) {
-            return self.listen(request).await;
+            return Box::pin(self.listen(request)).await;
         }
         let ClientRequest { tenant, principal, role, endpoint, client, message, outbox } = request;
         let request = CallRequest {
@@ -52,7 +52,7 @@ impl Router {
                 Served { code: reply.code, body: reply.body, route: None, exceeded: reply.exceeded }
             }
             Endpoint::All => {
-                let AllReply { body, route, exceeded } = self.call_all(request, client.clone(), outbox).await;
+                let AllReply { body, route, exceeded } = Box::pin(self.call_all(request, client.clone(), outbox)).await;
                 let (code, body) = cells::of_any_era(&client, body);
                 Served { code, body, route, exceeded }
             }

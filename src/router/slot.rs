@@ -70,7 +70,8 @@ impl Link {
         if era == self.opened.era || era == Era::Modern || self.upstream.is_http() {
             return Ok(());
         }
-        let shake = async || era::initialize(&self.upstream, HANDSHAKE, None).await.map(|_| ());
+        // Boxed: it is rare, and every call's future would hold room for it.
+        let shake = async || Box::pin(era::initialize(&self.upstream, HANDSHAKE, None)).await.map(|_| ());
         self.shaken
             .get_or_try_init(shake)
             .await

@@ -128,8 +128,8 @@ impl Upstream {
         match &self.wire {
             Wire::Stdio(stdio) => stdio.ask(ask).await,
             Wire::Http(http) => http.ask(ask).await,
-            Wire::Sse(sse) => sse.ask(ask).await,
-            Wire::Query(query) => query.ask(ask).await,
+            Wire::Sse(sse) => Box::pin(sse.ask(ask)).await,
+            Wire::Query(query) => Box::pin(query.ask(ask)).await,
         }
     }
 

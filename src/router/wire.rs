@@ -1,7 +1,8 @@
 //! JSON-RPC text: reads the envelope without building a tree, edits single members by emitting slices of the original
 //! bytes. Owns no I/O and knows neither tenants nor upstreams.
 
-use serde::de::{MapAccess, Visitor};
+use serde::de::{DeserializeSeed, MapAccess, Visitor};
+use bytes::Bytes;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -48,43 +49,33 @@ impl Member<'_> {
 
 /// The members of the JSON object `source`, in order; duplicate keys (after unescaping) are refused.
 pub fn members(source: &str) -> Result<Vec<Member<'_>>, WireError> {
-    let Pairs(pairs) = serde_json::from_str(source).map_err(|e| WireError::Json(e.to_string()))?;
-    let mut seen = Seen::of(pairs.len());
-    let mut out: Vec<Member<'_>> = Vec::with_capacity(pairs.len());
-    for (raw_key, value) in pairs {
-        let key = unquote(raw_key.get()).ok_or_else(|| WireError::Json(format!("bad key {}", raw_key.get())))?;
-        if seen.has(&key, &out) {
-            return Err(WireError::Duplicate(key.into_owned()));
-        }
-        let value = place(source, value.get());
-        out.push(Member { key, start: place(source, raw_key.get()).start, value });
-    }
-    Ok(out)
-}
-
-/// Keys that came before: few are looked through, many are hashed.
-enum Seen<'a> {
-    Few,
-    Many(HashSet<Cow<'a, str>>),
-}
-
-impl<'a> Seen<'a> {
-    fn of(keys: usize) -> Self {
-        const FEW: usize = 12;
-        if keys <= FEW { Self::Few } else { Self::Many(HashSet::with_capacity(keys)) }
-    }
-
-    #[expect(clippy::ptr_arg, reason = "a key is kept as it came")]
-    fn has(&mut self, key: &Cow<'a, str>, before: &[Member<'a>]) -> bool {
-        match self {
-            Self::Few => before.iter().any(|member| member.key == *key),
-            Self::Many(seen) => !seen.insert(key.clone()),
-        }
+    let mut text = serde_json::Deserializer::from_str(source);
+    let read = Read(source).deserialize(&mut text).and_then(|read| text.end().map(|()| read));
+    let members = read.map_err(|e| WireError::Json(e.to_string()))??;
+    match duplicate(&members) {
+        Some(key) => Err(WireError::Duplicate(key.to_owned())),
+        None => Ok(members),
     }
 }
 
-/// True if more than `most` lists and objects lie in each other. One pass, no recursion; the text need not be valid.
+/// A key that stands there twice, if one does: few are looked through, many are hashed.
+fn duplicate<'m>(members: &'m [Member<'_>]) -> Option<&'m str> {
+    const FEW: usize = 12;
+    let mut keys = members.iter().map(|member| &*member.key).enumerate();
+    if members.len() <= FEW {
+        return keys.find(|(at, key)| members[..*at].iter().any(|before| before.key == *key)).map(|(_, key)| key);
+    }
+    let mut seen = HashSet::with_capacity(members.len());
+    keys.find(|(_, key)| !seen.insert(*key)).map(|(_, key)| key)
+}
+
+/// True if more than `most` lists and objects lie in each other. No recursion; the text need not be valid.
 pub fn is_deeper(text: &str, most: u32) -> bool {
+    // Most texts have fewer of them in all, which is counted many bytes at a time.
+    let opened = text.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count();
+    if opened <= most as usize {
+        return false;
+    }
     let (mut depth, mut quoted, mut escaped) = (0u32, false, false);
     for byte in text.bytes() {
         match byte {
@@ -104,6 +95,12 @@ pub fn is_deeper(text: &str, most: u32) -> bool {
     false
 }
 
+/// A body on its own: a small one is copied, so that the connection whose buffer it lay in can use that again.
+pub fn apart(body: Bytes) -> Bytes {
+    const SMALL: usize = 4 << 10;
+    if body.len() > SMALL { body } else { Bytes::copy_from_slice(&body) }
+}
+
 /// The text of a JSON string; `None` if it is none (or not valid Unicode once unescaped).
 pub fn unquote(raw: &str) -> Option<Cow<'_, str>> {
     let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
@@ -119,25 +116,32 @@ pub fn quote(text: &str) -> String {
     serde_json::to_string(text).unwrap_or_default()
 }
 
-struct Pairs<'a>(Vec<(&'a RawValue, &'a RawValue)>);
+/// Reads an object's members as places in this text; the inner error is of a key that is no Unicode.
+struct Read<'s>(&'s str);
 
-impl<'de> Deserialize<'de> for Pairs<'de> {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        struct Collect;
-        impl<'de> Visitor<'de> for Collect {
-            type Value = Pairs<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs<'de>, A::Error> {
-                let mut pairs = Vec::new();
-                while let Some(pair) = map.next_entry()? {
-                    pairs.push(pair);
-                }
-                Ok(Pairs(pairs))
+impl<'de> DeserializeSeed<'de> for Read<'de> {
+    type Value = Result<Vec<Member<'de>>, WireError>;
+    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<Self::Value, D::Error> {
+        d.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Read<'de> {
+    type Value = Result<Vec<Member<'de>>, WireError>;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        const USUAL: usize = 8;
+        let (mut members, mut bad) = (Vec::with_capacity(USUAL), None);
+        while let Some((key, value)) = map.next_entry::<&RawValue, &RawValue>()? {
+            let (raw, value) = (key.get(), place(self.0, value.get()));
+            match unquote(raw) {
+                Some(key) => members.push(Member { key, start: place(self.0, raw).start, value }),
+                None => bad = bad.or_else(|| Some(WireError::Json(format!("bad key {raw}")))),
             }
         }
-        d.deserialize_map(Collect)
+        Ok(bad.map_or(Ok(members), Err))
     }
 }
 

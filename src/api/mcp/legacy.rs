@@ -29,7 +29,7 @@ pub async fn post(
         Err(refusal) => return Ok(*refusal),
     };
     if message.method == "initialize" && message.kind == Kind::Request {
-        return Ok(initialize(gateway, caller, message).await);
+        return Ok(Box::pin(initialize(gateway, caller, message)).await);
     }
     let session = match find(router, &caller, headers) {
         Ok(session) => session,

@@ -174,7 +174,7 @@ impl Shared {
             return self.read(&ask, response, None).await;
         }
         if ask.method == "initialize" {
-            return self.first_handshake(&ask, body).await;
+            return Box::pin(self.first_handshake(&ask, body)).await;
         }
         let (place, session) = self.session(&ask).await?;
         let (status, answer) = self.ask_on(&session, &ask, body.clone()).await?;
@@ -314,7 +314,8 @@ impl Shared {
         for session in gone {
             self.clone().end_session(session);
         }
-        let session = place.get_or_try_init(|| self.new_session(ask)).await?.clone();
+        // Boxed: it is rare, and every call's future would hold room for it.
+        let session = place.get_or_try_init(|| Box::pin(self.new_session(ask))).await?.clone();
         Ok((place, session))
     }
 

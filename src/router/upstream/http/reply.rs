@@ -8,6 +8,7 @@ use crate::router::client::Relay;
 use crate::router::flight::Flight;
 use crate::router::outcome::first_line;
 use crate::router::session::{Reply, Session};
+use crate::router::wire;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::header::{CONTENT_TYPE, LOCATION};
@@ -60,7 +61,7 @@ impl Reader<'_> {
                 false => Fault::Transport(format!("{} broke off its answer: {error}", self.url)),
             }
         })?;
-        let line = body.to_bytes();
+        let line = wire::apart(body.to_bytes());
         match hear(&line) {
             Heard::Answer(id, answer) if id == self.id || self.expects == Expects::Anything => Ok(answer),
             Heard::Stray(answer) => Ok(answer),
