@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 
 /// Nothing takes long; a machine under load may.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How soon what happens in an engine is on the screen.
 const SOON: Duration = Duration::from_secs(3);

@@ -12,7 +12,7 @@ use mcpdeck::model::gpu::{GpuRow, GpuState, Gpus};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 const GIB: u64 = 1 << 30;
 
 /// Two devices, the second one sliced; a process that computes, one that draws, one of which nothing is known.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 const LIMITS: SessionLimits = SessionLimits { all: 20_000, tenant: 10_000 };
 
 fn message(value: &Value) -> Message {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Nothing takes long; a machine under load may.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A platform in `dir` with the config `text`.
 pub fn platform(dir: &Path, text: &str) -> Platform {
