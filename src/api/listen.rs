@@ -34,7 +34,9 @@ const DESCRIPTOR_PART: u64 = 2;
 pub enum ListenError {
     #[error("cannot listen on {address}: {reason}; see [api] listen")]
     Address { address: SocketAddr, reason: std::io::Error },
-    #[error("cannot start the threads that serve connections: {0}; see the limits of processes (RLIMIT_NPROC, pids.max)")]
+    #[error(
+        "cannot start the threads that serve connections: {0}; see the limits of processes (RLIMIT_NPROC, pids.max)"
+    )]
     Threads(std::io::Error),
 }
 

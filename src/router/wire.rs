@@ -1,8 +1,8 @@
 //! JSON-RPC text: reads the envelope without building a tree, edits single members by emitting slices of the original
 //! bytes. Owns no I/O and knows neither tenants nor upstreams.
 
-use serde::de::{DeserializeSeed, MapAccess, Visitor};
 use bytes::Bytes;
+use serde::de::{DeserializeSeed, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
