@@ -3,6 +3,7 @@
 
 mod account;
 mod aggregate;
+mod aside;
 mod breaker;
 mod call;
 mod cells;
@@ -51,6 +52,7 @@ use crate::model::{
 };
 pub use aggregate::{ALL_SERVERS, AllReply, SERVERS_KEY};
 use arc_swap::ArcSwap;
+pub use aside::aside;
 use bytes::Bytes;
 pub use client::{Client, ClientRequest, Endpoint, Level, Modern, Outbox};
 pub use era::{CAPABILITIES_KEY, HEADER_MISMATCH, KNOWN_LEGACY, MODERN, UNSUPPORTED_VERSION, VERSION_KEY};

@@ -13,7 +13,7 @@ use crate::model::principal::Role;
 use crate::model::{ServerId, TenantId};
 use crate::router::{
     ALL_SERVERS, CallBody, CallRequest, Client, ClientRequest, Endpoint, Exceeded, Kind, Message, Outbox, Owner,
-    Router, Unreadable, apart,
+    Router, Unreadable, apart, aside,
 };
 use bytes::Bytes;
 use head::{Accepts, Face};
@@ -111,7 +111,8 @@ async fn post(gateway: &Gateway, caller: Caller, headers: &HeaderMap, body: Inco
         Ok(place) => place.map(Arc::new),
         Err(exceeded) => return Ok(beyond(gateway, caller, body, exceeded).await),
     };
-    let message = Message::of_client(&body);
+    let text = body.clone();
+    let message = aside(body.len(), move || Message::of_client(&text)).await;
     let face = head::face(headers, message.as_ref().ok());
     let router = &gateway.inside.router;
     let mut response = match (face, message) {

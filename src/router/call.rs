@@ -1,5 +1,6 @@
 //! The path of one call: read, route, gate, dress, ask, judge. Every await on it may be dropped.
 
+use super::aside::aside;
 use super::cells::{self, Cell, Rewriting};
 use super::client::{Client, Outbox, Relay};
 use super::context::ArgumentType;
@@ -177,7 +178,7 @@ impl Trip<'_> {
         let answer = answer?;
         slot.touch_finished();
         self.tell_wire(false, &answer.line, slot, tool);
-        self.end(answer, expects, era)
+        self.end(answer, expects, era).await
     }
 
     /// Through the gate, waking the instance if it sleeps. The last of the three says whether it had to be.
@@ -376,11 +377,12 @@ impl Trip<'_> {
     }
 
     /// The answer as the client gets it: its own id, the words of its era, nothing that is hidden from it.
-    fn end(&self, answer: Answer, expects: Expects, era: Era) -> Result<End, Stop> {
+    async fn end(&self, answer: Answer, expects: Expects, era: Era) -> Result<End, Stop> {
         if expects == Expects::Nothing {
             return Ok(End { outcome: Outcome::Ok, error: None, code: None, body: answer.line });
         }
-        let (outcome, error) = outcome::of_answer(&self.message.method, &answer);
+        let (tool, judged) = (self.message.is_tool_call(), answer.clone());
+        let (outcome, error) = aside(answer.line.len(), move || outcome::of_answer(tool, &judged)).await;
         let code = answer.error().map(|error| ErrorObject::read(error).code);
         let (Expects::Answer, Some(id)) = (expects, &answer.id) else {
             return Ok(End { outcome, error, code, body: answer.line });

@@ -61,8 +61,8 @@ fn status_means_auth(words: &[&str]) -> bool {
     })
 }
 
-/// Outcome and error text of an answer.
-pub fn of_answer(method: &str, answer: &Answer) -> (Outcome, Option<String>) {
+/// Outcome and error text of an answer; `tool`: to a tool call.
+pub fn of_answer(tool: bool, answer: &Answer) -> (Outcome, Option<String>) {
     if let Some(error) = answer.error() {
         let error = ErrorObject::read(error);
         let auth = means_auth(error.code, &error.message);
@@ -70,7 +70,7 @@ pub fn of_answer(method: &str, answer: &Answer) -> (Outcome, Option<String>) {
         return (if auth { Outcome::Auth } else { Outcome::Protocol }, Some(text));
     }
     match answer.result() {
-        Some(result) if method == "tools/call" => of_tool(result),
+        Some(result) if tool => of_tool(result),
         Some(_) => (Outcome::Ok, None),
         None => (Outcome::Protocol, Some("the answer has neither result nor error".to_owned())),
     }
@@ -212,7 +212,7 @@ mod tests {
             (r#"{"id":1,"error":"broken"}"#, Outcome::Protocol),
             (r#"{"id":1}"#, Outcome::Protocol),
         ] {
-            assert_eq!(of_answer("tools/call", &answer(line)).0, want, "{line}");
+            assert_eq!(of_answer(true, &answer(line)).0, want, "{line}");
         }
     }
 

@@ -4,6 +4,7 @@ use super::super::serverside::{Heard, Observer, hear, no_client};
 use super::super::{Answer, Expects, Fault};
 use super::client::Body;
 use super::events::{Event, Events};
+use crate::router::aside::aside;
 use crate::router::client::Relay;
 use crate::router::flight::Flight;
 use crate::router::outcome::first_line;
@@ -62,7 +63,8 @@ impl Reader<'_> {
             }
         })?;
         let line = wire::apart(body.to_bytes());
-        match hear(&line) {
+        let text = line.clone();
+        match aside(line.len(), move || hear(&text)).await {
             Heard::Answer(id, answer) if id == self.id || self.expects == Expects::Anything => Ok(answer),
             Heard::Stray(answer) => Ok(answer),
             Heard::Answer(id, _) => {
