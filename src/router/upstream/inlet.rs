@@ -204,7 +204,7 @@ mod tests {
         assert!(!inlet.send(b"two\n".to_vec(), true).await);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_full_pipe_takes_nothing_more_than_may_wait() {
         let (pipe, _child) = tokio::io::duplex(1);
         let (inlet, mut messages) = Inlet::new(pipe);
