@@ -9,13 +9,14 @@ use super::rows::{Listed, environment};
 use super::session::{self, Need, Session};
 use super::yard_rows::engine_state;
 use crate::control::Link;
-use crate::model::container::{EngineRow, EngineState};
+use crate::model::container::{Claim, ContainerRow, EngineRow, EngineState};
 use crate::model::gpu::{GpuRow, GpuState, Gpus};
 use crate::model::message::{Face, FindingRow};
 use crate::model::secret::{SecretRef, SecretRow};
 use crate::model::snapshot::{PlatformInfo, Totals};
 use crate::model::{InstanceRow, Snapshot, Stamp};
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// `status`: the platform, or the instances of one server.
@@ -89,7 +90,8 @@ fn summary(state: &Snapshot, link: Link) -> String {
         let line = format!("not taken over: {trouble}");
         text.push_str(&format!("{:<13} {}\n", "config", output::one_line(&line)));
     }
-    for warning in p.warnings.iter().chain(&state.totals.store_error) {
+    for warning in p.warnings.iter().chain(&state.totals.store_error).chain(&opened(&state.engines, &state.containers))
+    {
         text.push_str(&format!("{:<13} {}\n", "warning", output::one_line(warning)));
     }
     text
@@ -109,6 +111,24 @@ fn engines(state: &Snapshot, now: Stamp) -> String {
     };
     let lines: Vec<String> = state.engines.iter().map(line).collect();
     if lines.is_empty() { none() } else { lines.join("; ") }
+}
+
+/// Engines that open the networks of several customers to each other whenever a network is made.
+fn opened(engines: &[Arc<EngineRow>], containers: &[Arc<ContainerRow>]) -> Vec<String> {
+    let line = |engine: &Arc<EngineRow>| {
+        let on_it =
+            |c: &&Arc<ContainerRow>| c.key.engine == engine.id && c.owner.claim == Claim::Ours && c.state.is_live();
+        let reached = |c: &&Arc<ContainerRow>| c.networks.iter().any(|name| name != "none");
+        let ours = containers.iter().filter(on_it).filter(reached);
+        let customers = ours.filter_map(|c| c.owner.tenant.as_ref()).collect::<BTreeSet<_>>().len();
+        let version = engine.version.as_deref().filter(|_| customers > 1 && engine.opens_its_networks())?;
+        Some(format!(
+            "networks of {customers} customers on {} reach each other for milliseconds while a network is made ({version}); \
+             Docker 28 and Podman keep them apart",
+            engine.id
+        ))
+    };
+    engines.iter().filter_map(line).collect()
 }
 
 fn gpus(gpus: &Gpus) -> String {
@@ -262,4 +282,59 @@ pub fn paths(global: &Global) -> Result<Code, Error> {
     ];
     let text: String = lines.iter().map(|(name, path)| format!("{name:<7} {path}\n")).collect();
     print(&plain(&text)).map(|()| Code::Ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::container::{ContainerKey, ContainerState, Owner};
+
+    fn told(version: &str, customers: &[&str]) -> Vec<String> {
+        let engine = EngineRow {
+            id: "local".into(),
+            url: "unix:///var/run/docker.sock".into(),
+            version: Some(version.into()),
+            local: true,
+            state: EngineState::Up,
+            containers: 2,
+            running: 2,
+        };
+        let container = |customer: &&str| {
+            Arc::new(ContainerRow {
+                key: ContainerKey { engine: "local".into(), id: (*customer).into() },
+                name: format!("web-{customer}"),
+                image: "image".into(),
+                state: ContainerState::Running,
+                since: Stamp(1),
+                exit_code: None,
+                oom: false,
+                restarts: 0,
+                health: None,
+                owner: Owner { claim: Claim::Ours, tenant: Some((*customer).into()), ..Owner::default() },
+                compose_project: None,
+                compose_service: None,
+                ports: Vec::new(),
+                networks: vec![format!("mcpdeck-test-tenant-{customer}")],
+                usage: Default::default(),
+            })
+        };
+        let containers: Vec<_> = customers.iter().map(container).collect();
+        opened(&[Arc::new(engine)], &containers)
+    }
+
+    #[test]
+    fn an_engine_that_opens_networks_is_told_once_customers_share_it() {
+        assert_eq!(
+            told("Docker 20.10.24", &["eaton", "rexel"]),
+            ["networks of 2 customers on local reach each other for milliseconds while a network is made (Docker \
+              20.10.24); Docker 28 and Podman keep them apart"]
+        );
+        for (version, customers) in [
+            ("Docker 20.10.24", &["eaton", "eaton"]),
+            ("Docker 28.0.1", &["eaton", "rexel"]),
+            ("Podman 4.3.1", &["eaton", "rexel"]),
+        ] {
+            assert_eq!(told(version, customers), [""; 0], "{version}");
+        }
+    }
 }

@@ -385,6 +385,19 @@ impl EngineRow {
     pub fn is_simulated(&self) -> bool {
         self.url == SIMULATED
     }
+
+    /// True if its networks are known to reach each other while another one is made.
+    pub fn opens_its_networks(&self) -> bool {
+        self.version.as_deref().is_some_and(opens_networks)
+    }
+}
+
+/// True if an engine that calls itself `version` (`Docker 20.10.24`) lets its networks reach each other for some
+/// milliseconds whenever one is made: Docker before 28 (moby/moby#48640) takes the jump to the rules that keep them
+/// apart out of the firewall and puts it back in.
+pub fn opens_networks(version: &str) -> bool {
+    let major = version.strip_prefix("Docker ").and_then(|number| number.split('.').next()?.parse::<u32>().ok());
+    major.is_some_and(|major| major < 28)
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -441,4 +454,19 @@ pub struct OrphanRow {
     pub what: String,
     /// Why it counts as one: `a stdio server of an earlier owner`, `its server is gone from the config`.
     pub why: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::opens_networks;
+
+    #[test]
+    fn docker_before_28_opens_its_networks_while_one_is_made() {
+        for version in ["Docker 20.10.24", "Docker 27.5.1"] {
+            assert!(opens_networks(version), "{version}");
+        }
+        for version in ["Docker 28.0.0", "Docker 29.1", "Podman 4.3.1", "Docker ", "Docker dev"] {
+            assert!(!opens_networks(version), "{version}");
+        }
+    }
 }

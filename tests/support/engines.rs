@@ -84,7 +84,9 @@ fn found(test: &str, lab: &Result<Lab, String>) -> Option<Lab> {
 
 fn start_podman() -> Result<Lab, String> {
     let socket = std::env::temp_dir().join(format!("mcpdeck-podman-{}.sock", std::process::id()));
-    let mut service = Command::new("podman");
+    // It outlives this run, and must hold nothing that whoever runs the tests does, such as a lock.
+    let mut service = Command::new("/bin/sh");
+    service.args(["-c", "exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-; exec podman \"$@\"", "sh"]);
     service.args(["system", "service", "-t", IDLE_S]).arg(format!("unix://{}", socket.display()));
     let settings = Path::new(env!("CARGO_TARGET_TMPDIR")).join("containers.conf");
     std::fs::write(&settings, PODMAN_SETTINGS).map_err(|error| format!("{}: {error}", settings.display()))?;
@@ -130,6 +132,14 @@ impl Lab {
                 Err(_) => std::thread::park_timeout(Duration::from_millis(20)),
             }
         }
+    }
+
+    /// `Docker 20.10.24`
+    pub fn version(&self) -> String {
+        let answer = self.ask("GET", "/version", None).unwrap_or_else(|reason| panic!("{}: {reason}", self.name));
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        let make = if self.name == "docker" { "Docker" } else { "Podman" };
+        format!("{make} {}", answer["Version"].as_str().unwrap())
     }
 
     /// As a config names it.
