@@ -131,7 +131,7 @@ impl From<AttachError> for Error {
             AttachError::NoOwner(_) => Self::no_owner(message),
             AttachError::Denied(_) => Self::new(Code::Refused, "denied", message)
                 .help("the owner's uid, root and members of [platform] socket_group may attach"),
-            AttachError::Full(_) => Self::new(Code::Unreachable, "busy", message),
+            AttachError::Full(_) | AttachError::Ending => Self::new(Code::Unreachable, "busy", message),
             AttachError::Wire(WireError::Version(_)) => Self::new(Code::Unreachable, "version", message)
                 .help("update one of them, or run the owner's own mcpdeck"),
             AttachError::Wire(_) => Self::new(Code::Unreachable, "unreachable", message)

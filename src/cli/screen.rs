@@ -5,18 +5,21 @@ use super::error::{Code, Error};
 use super::serve::{self, Life, Signals};
 use super::{detach, frame, output, session};
 use crate::config::{Config, OnHangup};
-use crate::control::lock::Purpose;
+use crate::control::lock::{self, Purpose};
 use crate::control::owner::{self, Found, OwnError, Owner};
 use crate::control::{Handle, peer};
 use crate::model::message::Face;
 use crate::ui::{self, Ended, Options};
 use rustix::process::{Signal, getpid, kill_process};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
 /// An owner whose terminal went, and that shall not stay, is quicker than one that is told to stop.
 const HURRY: Duration = Duration::from_millis(500);
+/// Whoever waits longer for the platform is told for whom.
+const SOON: Duration = Duration::from_secs(1);
 
 /// Opens the screen and stays until it ends; an owner stays longer if it shall.
 pub fn run(global: &Global, view: Option<&str>, theme: Option<String>, ascii: bool) -> Result<Code, Error> {
@@ -26,7 +29,17 @@ pub fn run(global: &Global, view: Option<&str>, theme: Option<String>, ascii: bo
     let config = Arc::new(session::load(global)?);
     let logs = serve::start_log(&config, false)?;
     let runtime = serve::runtime()?;
-    let found = runtime.block_on(owner::open_or_attach(&config, Face::Screen, Purpose::Own, &logs, Some(again)));
+    let found = runtime.block_on(async {
+        let mut found = pin!(owner::open_or_attach(&config, Face::Screen, Purpose::Own, &logs, Some(again)));
+        tokio::select! {
+            found = &mut found => return found,
+            () = tokio::time::sleep(SOON) => {}
+        }
+        if let Some(holder) = lock::holder(&config.paths.socket) {
+            output::note(&format!("waiting for {holder}, which starts or ends just now"));
+        }
+        found.await
+    });
     let mut options = Options::new(&config.ui, peer::own_operator(Face::Screen));
     options.read_only = config.platform.read_only;
     options.bulk_cap = config.platform.bulk_cap;

@@ -37,6 +37,8 @@ pub enum AttachError {
     Denied(String),
     #[error("too many: {0}")]
     Full(String),
+    #[error("the platform's owner is ending")]
+    Ending,
     #[error("{0}")]
     Wire(#[from] WireError),
 }
@@ -44,7 +46,7 @@ pub enum AttachError {
 impl AttachError {
     /// True if the same attempt may succeed a moment later.
     pub fn passes(&self) -> bool {
-        matches!(self, Self::NoOwner(_) | Self::Full(_) | Self::Wire(WireError::Closed))
+        matches!(self, Self::NoOwner(_) | Self::Full(_) | Self::Ending | Self::Wire(WireError::Closed))
     }
 }
 
@@ -335,6 +337,7 @@ async fn greet(mut stream: UnixStream, face: Face) -> Result<Opened, AttachError
             ToConsole::Welcome(_) | ToConsole::Alive => {}
             ToConsole::Full(reason) => return Err(AttachError::Full(reason)),
             ToConsole::Denied(reason) => return Err(AttachError::Denied(reason)),
+            ToConsole::Ending => return Err(AttachError::Ending),
             ToConsole::State { seq, delta } => {
                 let state = Arc::new(delta.apply(None).map_err(WireError::Misfit)?);
                 stream.write_all(&wire::encode(&ToOwner::Ack(seq))?).await.map_err(WireError::Io)?;
@@ -416,7 +419,7 @@ async fn take(shared: &Shared, line: &Line, message: ToConsole) -> Result<(), Wi
         ToConsole::Output { id, output } => pipes::deliver(line, id, output)?,
         ToConsole::Taken { id, pieces } => pipes::taken(line, id, pieces)?,
         ToConsole::Welcome(_) | ToConsole::Alive => {}
-        ToConsole::Full(_) | ToConsole::Denied(_) => return Err(WireError::Closed),
+        ToConsole::Full(_) | ToConsole::Denied(_) | ToConsole::Ending => return Err(WireError::Closed),
     }
     Ok(())
 }

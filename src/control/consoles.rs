@@ -29,6 +29,7 @@ pub struct Consoles {
 
 #[derive(Default)]
 struct Entries {
+    ending: bool,
     next: u64,
     list: Vec<Entry>,
 }
@@ -45,10 +46,14 @@ pub struct Seat {
     id: u64,
 }
 
-/// The registry is full.
+/// Why there is no seat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{MAX_CONSOLES} consoles are attached already; close one (the Activity view names them)")]
-pub struct Full;
+pub enum NoSeat {
+    #[error("{MAX_CONSOLES} consoles are attached already; close one (the Activity view names them)")]
+    Full,
+    #[error("the platform is ending")]
+    Ending,
+}
 
 impl Consoles {
     /// The registry and the far end of its changes. Screens alone are told there: a command line comes and goes
@@ -59,11 +64,14 @@ impl Consoles {
     }
 
     /// Takes a seat. `local` is the owner's own screen.
-    pub fn attach(self: &Arc<Self>, operator: Operator, local: bool) -> Result<Seat, Full> {
+    pub fn attach(self: &Arc<Self>, operator: Operator, local: bool) -> Result<Seat, NoSeat> {
         let id = {
             let mut entries = self.lock();
+            if entries.ending && operator.face == Face::Screen {
+                return Err(NoSeat::Ending);
+            }
             if entries.list.len() >= MAX_CONSOLES {
-                return Err(Full);
+                return Err(NoSeat::Full);
             }
             entries.next += 1;
             let id = entries.next;
@@ -73,6 +81,12 @@ impl Consoles {
         };
         self.changed(Change { operator, on: true });
         Ok(Seat { consoles: self.clone(), id })
+    }
+
+    /// The platform ends: no further screen attaches, for it would soon show one that is lost. A command line may still
+    /// ask.
+    pub fn end(&self) {
+        self.lock().ending = true;
     }
 
     /// Rows for the snapshot, oldest first; a row keeps its `Arc` as long as it is attached.
@@ -178,8 +192,10 @@ mod tests {
         let (consoles, _changes) = Consoles::new();
         let mut seats: Vec<Seat> =
             (0..MAX_CONSOLES).map(|_| consoles.attach(operator(Face::Cli), false).unwrap()).collect();
-        assert_eq!(consoles.attach(operator(Face::Cli), false).err(), Some(Full));
+        assert_eq!(consoles.attach(operator(Face::Cli), false).err(), Some(NoSeat::Full));
         seats.pop();
         assert!(consoles.attach(operator(Face::Cli), false).is_ok());
+        consoles.end();
+        assert_eq!(consoles.attach(operator(Face::Screen), false).err(), Some(NoSeat::Ending));
     }
 }

@@ -127,7 +127,7 @@ pub async fn open_or_attach(
     }
 }
 
-/// Attaches to a running owner; one that is just starting is waited for.
+/// Attaches to a running owner; one that is just starting, or ending, is waited for.
 pub async fn attach(socket: &Path, face: Face) -> Result<Handle, AttachError> {
     let deadline = Instant::now() + PATIENCE;
     loop {

@@ -181,6 +181,7 @@ impl Platform {
         let deck = &self.deck;
         let by = Instant::now() + deadline;
         deck.closing.cancel();
+        deck.consoles.end();
         let _ = deck.stop_by.set(by);
         let drained = Instant::now() + deadline / 3;
         while !deck.router.pending().is_empty() && Instant::now() < drained {

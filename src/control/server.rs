@@ -4,7 +4,7 @@
 mod pipes;
 mod places;
 
-use super::consoles::{Consoles, Seat};
+use super::consoles::{Consoles, NoSeat, Seat};
 use super::delta::Delta;
 use super::door::{Door, Mark};
 use super::handle::Handle;
@@ -177,8 +177,12 @@ async fn greet(stream: &mut UnixStream, visit: &Visit) -> Result<Option<(Operato
             send(stream, &ToConsole::Welcome(operator.clone())).await?;
             Ok(Some((operator, seat)))
         }
-        Err(full) => {
-            send(stream, &ToConsole::Full(full.to_string())).await?;
+        Err(none @ NoSeat::Full) => {
+            send(stream, &ToConsole::Full(none.to_string())).await?;
+            Ok(None)
+        }
+        Err(NoSeat::Ending) => {
+            send(stream, &ToConsole::Ending).await?;
             Ok(None)
         }
     }

@@ -105,6 +105,8 @@ pub enum ToConsole {
     },
     /// Nothing to say, but alive.
     Alive,
+    /// The owner ends: whoever wants to stay asks again, or becomes the next one.
+    Ending,
 }
 
 /// Why a conversation over the socket ends.

@@ -136,6 +136,27 @@ fn with_on_hangup_exit_everything_goes_with_the_terminal() {
 }
 
 #[test]
+fn a_screen_that_opens_while_the_last_owner_ends_owns_the_platform_after_it() {
+    // Nobody ends it but a kill at the owner's deadline.
+    let stubborn = r#"
+        [[server]]
+        id = "stubborn"
+        run = { command = ["/bin/sh", "-c", "trap '' TERM; while :; do read -r _ || sleep 1; done"] }
+        "#;
+    let deck = Deck::new(&(CONFIG.replace("[platform]", "[platform]\non_hangup = \"exit\"") + stubborn));
+    let mut first = Owner::open(&deck, &[]);
+    deck.run(&["start", "stubborn", "--no-wait"]).ok();
+    first.hang_up();
+    while first.has_screen() {
+        std::thread::yield_now();
+    }
+    let second = Owner::open(&deck, &[]);
+    assert_eq!(first.ended(), Some(0));
+    let owner = deck.run(&["status", "-o", "json"]).ok().json()["platform"]["pid"].clone();
+    assert_eq!(owner, serde_json::json!(second.child.id()));
+}
+
+#[test]
 fn a_detached_owner_goes_on_and_a_new_screen_finds_it() {
     let deck = Deck::new(CONFIG);
     let mut owner = Owner::open(&deck, &[]);
