@@ -10,6 +10,7 @@ use super::simulate;
 use crate::model::server::{EnvValue, ProcessRun, Run};
 use crate::model::template::Template;
 use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
 
 /// MCP servers that mcpdeck ships.
 const BUILTINS: [(&str, &str); 2] = [("memory", "memory"), ("catalog", "catalog")];
@@ -187,19 +188,50 @@ impl Field<'_> {
             self.problem("WebSocket addresses are not spoken", "MCP runs over http: use the server's http:// address");
             return false;
         }
-        let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
-        let good =
-            rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(|c: char| c.is_whitespace() || c.is_control()));
+        let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")).unwrap_or_default();
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let (user, place) = authority.rsplit_once('@').unwrap_or(("", authority));
+        let good = is_place(place) && !rest.contains(|c: char| c.is_whitespace() || c.is_control());
         if !good {
             self.wrong(URL);
         }
-        let authority = rest.and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
-        if authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':')) {
+        if user.contains(':') {
             let report =
                 Report::new(self.at(), &self.key, "the address holds a password, and addresses are shown on screen")
                     .hidden();
             self.pass.warning(report.help("give it as headers = { Authorization = { env = \"NAME\" } }"));
         }
         good
+    }
+}
+
+/// True for `host`, `host:port` or `[address]:port`; what a placeholder will stand for is not known.
+fn is_place(text: &str) -> bool {
+    if text.contains('{') {
+        return true;
+    }
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (text, None),
+    };
+    let good_host = match host.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
+        None => !host.is_empty() && !host.contains([':', '[', ']', '\\']),
+    };
+    good_host && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_place;
+
+    #[test]
+    fn an_address_names_a_host_and_perhaps_a_port() {
+        for good in ["etim", "127.0.0.1:7779", "[::1]", "[::1]:80", "{tenant.id}.example:80", "etim:{config.port}"] {
+            assert!(is_place(good), "{good}");
+        }
+        for bad in ["", ":80", "etim:", "etim:0", "etim:99999", "etim:http", "a:b:c", "[::1", "::1", "[etim]:80"] {
+            assert!(!is_place(bad), "{bad}");
+        }
     }
 }
