@@ -16,13 +16,14 @@ mod rest;
 pub use listen::{ListenError, Listening};
 
 use crate::control::handle::{Caller, Handle, Inside};
-use crate::router::AMBIENT;
+use crate::router::{AMBIENT, LONG_WAKE};
 use bytes::Bytes;
 use current::Current;
 use error::Error;
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Body as _, Incoming};
+use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Request, Response};
 use limits::Limits;
 use rest::Rest;
@@ -34,6 +35,8 @@ use tokio_util::task::TaskTracker;
 
 /// The header that says where routing led and why: the same as in the answer, for whoever reads no bodies.
 const ROUTE: &str = "x-mcpdeck-route";
+/// The header that says how many milliseconds a call waited for a server to wake, if that was long.
+const WAKE_MS: &str = "x-mcpdeck-wake-ms";
 
 /// A body of ours: whole, or a stream of events.
 pub type Body = UnsyncBoxBody<Bytes, Infallible>;
@@ -105,7 +108,7 @@ impl Gateway {
             true => mcp::answer(&self, request).await.unwrap_or_else(Error::into_json_rpc),
             false => Box::pin(self.answer_rest(peer, caller.as_ref(), request)).await,
         };
-        guard::guard(response, caller)
+        guard::guard(told_of_wake(response), caller)
     }
 
     async fn answer_rest(
@@ -120,4 +123,14 @@ impl Gateway {
             Err(exceeded) => rest::beyond(self, caller, &request, exceeded).await,
         }
     }
+}
+
+/// A caller who was kept waiting learns why.
+fn told_of_wake(mut response: Response<Body>) -> Response<Body> {
+    let woke = AMBIENT.try_with(|around| around.woke.get()).unwrap_or_default();
+    if woke > LONG_WAKE {
+        let ms = u64::try_from(woke.as_millis()).unwrap_or(u64::MAX);
+        response.headers_mut().insert(HeaderName::from_static(WAKE_MS), HeaderValue::from(ms));
+    }
+    response
 }

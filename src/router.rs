@@ -54,6 +54,7 @@ pub use aggregate::{ALL_SERVERS, AllReply, SERVERS_KEY};
 use arc_swap::ArcSwap;
 pub use aside::aside;
 use bytes::Bytes;
+pub use call::LONG_WAKE;
 pub use client::{Client, ClientRequest, Endpoint, Level, Modern, Outbox};
 pub use era::{CAPABILITIES_KEY, HEADER_MISMATCH, KNOWN_LEGACY, MODERN, UNSUPPORTED_VERSION, VERSION_KEY};
 pub use failover::{ROUTE_KEY, RoutedReply, RoutedRequest, RoutedWhat, asked_in, with_meta};
@@ -220,6 +221,8 @@ pub struct Ambient {
     pub trace: crate::model::trace::Trace,
     /// When it came; for its first call, which takes it out.
     pub arrived: std::cell::Cell<Option<tokio::time::Instant>>,
+    /// The longest that one of its calls waited for an instance to serve.
+    pub woke: std::cell::Cell<Duration>,
 }
 
 /// One message of a caller.

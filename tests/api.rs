@@ -8,6 +8,7 @@ mod sessions;
 mod streams;
 mod timeline;
 mod upstream;
+mod wake;
 mod web;
 
 use crate::support::platform::{PATIENCE, platform};

@@ -33,7 +33,7 @@ impl Line {
 
     /// What the calls that it leads to should know of it.
     pub fn ambient(&self) -> Ambient {
-        Ambient { trace: self.trace, arrived: Cell::new(Some(self.began)) }
+        Ambient { trace: self.trace, arrived: Cell::new(Some(self.began)), woke: Cell::default() }
     }
 
     /// The answer begins.

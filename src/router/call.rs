@@ -33,6 +33,10 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+/// A wake that takes longer than this is told to whoever waits for it, and then so often: a client that takes progress
+/// for a sign of life must not give up on a model that loads.
+pub const LONG_WAKE: Duration = Duration::from_millis(50);
+const WAKE_TOLD_EVERY: Duration = Duration::from_secs(5);
 /// So often a call asks for an instance that was said to serve and then did not.
 const ROUNDS: u32 = 4;
 
@@ -154,6 +158,7 @@ impl Trip<'_> {
         let entered = self.flight.passed(Station::Wake);
         if woke {
             ledger.wake_us = (entered - waiting).as_micros() as u64;
+            let _ = AMBIENT.try_with(|around| around.woke.set(around.woke.get().max(entered - waiting)));
             self.flight.extend();
         }
         let era = self.era.unwrap_or(link.opened.era);
@@ -219,6 +224,8 @@ impl Trip<'_> {
         self.router.demands.try_send(demand).map_err(|_| busy("the queue of starts is full"))?;
         self.flight.tell(|| CallEvent::Waking { instance: slot.key.clone() });
         let mut started = slot.gate.state() == State::Starting;
+        let mut notices = 0;
+        let mut notice = std::pin::pin!(tokio::time::sleep(LONG_WAKE));
         loop {
             tokio::select! {
                 biased;
@@ -241,8 +248,25 @@ impl Trip<'_> {
                     changed.set(slot.changed.notified());
                     changed.as_mut().enable();
                 }
+                () = notice.as_mut() => {
+                    notices += 1;
+                    self.tell_wait(slot, notices);
+                    notice.as_mut().reset(Instant::now() + WAKE_TOLD_EVERY);
+                }
             }
         }
+    }
+
+    /// Tells a client over HTTP why there is no answer yet, if it asked for progress.
+    fn tell_wait(&self, slot: &Slot, nth: u32) {
+        let Some(relay) = &self.flight.relay else { return };
+        let state = slot.gate.state();
+        let text = match state {
+            State::Starting => format!("{} is starting: {}", slot.key.server, slot.reason.load()),
+            _ => format!("{} is waking", slot.key.server),
+        };
+        let text = slot.hidden.load().mask(text.trim_end_matches(": ")).0.into_owned();
+        relay.waiting(nth, &text);
     }
 
     /// What must not reach a session that is shared: its handshake, what would change it for others, and notices that

@@ -208,6 +208,16 @@ impl Relay {
         }
     }
 
+    /// Its call waits for its server, the `nth` time that this is said. Progress must increase, and what the server itself
+    /// will count begins at 0: so this counts up to it from below.
+    pub fn waiting(&self, nth: u32, text: &str) {
+        let Some(token) = &self.token else { return };
+        let (progress, text) = (-1.0 / f64::from(nth.max(1)), serde_json::Value::from(text));
+        self.outbox.push(Bytes::from(format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":{progress},"message":{text}}}}}"#
+        )));
+    }
+
     pub fn log(&self, line: &Bytes, level: &str) {
         let level = Level::parse(level).unwrap_or(Level::Info);
         if self.level.is_some_and(|least| level >= least) {
