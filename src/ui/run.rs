@@ -5,7 +5,7 @@ use super::console::tree::Tree;
 use super::decode::Typed;
 use super::host::{Host, TtyHost};
 use super::input::{Input, Reader};
-use super::pace::Pace;
+use super::pace::{Frame, Pace};
 use super::term::Tty;
 use super::theme::watch::Watch;
 use super::theme::{ColorMode, Theme, ThemeError, files};
@@ -17,7 +17,7 @@ use crate::model::{Act, Chunk, Refusal, Snapshot, Stamp};
 use ratatui::Terminal;
 use ratatui::backend::Backend;
 use ratatui::layout::Rect;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -130,6 +130,8 @@ pub struct Screen<H> {
     results: mpsc::Sender<Msg>,
     incoming: mpsc::Receiver<Msg>,
     streams: BTreeMap<Token, AbortHandle>,
+    /// Streams that have not brought anything yet.
+    opened: BTreeSet<Token>,
     /// What `update` asked for and is not done yet.
     effects: VecDeque<Effect>,
     pace: Pace,
@@ -178,6 +180,7 @@ impl<H: Host> Screen<H> {
             results,
             incoming,
             streams: BTreeMap::new(),
+            opened: BTreeSet::new(),
             effects: VecDeque::new(),
             pace: Pace::new(Instant::now()),
             repaint: false,
@@ -210,7 +213,7 @@ impl<H: Host> Screen<H> {
         let (width, height) = self.app.shared.size;
         self.step(Msg::Resize(width, height));
         self.step(Msg::Snapshot);
-        self.paint(terminal)?;
+        self.paint(terminal, Frame::Data)?;
         loop {
             let due = self.pace.due();
             // By the clock, not by what is shown: events that come sooner than a tick must not put it off for ever.
@@ -245,7 +248,7 @@ impl<H: Host> Screen<H> {
                     None
                 },
                 Some(msg) = self.incoming.recv() => {
-                    self.pace.data_soon();
+                    self.expect(&msg);
                     self.step(msg);
                     None
                 },
@@ -261,30 +264,31 @@ impl<H: Host> Screen<H> {
                     None
                 },
             };
-            if self.pace.take(Instant::now()) {
+            let frame = self.pace.frame(Instant::now());
+            if frame == Some(Frame::Data) {
                 self.refresh();
             }
             if let Some(ended) = ended.or(self.carry_out().await) {
                 self.handle.interest(Interest::default());
                 return Ok(ended);
             }
-            if self.pace.take(Instant::now()) {
+            if let Some(frame) = frame {
                 if std::mem::take(&mut self.repaint) {
                     let (width, height) = self.app.shared.size;
                     terminal.resize(Rect::new(0, 0, width, height)).map_err(|e| Error::Terminal(e.to_string()))?;
                 }
-                self.paint(terminal)?;
+                self.paint(terminal, frame)?;
             }
         }
     }
 
-    fn paint<B: Backend>(&mut self, terminal: &mut Terminal<B>) -> Result<(), Error>
+    fn paint<B: Backend>(&mut self, terminal: &mut Terminal<B>, drawn_for: Frame) -> Result<(), Error>
     where
         B::Error: std::fmt::Display,
     {
         self.step(Msg::Paint);
         let drawn = terminal.draw(|frame| draw::draw(&self.app, &self.shown, frame));
-        self.pace.painted(Instant::now());
+        self.pace.painted(drawn_for, Instant::now());
         drawn.map(drop).map_err(|e| Error::Terminal(e.to_string()))
     }
 
@@ -305,6 +309,18 @@ impl<H: Host> Screen<H> {
                 }
                 self.step(Msg::Paste(text));
             }
+        }
+    }
+
+    /// Wants a frame for what came: soon for what somebody waits for, not for each piece of a stream.
+    fn expect(&mut self, msg: &Msg) {
+        match msg {
+            Msg::Chunk(token, Chunk::Calls(_) | Chunk::Events(_) | Chunk::Logs(_) | Chunk::Lost(_))
+                if !self.opened.remove(token) =>
+            {
+                self.pace.data();
+            }
+            _ => self.pace.data_soon(),
         }
     }
 
@@ -364,6 +380,7 @@ impl<H: Host> Screen<H> {
             }
             Effect::Follow(token, feed) => self.follow(token, feed),
             Effect::Unfollow(token) => {
+                self.opened.remove(&token);
                 if let Some(stream) = self.streams.remove(&token) {
                     stream.abort();
                 }
@@ -489,6 +506,7 @@ impl<H: Host> Screen<H> {
                 .send(Msg::Chunk(token, Chunk::End(Some(Refusal::Failed("the owner is gone".to_owned())))))
                 .await;
         });
+        self.opened.insert(token);
         self.keep(token, task.abort_handle());
     }
 
