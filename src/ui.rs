@@ -19,6 +19,7 @@ pub mod catalog;
 pub mod console;
 pub mod decode;
 pub mod draw;
+pub mod earlier;
 pub mod fmt;
 pub mod host;
 pub mod input;

@@ -46,6 +46,7 @@ pub fn run(global: &Global, view: Option<&str>, theme: Option<String>, ascii: bo
     options.view = view.unwrap_or(options.view);
     options.theme = theme.or(options.theme);
     options.ascii |= ascii;
+    options.filters_file = Some(config.paths.state.join("filters"));
     match found {
         Ok(Found::Attached(handle)) => attached(handle, options),
         Ok(Found::Owner(owner)) => own(*owner, options, &config, &runtime),

@@ -4,6 +4,7 @@
 use super::action::Action;
 use super::console::search::{Found, Search};
 use super::console::tree::Tree;
+use super::earlier;
 use super::keymap::{Chord, Keymap};
 use super::layer::Layer;
 use super::page::{Page, Views};
@@ -92,6 +93,11 @@ pub enum Effect {
         token: Token,
         program: String,
         text: Arc<str>,
+    },
+    /// Remember a jq filter for later sessions.
+    Remember {
+        path: PathBuf,
+        filter: String,
     },
     /// Read the named requests of a folder.
     Requests(Token, PathBuf),
@@ -218,6 +224,9 @@ pub struct Shared {
     pub bulk_cap: u32,
     /// Where files are saved.
     pub save_dir: PathBuf,
+    /// jq filters of before, oldest first, and the file that keeps them.
+    pub filters: Vec<String>,
+    pub filters_file: Option<PathBuf>,
     pub keymap: Keymap,
     pub size: (u16, u16),
     next_token: u64,
@@ -283,6 +292,8 @@ pub struct Options {
     pub bulk_cap: u32,
     /// Where `save` puts files.
     pub save_dir: PathBuf,
+    /// Keeps jq filters for later sessions.
+    pub filters_file: Option<PathBuf>,
 }
 
 impl Options {
@@ -302,6 +313,7 @@ impl Options {
             limit: None,
             bulk_cap: 10,
             save_dir: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
+            filters_file: None,
         }
     }
 
@@ -356,6 +368,8 @@ impl App {
             watches: Watches::default(),
             bulk_cap: options.bulk_cap,
             save_dir: options.save_dir.clone(),
+            filters: options.filters_file.as_deref().map(earlier::read).unwrap_or_default(),
+            filters_file: options.filters_file.clone(),
             keymap,
             size: (80, 24),
             next_token: 0,
@@ -435,6 +449,14 @@ impl Cx<'_> {
         let token = self.token();
         self.effects.push(Effect::Requests(token, self.shared.save_dir.join(folder)));
         token
+    }
+
+    /// Keeps a jq filter for the next time somebody is asked for one.
+    pub fn remember(&mut self, filter: &str) {
+        earlier::add(&mut self.shared.filters, filter);
+        if let Some(path) = self.shared.filters_file.clone() {
+            self.effects.push(Effect::Remember { path, filter: filter.to_owned() });
+        }
     }
 
     /// Filters a JSON text by a jq program; what comes of it comes to `View::filtered` until [`Cx::unfollow`].

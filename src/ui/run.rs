@@ -422,6 +422,10 @@ impl<H: Host> Screen<H> {
                     }
                 });
             }
+            Effect::Remember { path, filter } => {
+                // Where nothing can be kept, nothing is: the filter itself works all the same.
+                tokio::task::spawn_blocking(move || super::earlier::remember(&path, &filter).ok());
+            }
             Effect::Requests(token, folder) => {
                 let results = self.results.clone();
                 tokio::spawn(async move {

@@ -11,6 +11,7 @@ mod fan;
 mod filter;
 mod named;
 mod panes;
+mod parts;
 mod pick;
 mod search;
 mod send;
@@ -18,16 +19,13 @@ mod view;
 
 use super::View;
 use crate::control::handle::Interest;
-use crate::model::call::Era;
 use crate::model::message::{ConsoleCall, HistoryEntry, Level, Preview};
 use crate::model::{Answer, Chunk, Query, Refusal, ServerId, TenantId};
 use crate::ui::action::Action;
 use crate::ui::app::{Cx, Filtered, Look, RequestFile, Target, Token};
-use crate::ui::console::diff::Change;
 use crate::ui::console::exchange::Exchange;
 use crate::ui::console::fan::Fan;
-use crate::ui::console::json::Step;
-use crate::ui::console::methods::{Offer, TOOLS_CALL};
+use crate::ui::console::methods::TOOLS_CALL;
 use crate::ui::console::question::Verdict;
 use crate::ui::console::request::Request;
 use crate::ui::console::search::Found;
@@ -38,135 +36,13 @@ use complete::Completion;
 use crossterm::event::KeyEvent;
 use edit::Edit;
 use filter::Filtering;
+use parts::{Asked, Baseline, Compared, Offers, Pane, Shown, Stop, Tops};
 use ratatui::Frame;
 use ratatui::layout::Rect;
-use std::cell::Cell;
 use std::collections::VecDeque;
 
 /// Entries of the history that are asked for.
 const HISTORY: u32 = 200;
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Pane {
-    #[default]
-    Request,
-    Response,
-    Wire,
-    History,
-}
-
-impl Pane {
-    const ALL: [Pane; 4] = [Self::Request, Self::Response, Self::Wire, Self::History];
-}
-
-/// Where the cursor of the request pane can stand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stop {
-    Tenant,
-    Era,
-    Server,
-    Method,
-    Tool,
-    /// A row of the form.
-    Field(usize),
-    /// The buffer as text.
-    Text,
-    Send,
-    /// What is said to a server's question.
-    Verdict(Verdict),
-}
-
-/// How the answer is shown.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Shown {
-    #[default]
-    Tree,
-    Raw,
-    /// Beside the answer it is compared with.
-    Compared,
-    /// The table of a fan-out.
-    Fan,
-}
-
-/// What a question was asked for.
-#[derive(Clone, Debug)]
-enum Asked {
-    Tenant,
-    Server,
-    Method,
-    FreeMethod,
-    FreeTool,
-    Offer,
-    Era,
-    /// A value of the field at this path.
-    Choice(Vec<Step>),
-    /// Which of its forms the field at this path has.
-    Form(Vec<Step>),
-    Catalog(TenantId, ServerId),
-    History,
-    /// To show what would be injected; of this version of the request.
-    Preview(u64),
-    Explain,
-    /// To send it if nothing has to be confirmed.
-    Send(Box<ConsoleCall>),
-    /// To send it as another customer, which is always confirmed.
-    SendAs(Box<ConsoleCall>),
-    /// The typed name; what has to be typed.
-    Confirm(Box<ConsoleCall>, String),
-    /// The other customer for a request.
-    AsTenant(Box<ConsoleCall>),
-    /// The buffer, from `$EDITOR`.
-    Buffer,
-    /// The jq filter over the answer.
-    Filter,
-    /// To send it to every customer that has the server.
-    FanOut(Box<ConsoleCall>),
-    /// The server's name, typed.
-    ConfirmFan(Box<ConsoleCall>),
-    /// The name that the request is saved under.
-    SaveAs,
-    /// An answer to a server's question, on its way.
-    Reply,
-    /// Which named requests there are; one of them.
-    Requests,
-    OpenRequest(Vec<RequestFile>),
-}
-
-/// What a server offers a customer.
-struct Offers {
-    tenant: TenantId,
-    server: ServerId,
-    tools: Vec<Offer>,
-    prompts: Vec<Offer>,
-    resources: Vec<Offer>,
-    templates: Vec<Offer>,
-    /// It completes arguments.
-    completes: bool,
-    /// Which it speaks.
-    era: Option<Era>,
-    error: Option<String>,
-}
-
-/// An earlier answer, for comparison.
-struct Baseline {
-    title: String,
-    text: String,
-}
-
-/// Two answers, line by line.
-struct Compared {
-    /// Whose: of the one before, and of the one now.
-    titles: [String; 2],
-    /// Or why they are not compared.
-    lines: Result<Vec<(Change, String)>, String>,
-}
-
-impl Compared {
-    /// Rows in one column, the most there can be.
-    fn rows(&self) -> usize {
-        self.lines.as_ref().map_or(1, Vec::len)
-    }
-}
 
 /// State of the view.
 #[derive(Default)]
@@ -205,8 +81,6 @@ pub struct Console {
     /// The calls of it that are under way: their streams, and which leg each is.
     fan_calls: Vec<(Token, usize)>,
     filtering: Option<Filtering>,
-    /// jq filters of before, oldest first.
-    programs: Vec<String>,
     search: String,
     /// The row at the top is one that a search found.
     found: bool,
@@ -221,19 +95,6 @@ pub struct Console {
     history_at: usize,
     asked: Vec<(Token, Asked)>,
     tops: Tops,
-}
-
-/// What drawing learns about the space it has.
-#[derive(Default)]
-struct Tops {
-    form: Cell<usize>,
-    tree: Cell<usize>,
-    fan: Cell<usize>,
-    wire: Cell<usize>,
-    history: Cell<usize>,
-    /// Rows and columns of the response pane.
-    height: Cell<usize>,
-    width: Cell<usize>,
 }
 
 impl Console {

@@ -7,9 +7,6 @@ use crate::ui::console::tree::Tree;
 use crate::ui::fmt;
 use std::sync::Arc;
 
-/// Filters that are remembered.
-const MAX_EARLIER: usize = 100;
-
 /// A filter, and what it found.
 pub(super) struct Filtering {
     pub program: String,
@@ -59,7 +56,8 @@ impl Console {
         let now = self.filtering.as_ref().map_or("", |filtering| &filtering.program);
         let here = self.tree().filter(|_| self.pane == Pane::Response && now.is_empty()).and_then(Tree::path);
         let text = if now.is_empty() { here.unwrap_or_else(|| ".".to_owned()) } else { now.to_owned() };
-        let token = cx.prompt_after("jq filter over the answer (empty: all of it)", &text, &self.programs);
+        let earlier = cx.shared.filters.clone();
+        let token = cx.prompt_after("jq filter over the answer (empty: all of it)", &text, &earlier);
         self.expect(token, super::Asked::Filter);
     }
 
@@ -69,11 +67,7 @@ impl Console {
         if matches!(program, "" | ".") {
             return;
         }
-        self.programs.retain(|earlier| earlier != program);
-        self.programs.push(program.to_owned());
-        if self.programs.len() > MAX_EARLIER {
-            self.programs.remove(0);
-        }
+        cx.remember(program);
         self.filtering = Some(Filtering { program: program.to_owned(), token: None, found: None });
         self.pane = Pane::Response;
         self.filter_answer(cx);
