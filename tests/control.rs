@@ -190,6 +190,21 @@ async fn a_hold_refuses_with_who_and_when_and_outlives_the_owner() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn calls_of_an_earlier_owner_keep_their_order() {
+    let deck = Deck::start(&simulated("", "")).await;
+    for tenant in ["eaton", "vatt", "vatt"] {
+        deck.call(tenant, "etim").await;
+    }
+    let deck = deck.restart().await;
+    deck.call("eaton", "etim").await;
+    let newest_first = Query::Calls { filter: String::new(), limit: 10 };
+    let Ok(Answer::Calls(calls)) = deck.handle.ask(newest_first).await else { panic!() };
+    let tenants: Vec<_> = calls.iter().map(|call| call.tenant.as_str()).collect();
+    assert_eq!(tenants, ["eaton", "vatt", "vatt", "eaton"]);
+    deck.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_fence_refuses_while_it_runs_on() {
     let deck = Deck::start(&simulated("", "")).await;
     deck.call("eaton", "etim").await;

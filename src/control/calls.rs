@@ -45,10 +45,10 @@ impl Calls {
         kept.drain(..excess);
     }
 
-    /// What an earlier owner kept, oldest first; it goes before everything of this one.
+    /// What an earlier owner kept, newest first as the store has it; it goes before everything of this one.
     pub fn restore(&self, records: Vec<CallRecord>) {
         let mut kept = self.lock();
-        for record in records.into_iter().rev() {
+        for record in records {
             if kept.len() < KEPT {
                 kept.push_front(Arc::new(record));
             }
