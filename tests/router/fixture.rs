@@ -225,14 +225,26 @@ impl Stdio {
 
     /// Waits until it has got so many messages of a method.
     pub async fn hears(&self, method: &str, times: usize) {
+        Self::until(&format!("{times} of {method}"), || self.count(method) >= times).await;
+    }
+
+    /// Asks for so many things in one breath, and waits until each has its answer.
+    pub async fn asks_and_is_answered(&self, times: usize) {
+        let ask = |n: usize| json!({"jsonrpc": "2.0", "id": format!("q{n}"), "method": "sampling/createMessage"});
+        let breath: String = (0..times).map(|n| format!("{}\n", ask(n))).collect();
+        self.say.send(Say::Bytes(breath.into_bytes())).unwrap();
+        let is_answer = |m: &&Value| m["method"].is_null() && m["id"].as_str().is_some_and(|id| id.starts_with('q'));
+        let answers = || self.heard.lock().unwrap().iter().filter(is_answer).count();
+        Self::until(&format!("{times} answers"), || answers() >= times).await;
+    }
+
+    async fn until(what: &str, holds: impl Fn() -> bool) {
         let waited = async {
-            while self.count(method) < times {
+            while !holds() {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), waited)
-            .await
-            .unwrap_or_else(|_| panic!("no {times} of {method}"));
+        tokio::time::timeout(Duration::from_secs(20), waited).await.unwrap_or_else(|_| panic!("no {what}"));
     }
 }
 

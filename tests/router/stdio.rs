@@ -103,6 +103,12 @@ async fn an_answer_with_an_id_of_nobody_is_nobodys() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_asks_many_things_at_once_is_answered_each() {
+    let (_platform, stdio) = Platform::with(Speaks::Legacy).await;
+    stdio.asks_and_is_answered(500).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_secret_that_the_server_says_is_masked_in_what_is_kept() {
     let (platform, _stdio) = Platform::with(Speaks::Legacy).await;
     let text = format!("bad key {SECRET}");

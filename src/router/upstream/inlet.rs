@@ -10,8 +10,11 @@ use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Notify, mpsc};
 
-/// Messages on their way to the pipe; who comes after waits.
-const WAITING: usize = 64;
+/// Messages on their way to the pipe; a call that comes after waits, an answer to the server is lost. A server may ask as
+/// many questions at once.
+const WAITING: usize = 1024;
+/// Of these so many are written at once.
+const TOGETHER: usize = 64;
 /// Bytes that a pipe takes at once (Linux).
 const PIPE: usize = 64 << 10;
 
@@ -125,8 +128,8 @@ impl Inlet {
 
     /// Writes what waits, until nothing more can come or the pipe breaks.
     pub async fn drain(&self, messages: &mut Messages) -> io::Result<()> {
-        let mut waiting = Vec::with_capacity(WAITING);
-        while messages.recv_many(&mut waiting, WAITING).await > 0 {
+        let mut waiting = Vec::with_capacity(TOGETHER);
+        while messages.recv_many(&mut waiting, TOGETHER).await > 0 {
             let (mut pipe, torn) = self.take().await;
             waiting.insert(0, torn);
             write_all(&mut pipe, waiting.drain(..)).await?;
