@@ -6,6 +6,7 @@ pub mod exchange;
 pub mod fan;
 pub mod form;
 pub mod json;
+pub mod letters;
 pub mod methods;
 pub mod question;
 pub mod request;

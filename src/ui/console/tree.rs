@@ -4,7 +4,9 @@
 mod media;
 
 use super::json::{self, Item, JsonError, Kind, Scanner, Step};
+use super::letters::written_out;
 pub use media::Media;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -75,7 +77,7 @@ pub struct Line<'a> {
     pub count: Option<usize>,
     pub kind: Kind,
     /// The value's text, never much longer than asked for.
-    pub value: std::borrow::Cow<'a, str>,
+    pub value: Cow<'a, str>,
 }
 
 impl Tree {
@@ -180,7 +182,10 @@ impl Tree {
             value: match self.media(node) {
                 _ if container => "".into(),
                 Some(media) => media.summary().into(),
-                None => head(&self.text[branch.item.span.clone()], width),
+                None => match head(&self.text[branch.item.span.clone()], width) {
+                    Cow::Borrowed(text) => written_out(text),
+                    Cow::Owned(text) => written_out(&text).into_owned().into(),
+                },
             },
         }
     }
@@ -457,7 +462,7 @@ pub fn find_in(text: &str, needle: &str, range: Range<usize>, forward: bool) -> 
 }
 
 /// The first `width` bytes, cut at a character.
-fn head(text: &str, width: usize) -> std::borrow::Cow<'_, str> {
+fn head(text: &str, width: usize) -> Cow<'_, str> {
     if text.len() <= width {
         return text.into();
     }

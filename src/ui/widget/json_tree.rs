@@ -29,14 +29,7 @@ pub fn draw(look: &Look, frame: &mut Frame, area: Rect, tree: &Tree, top: &Cell<
 fn spans<'a>(look: &Look, line: &'a Line, width: usize) -> Vec<Span<'a>> {
     // Deep rows stay in sight on a narrow screen.
     let indent = (line.depth * 2).min(width / 2);
-    let mark = match (line.fold, look.ascii) {
-        (None, _) => "  ",
-        (Some(true), false) => "▾ ",
-        (Some(false), false) => "▸ ",
-        (Some(true), true) => "v ",
-        (Some(false), true) => "> ",
-    };
-    let mut out = vec![Span::raw(" ".repeat(indent)), Span::styled(mark, look.style(Role::Dim))];
+    let mut out = vec![Span::raw(" ".repeat(indent)), Span::raw("  ")];
     let name = &line.name;
     if !name.is_empty() {
         out.push(Span::styled(fmt::fit(&clean(name), width / 2, look.ascii), look.style(Role::Key)));
@@ -47,9 +40,23 @@ fn spans<'a>(look: &Look, line: &'a Line, width: usize) -> Vec<Span<'a>> {
         out.push(Span::styled(text, look.style(Role::Dim)));
     }
     let used: usize = out.iter().map(|s| fmt::width(&s.content)).sum();
-    let value = fmt::fit(&clean(&line.value), width.saturating_sub(used), look.ascii);
+    let whole = clean(&line.value);
+    let value = fmt::fit(&whole, width.saturating_sub(used), look.ascii);
+    // A text of which only a part is seen can be opened, too.
+    let fold = line.fold.or_else(|| (line.kind == Kind::String && !name.is_empty() && value != whole).then_some(false));
+    out[1] = Span::styled(mark(fold, look.ascii), look.style(Role::Dim));
     out.push(Span::styled(value, look.style(role(line.kind))));
     out
+}
+
+fn mark(fold: Option<bool>, ascii: bool) -> &'static str {
+    match (fold, ascii) {
+        (None, _) => "  ",
+        (Some(true), false) => "▾ ",
+        (Some(false), false) => "▸ ",
+        (Some(true), true) => "v ",
+        (Some(false), true) => "> ",
+    }
 }
 
 fn role(kind: Kind) -> Role {
