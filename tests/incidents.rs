@@ -96,7 +96,7 @@ async fn incident_b_a_shared_server_hangs_for_everybody() {
     }
 
     // A restart heals it; then it may serve again.
-    screen.keys("R").await.shows(&["restart etim", "type etim"]).await;
+    screen.keys("R").await.shows(&["restart etim", "it stays fenced: calls are refused", "type etim"]).await;
     screen.types("etim").await.lacks("type etim").await;
     screen.keys("D").await.lacks("FENCED").await;
 

@@ -3,11 +3,15 @@
 use crate::support::sample;
 use mcpdeck::control::handle::Link;
 use mcpdeck::model::stack::{StackOwner, StackRow, StackState};
+use mcpdeck::model::text::is_direction;
 use mcpdeck::model::{Environment, Snapshot, Stamp};
 use mcpdeck::ui::app::{App, Msg};
+use mcpdeck::ui::keymap::parse_keys;
 use mcpdeck::ui::update::update;
 use mcpdeck::ui::{Options, Page, picture};
 use proptest::prelude::*;
+use ratatui::buffer::{Buffer, Cell};
+use std::sync::Arc;
 
 const SIZES: [(u16, u16); 4] = [(40, 12), (80, 24), (120, 40), (200, 60)];
 const VIEWS: [Page; 5] = [Page::Overview, Page::Customers, Page::Servers, Page::Containers, Page::Activity];
@@ -73,6 +77,34 @@ fn ascii_stays_ascii() {
         let app = open(view, &snapshot, (120, 40), |o| o.ascii = true);
         let text = picture::plain(&picture::paint(&app, &snapshot, (120, 40)));
         assert!(text.is_ascii(), "{}: {:?}", view.name(), text.chars().filter(|c| !c.is_ascii()).collect::<String>());
+    }
+}
+
+/// The first place where a text of somebody else would drive the terminal, turn a line around or pile up marks.
+fn wild(buffer: &Buffer) -> Option<String> {
+    let wild = |symbol: &str| symbol.len() > 32 || symbol.chars().any(|c| c.is_control() || is_direction(c));
+    buffer.content.iter().map(Cell::symbol).find(|symbol| wild(symbol)).map(str::to_owned)
+}
+
+#[test]
+fn names_of_others_stay_in_their_cells() {
+    let mut snapshot = sample::rich();
+    let name = format!("\u{202e}evil\u{202c} \u{1b}[31m e{} \u{1f469}\u{200d}\u{1f467} 漢字", "\u{301}".repeat(500));
+    for tenant in &mut snapshot.tenants {
+        Arc::make_mut(&mut Arc::make_mut(tenant).def).name.clone_from(&name);
+    }
+    for finding in &mut snapshot.findings {
+        Arc::make_mut(finding).text.clone_from(&name);
+    }
+    for view in Page::ALL {
+        for (size, keys) in SIZES.into_iter().flat_map(|size| ["", "<enter>", "t", ":", "c"].map(|keys| (size, keys))) {
+            let mut app = open(view, &snapshot, size, |_| ());
+            for key in parse_keys(keys).unwrap() {
+                update(&mut app, &snapshot, Msg::Key(key));
+            }
+            let buffer = picture::paint(&app, &snapshot, size);
+            assert_eq!(wild(&buffer), None, "{} {size:?} {keys}", view.name());
+        }
     }
 }
 

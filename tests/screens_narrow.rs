@@ -154,7 +154,7 @@ fn simulated_devices_and_engines_say_so() {
     Arc::make_mut(&mut snapshot.engines[0]).url = SIMULATED.to_owned();
     let deck = open(Page::Overview, snapshot.clone(), (120, 40));
     shows(&deck, &["sim gpu 0", "running, simulated"]);
-    shows(&open(Page::Overview, snapshot.clone(), (160, 40)), &["61% sim gpu"]);
+    shows(&open(Page::Overview, snapshot.clone(), (160, 40)), &["mem 61%  sim gpu 38%"]);
     shows(&open(Page::Gpus, snapshot, (60, 20)), &["simulated"]);
     let real = open(Page::Overview, sample::rich(), (120, 40)).picture();
     assert!(!real.contains("simulated"), "{real}");

@@ -82,7 +82,7 @@ fn each_rule_of_an_instance_tells_what_it_found_and_what_helps() {
     });
     let found = of(&snapshot, "graf@eaton");
     for line in [
-        "- state: failed for 60 s: exited 1",
+        "- state: failed for 60 s: exited 1 [logs graf@eaton]",
         "+ enabled: for eaton, enabled by the file",
         "- wanted: stopped and held by an operator",
         "- needs: etim is failed [explain etim]",

@@ -288,6 +288,11 @@ fn follows<'a>(
             .then(|| format!("{in_flight} {} in flight {what}", if in_flight == 1 { "call" } else { "calls" }))
     };
     let needed = needed_by(snapshot, &rows);
+    // What is out of rotation stays there: only calls of the others will get through.
+    let after = |others: &'static str| match !rows.is_empty() && rows.iter().all(|row| row.fenced.is_some()) {
+        true => "it stays fenced: calls are refused until it is put back",
+        false => others,
+    };
     let mut out: Vec<String> = Vec::new();
     match command {
         Command::Start(_) if live == rows.len() && !rows.is_empty() => out.push("it runs already".to_owned()),
@@ -299,16 +304,16 @@ fn follows<'a>(
         }
         Command::Sleep(_) => {
             out.extend(calls("will fail unless finished in time"));
-            out.push("the next call starts it again".to_owned());
+            out.push(after("the next call starts it again").to_owned());
         }
         Command::Restart(_) => {
             out.extend(calls("will fail unless finished in time"));
-            out.push("calls wait until it answers again".to_owned());
+            out.push(after("calls wait until it answers again").to_owned());
             out.extend(needed);
         }
         Command::Kill(_) => {
             out.extend(calls("will fail at once"));
-            out.push("the next call starts it again".to_owned());
+            out.push(after("the next call starts it again").to_owned());
         }
         Command::Fence(_) => {
             out.push("calls are refused at once; it keeps running".to_owned());

@@ -8,7 +8,9 @@ use super::theme::Role;
 use crate::control::handle::Link;
 use crate::model::Snapshot;
 use crate::model::message::Level;
+use crate::model::text::is_direction;
 use ratatui::Frame;
+use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 use ratatui::text::{Line, Span};
@@ -50,6 +52,22 @@ pub fn draw(app: &App, snap: &Snapshot, frame: &mut Frame) {
     draw_keys(app, &look, frame, line(area.bottom() - 1));
     for layer in &app.layers {
         layer.draw(&look, frame, body);
+    }
+    tame(frame.buffer_mut());
+}
+
+/// Names and texts are other people's, wherever they stand: none turns the direction of a line, or piles up marks that
+/// reach over its neighbours.
+fn tame(buffer: &mut Buffer) {
+    /// Bytes of one character with its marks; a family of four has 25.
+    const LONGEST: usize = 32;
+    for cell in &mut buffer.content {
+        let symbol = cell.symbol();
+        if symbol.len() > 1 && (symbol.len() > LONGEST || symbol.contains(is_direction)) {
+            let kept = symbol.char_indices().filter(|(at, c)| at + c.len_utf8() <= LONGEST && !is_direction(*c));
+            let plain: String = kept.map(|(_, c)| c).collect();
+            cell.set_symbol(if plain.is_empty() { " " } else { &plain });
+        }
     }
 }
 
@@ -162,10 +180,10 @@ fn figures(look: &Look) -> String {
     let name = if gpus.is_simulated() { "sim gpu" } else { "gpu" };
     let gpu = match gpus.devices.is_empty() {
         true => String::new(),
-        false => format!(" {name} {:>4}", fmt::percent(gpus.utilisation())),
+        false => format!(" {name} {:<4}", fmt::percent(gpus.utilisation())),
     };
     format!(
-        "{:>4}/s  {} in flight  cpu {:>4} mem {:>4}{gpu}",
+        "{:>4}/s  {} in flight  cpu {:<4} mem {:<4}{gpu}",
         fmt::rate(look.snap.totals.rate),
         look.snap.totals.in_flight,
         fmt::percent(host.cpu),
@@ -302,6 +320,7 @@ fn short(action: Action, searches: bool) -> &'static str {
         Action::AtTime => "time",
         Action::ExampleTraffic => "example",
         Action::NextPane => "pane",
+        Action::Left => "tab before",
         Action::Right => "next tab",
         Action::SearchNext => "next match",
         Action::Mark => "toggle",

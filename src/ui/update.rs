@@ -357,8 +357,9 @@ impl Turn<'_> {
             }
             Action::Help => {
                 let page = self.app.page;
+                let useful = self.app.views.get(page).keys();
                 self.frame(|cx| {
-                    let help = Help::new(cx, page);
+                    let help = Help::new(cx, page, useful);
                     cx.open(Layer::Help(help));
                 });
             }

@@ -31,8 +31,17 @@ pub fn find(program: &str, path: Option<&str>, cwd: &Path) -> Result<PathBuf, St
     }
     Err(found_but.unwrap_or_else(|| {
         // What to do first: lists cut a reason at its end.
-        format!("install it or write its full path in `run.command`; it is not in PATH {path}")
+        format!("install it or write its full path in `run.command`; it is not in PATH {}", shown(path))
     }))
+}
+
+/// A search path as a reason names it: a long one would hide everything around it.
+fn shown(path: &str) -> String {
+    const LONGEST: usize = 60;
+    let Some(cut) = path.char_indices().nth(LONGEST).and_then(|(end, _)| path[..end].rfind(':')) else {
+        return path.to_owned();
+    };
+    format!("{}:... ({} folders)", &path[..cut], path.split(':').count())
 }
 
 fn check(file: &Path) -> Result<(), String> {
@@ -84,6 +93,11 @@ mod tests {
                 "absent",
                 Some("/no/such:/bin"),
                 "install it or write its full path in `run.command`; it is not in PATH /no/such:/bin",
+            ),
+            (
+                "absent",
+                Some("/no/such/folder/one:/no/such/folder/two:/no/such/folder/three:/bin"),
+                "it is not in PATH /no/such/folder/one:/no/such/folder/two:... (4 folders)",
             ),
             ("./absent", None, "No such file or directory (os error 2); install it"),
             ("plain", Some(here.as_str()), "is not executable; run `chmod +x"),

@@ -23,7 +23,9 @@ pub struct InstanceCase {
 }
 
 const RULES: &[Rule<InstanceCase>] = &[
-    Rule { check: "state", next: None, find: in_state },
+    Rule { check: "state", next: None, find: |case| in_state(case, false) },
+    // What it said before it fell is in its log.
+    Rule { check: "state", next: Some("logs"), find: |case| in_state(case, true) },
     Rule { check: "enabled", next: None, find: enabled },
     Rule { check: "enabled", next: Some("enable"), find: enabled_by_nobody },
     Rule { check: "wanted", next: None, find: wanted },
@@ -122,8 +124,11 @@ fn not_enabled(case: &Absent) -> Vec<Hit> {
     }
 }
 
-fn in_state(case: &InstanceCase) -> Vec<Hit> {
-    vec![Hit::new(is_good(case.row.state), state(&case.row, case.now))]
+fn in_state(case: &InstanceCase, fell: bool) -> Vec<Hit> {
+    let falls = matches!(case.row.state, State::Failed | State::Backoff);
+    let hit = || Hit::new(is_good(case.row.state), state(&case.row, case.now));
+    let hit = || if fell { hit().at(&case.row.key) } else { hit() };
+    (falls == fell).then(hit).into_iter().collect()
 }
 
 impl InstanceCase {

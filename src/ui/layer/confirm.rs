@@ -170,7 +170,7 @@ impl<'a> Text<'a> {
         };
         let shown: Vec<_> = self.items.iter().take_while(fits).cloned().collect();
         let more = self.items.len() - shown.len();
-        let more = (more > 0).then(|| Line::styled(format!("  {more} more, for which the screen is too small"), style));
+        let more = (more > 0).then(|| Line::styled(format!("  {more} more; the screen is too small"), style));
         let above: Vec<_> = self.head.into_iter().chain(shown.concat()).chain(more).collect();
         let kept = height.saturating_sub(self.tail.len()).min(above.len());
         [&above[..kept], &self.tail[self.tail.len().saturating_sub(height)..]].concat()
@@ -369,22 +369,28 @@ impl Confirm {
             true => Line::styled("that is not the name; nothing was done", look.style(Role::Bad)),
             false => Line::default(),
         });
-        tail.push(match (&sum.type_name, &sum.refused) {
-            (_, Some(_)) => Line::styled("it would be refused; esc closes", dim),
-            (Some(name), None) => {
-                let (head, tail) = self.typed.split();
-                Line::from(vec![
-                    Span::raw("type "),
-                    Span::styled(name.clone(), look.style(Role::Production)),
-                    Span::raw(" and enter, esc leaves: "),
-                    Span::raw(head),
-                    Span::styled("█", look.style(Role::Key)),
-                    Span::raw(tail),
-                ])
-            }
-            (None, None) => self.buttons(look, true),
+        tail.extend(match (&sum.type_name, &sum.refused) {
+            (_, Some(_)) => vec![Line::styled("it would be refused; esc closes", dim)],
+            (Some(name), None) => self.name_to_type(look, name, columns),
+            (None, None) => vec![self.buttons(look, true)],
         });
         Text { head, items, tail }
+    }
+
+    /// What is to be typed, and behind it what was; below it where the name would not fit there.
+    fn name_to_type<'a>(&'a self, look: &Look, name: &str, columns: usize) -> Vec<Line<'a>> {
+        let mut prompt = Line::from(vec![
+            Span::raw("type "),
+            Span::styled(name.to_owned(), look.style(Role::Production)),
+            Span::raw(" and enter, esc leaves: "),
+        ]);
+        let (head, tail) = self.typed.split();
+        let typed = [Span::raw(head), Span::styled("█", look.style(Role::Key)), Span::raw(tail)];
+        if prompt.width() + fmt::width(name) < columns {
+            prompt.extend(typed);
+            return vec![prompt];
+        }
+        vec![prompt, Line::from_iter(typed)]
     }
 
     fn buttons<'a>(&self, look: &Look, ready: bool) -> Line<'a> {

@@ -10,23 +10,29 @@ use crossterm::event::{KeyCode, KeyEvent};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
+/// Columns for what is pressed; few need more.
+const CHORDS: usize = 10;
+
 /// State of the help.
 pub struct Help {
     list: Pick,
 }
 
 impl Help {
-    pub fn new(cx: &Cx, page: Page) -> Self {
+    /// The keys of a view; those that its key line would show come first.
+    pub fn new(cx: &Cx, page: Page, useful: &[Action]) -> Self {
         let mut own: Vec<_> = ROWS.iter().filter(|row| row.on.page(page)).collect();
-        // What only this view knows comes first, what every view knows last.
-        own.sort_by_key(|row| Page::ALL.into_iter().filter(|p| row.on.page(*p)).count());
+        own.sort_by_key(|row| {
+            let place = useful.iter().position(|action| *action == row.action).unwrap_or(useful.len());
+            // Then what only this view knows; last what every view knows.
+            (place, Page::ALL.into_iter().filter(|p| row.on.page(*p)).count())
+        });
         let items = own.into_iter().map(|row| {
             let chords = cx.shared.keymap.chords(row.action).iter().map(Chord::to_string).collect::<Vec<_>>().join(" ");
             Item::new(row.name, chords).with_note(format!("{}  ({})", row.doc, row.name))
         });
-        Self {
-            list: Pick::new(&format!("Keys in {}: type to search, enter does it", page.title()), items.collect(), None),
-        }
+        let title = format!("Keys in {}: type to search, enter does it", page.title());
+        Self { list: Pick::new(&title, items.collect(), None).with_labels(CHORDS) }
     }
 
     pub fn paste(&mut self, text: &str) {

@@ -81,6 +81,12 @@ impl Pick {
         }
     }
 
+    /// With so many columns for labels, and those that are longer beside that.
+    pub fn with_labels(mut self, columns: usize) -> Self {
+        self.columns.0 = columns;
+        self
+    }
+
     /// The chosen item.
     pub fn current(&self) -> Option<&Item> {
         self.found.get(self.at).map(|at| &self.items[*at])
@@ -136,6 +142,7 @@ impl Pick {
         let below = if wanted + 4 > usize::from(width.min(area.width)) { NOTE } else { 0 };
         let rows = (self.items.len() as u16).clamp(1, 16);
         let inner = super::window(look, frame, area, width, rows + 3 + below, &self.title);
+        let labels = labels.min(usize::from(inner.width) / 3);
         let (head, tail) = self.line.split();
         let prompt = Line::from(vec![
             Span::styled("> ", look.style(Role::Key)),

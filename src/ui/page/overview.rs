@@ -270,7 +270,9 @@ impl Overview {
         let inner = widget::pane(look, frame, area, &title, focused);
         if let Some(selected) = self.attention.selected() {
             let rows = self.attention.rows().len().min(usize::from(inner.height)) as u16;
-            let below = if attention::is_roomy(look) || look.tiny { 0 } else { (inner.height - rows).max(1) };
+            // The smallest screen gives the reason only what no row needs.
+            let least = u16::from(!look.tiny);
+            let below = if attention::is_roomy(look) { 0 } else { (inner.height - rows).max(least) };
             let [list, reason] = Layout::vertical([Constraint::Min(0), Constraint::Length(below)]).areas(inner);
             self.attention.draw(look, frame, list, focused);
             let text = widget::wrap(&selected.why(), usize::from(reason.width.saturating_sub(2)));

@@ -17,6 +17,9 @@ const DEVICES: usize = 4;
 
 const GIB: f64 = (1_u64 << 30) as f64;
 
+/// Columns of a line's name, and of the number behind it.
+const LABEL: usize = 11;
+const LOAD: usize = 5;
 /// Columns of a sparkline.
 const SPARK: usize = 12;
 /// Of a GPU's: its customer needs the room.
@@ -27,7 +30,7 @@ const TWO_COLUMNS: u16 = 100;
 
 /// Rows it needs to show everything in a pane so wide.
 pub fn height(look: &Look, width: u16) -> u16 {
-    let lines = lines(look).len();
+    let lines = lines(look, width).len();
     u16::try_from(if width >= TWO_COLUMNS { lines.div_ceil(2) } else { lines }).unwrap_or(u16::MAX)
 }
 
@@ -40,7 +43,7 @@ pub fn gpu_lines(look: &Look) -> u16 {
 }
 
 pub fn draw(look: &Look, frame: &mut Frame, area: Rect) {
-    let lines = lines(look);
+    let lines = lines(look, area.width);
     let area = Rect { x: area.x + 1, width: area.width.saturating_sub(1), ..area };
     if area.width < TWO_COLUMNS - 1 {
         return widget::lines(frame, area, &lines);
@@ -51,9 +54,10 @@ pub fn draw(look: &Look, frame: &mut Frame, area: Rect) {
     widget::lines(frame, Rect { x: area.x + half, width: area.width - half, ..area }, right);
 }
 
-fn lines(look: &Look) -> Vec<Line<'static>> {
+fn lines(look: &Look, width: u16) -> Vec<Line<'static>> {
+    let column = usize::from(if width >= TWO_COLUMNS { width / 2 } else { width }).saturating_sub(1);
     let mut lines = vec![calls(look), in_flight(look)];
-    lines.extend(gpus(look));
+    lines.extend(gpus(look, column));
     lines.extend([cpu(look), memory(look), states(look)]);
     lines.extend(containers(look));
     lines.extend(problems(look));
@@ -62,7 +66,7 @@ fn lines(look: &Look) -> Vec<Line<'static>> {
 }
 
 fn label(look: &Look, text: &str) -> Span<'static> {
-    Span::styled(format!("{text:<11}"), look.style(Role::Dim))
+    Span::styled(format!("{text:<LABEL$}"), look.style(Role::Dim))
 }
 
 fn calls(look: &Look) -> Line<'static> {
@@ -116,12 +120,15 @@ fn memory(look: &Look) -> Line<'static> {
 }
 
 /// A line for each device: load, memory, and the customer who holds most of it. Of many, one line for all.
-fn gpus(look: &Look) -> Vec<Line<'static>> {
+fn gpus(look: &Look, width: usize) -> Vec<Line<'static>> {
     let devices = &look.snap.gpus.devices;
     if devices.len() > DEVICES {
         return vec![all_gpus(look)];
     }
-    devices.iter().map(|device| gpu(look, device)).collect()
+    // A number that is cut is a wrong one: the histories give way, then the name of the customer.
+    let longest = devices.iter().map(|device| fmt::width(&held(device))).max().unwrap_or(0);
+    let history = LABEL + LOAD + SHORT + longest <= width;
+    devices.iter().map(|device| gpu(look, device, history, width)).collect()
 }
 
 /// What is not there must not look as if it were.
@@ -129,21 +136,25 @@ fn gpu_word(look: &Look) -> &'static str {
     if look.snap.gpus.is_simulated() { "sim gpu" } else { "gpu" }
 }
 
-fn gpu(look: &Look, device: &GpuRow) -> Line<'static> {
-    let name = label(look, &format!("{} {}", gpu_word(look), device.index));
+fn gpu(look: &Look, device: &GpuRow, history: bool, width: usize) -> Line<'static> {
+    let mut line = Line::from(label(look, &format!("{} {}", gpu_word(look), device.index)));
     if let Some(error) = &device.error {
-        return Line::from(vec![name, Span::styled(error.clone(), look.style(Role::Bad))]);
+        line.push_span(Span::styled(error.clone(), look.style(Role::Bad)));
+        return line;
     }
+    line.push_span(format!("{:>4} ", fmt::percent(device.utilisation.map(|percent| percent as f32))));
+    if history {
+        let spark = graph::spark(&device.utilisation_history, SHORT, Some(100.0), look.ascii);
+        line.push_span(Span::styled(spark, look.style(Role::Graph)));
+    }
+    line.push_span(fmt::fit(&held(device), width.saturating_sub(line.width()), look.ascii));
+    line
+}
+
+/// What of its memory is held, and by whom most of it.
+fn held(device: &GpuRow) -> String {
     let most = largest(device).map(|(tenant, bytes)| format!("  {tenant} {}", one_decimal(bytes))).unwrap_or_default();
-    Line::from(vec![
-        name,
-        Span::raw(format!("{:>4} ", fmt::percent(device.utilisation.map(|percent| percent as f32)))),
-        Span::styled(
-            graph::spark(&device.utilisation_history, SHORT, Some(100.0), look.ascii),
-            look.style(Role::Graph),
-        ),
-        Span::raw(format!(" {}{most}", sizes(device.memory_used, device.memory_total))),
-    ])
+    format!(" {}{most}", sizes(device.memory_used, device.memory_total))
 }
 
 fn all_gpus(look: &Look) -> Line<'static> {
