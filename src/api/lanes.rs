@@ -1,4 +1,4 @@
-//! Threads that serve connections, one for two cores, each with a runtime of its own: what a connection leads to stays on its
+//! Threads that serve connections, one a core, each with a runtime of its own: what a connection leads to stays on its
 //! thread, so that nothing is handed from core to core on a call's way, and nobody is woken for it.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -9,9 +9,6 @@ use tokio_util::task::TaskTracker;
 
 /// More cores than that serve other things better.
 const MOST: usize = 8;
-/// Cores for one lane: the servers behind it, and whoever calls from this machine, need some as well, and a lane that has
-/// to share its core passes every call on later.
-const CORES: usize = 2;
 
 /// All of them. Dropping it ends them, and whatever still runs there.
 pub struct Lanes {
@@ -28,7 +25,7 @@ struct Lane {
 impl Lanes {
     pub fn start() -> std::io::Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let lanes = (0..cores.div_ceil(CORES).min(MOST)).map(Lane::start).collect::<Result<_, _>>()?;
+        let lanes = (0..cores.min(MOST)).map(Lane::start).collect::<Result<_, _>>()?;
         Ok(Self { lanes, next: AtomicUsize::new(0) })
     }
 
