@@ -645,6 +645,25 @@ async fn a_full_disk_under_the_audit_file_is_an_error_with_a_count() {
     assert_eq!(store.journal(9).await.unwrap(), [journal_entry(1)], "and neither does the journal");
 }
 
+/// A full disk and a killed owner leave half a line; so does whoever cuts the file while it is open.
+#[tokio::test]
+async fn what_follows_a_torn_line_of_the_audit_file_is_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, torn) = (folder.path().join("audit.jsonl"), "{\"time\":\"2026-11-30T11:35:55Z\",\"id\":30");
+    std::fs::write(&path, torn).unwrap();
+    let store = open(folder.path().join("mcpdeck.db"));
+    let ids = |text: String| -> Vec<Option<u64>> {
+        let id = |line: &str| serde_json::from_str::<serde_json::Value>(line).ok()?["id"].as_u64();
+        text.lines().map(id).collect()
+    };
+    store.add_calls(vec![Arc::new(call(7, "eaton", Outcome::Ok))]).await.unwrap();
+    assert_eq!(ids(std::fs::read_to_string(&path).unwrap()), [None, Some(7)], "after an owner that was killed");
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len(torn.len() as u64 + 20).unwrap();
+    store.add_calls(vec![Arc::new(call(8, "eaton", Outcome::Ok))]).await.unwrap();
+    assert_eq!(ids(std::fs::read_to_string(&path).unwrap()), [None, None, Some(8)], "after a write that broke off");
+}
+
 #[tokio::test]
 async fn every_act_is_a_line_of_the_audit_file() {
     let folder = tempfile::tempdir().unwrap();

@@ -3,14 +3,14 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Lines are collected up to this size before they are written without being asked.
 const BUFFER_BYTES: usize = 64 * 1024;
 
 /// Appends lines to a file and rotates it by size. Lines wait in a buffer until [`flush`](Self::flush), so a batch
-/// costs one `stat` and one `write`. The file may be renamed, removed or truncated by another program
+/// costs one `write` and a look at what is there. The file may be renamed, removed or truncated by another program
 /// (`logrotate`) at any time: the next flush opens a new one under the name.
 #[derive(Debug)]
 pub struct RotatedFile {
@@ -23,8 +23,6 @@ pub struct RotatedFile {
     buffer: Vec<u8>,
     lines: u64,
     lost: u64,
-    /// A failed write ended in the middle of a line.
-    torn: bool,
     /// The last rotation failed, and that was said.
     stuck: bool,
 }
@@ -35,18 +33,7 @@ impl RotatedFile {
     pub fn open(path: impl Into<PathBuf>, rotate_bytes: u64, keep: u32) -> io::Result<Self> {
         let path = path.into();
         let (file, inode) = open_append(&path)?;
-        Ok(Self {
-            path,
-            rotate_bytes,
-            keep,
-            file,
-            inode,
-            buffer: Vec::new(),
-            lines: 0,
-            lost: 0,
-            torn: false,
-            stuck: false,
-        })
+        Ok(Self { path, rotate_bytes, keep, file, inode, buffer: Vec::new(), lines: 0, lost: 0, stuck: false })
     }
 
     /// The name it writes under.
@@ -95,21 +82,19 @@ impl RotatedFile {
         if size > 0 && size + self.buffer.len() as u64 > self.rotate_bytes {
             self.rotate_or_grow();
         }
-        if std::mem::take(&mut self.torn) {
+        if self.ends_within_a_line()? {
             self.file.write_all(b"\n")?;
         }
-        let mut rest = self.buffer.as_slice();
-        while !rest.is_empty() {
-            match self.file.write(rest) {
-                Ok(n) if n > 0 => rest = &rest[n..],
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                outcome => {
-                    self.torn = rest.len() < self.buffer.len();
-                    return Err(outcome.err().unwrap_or_else(|| io::ErrorKind::WriteZero.into()));
-                }
-            }
-        }
-        Ok(())
+        self.file.write_all(&self.buffer)
+    }
+
+    /// True after a write that failed half way, ours or that of an owner before us that was killed: a line that is
+    /// appended must not be lost with the torn one.
+    fn ends_within_a_line(&self) -> io::Result<bool> {
+        let Some(last) = self.file.metadata()?.len().checked_sub(1) else { return Ok(false) };
+        let mut byte = [0];
+        self.file.read_exact_at(&mut byte, last)?;
+        Ok(byte != *b"\n")
     }
 
     /// Makes sure that the open file is the one under the name; answers its size.
@@ -124,7 +109,6 @@ impl RotatedFile {
 
     fn reopen(&mut self) -> io::Result<u64> {
         (self.file, self.inode) = open_append(&self.path)?;
-        self.torn = false;
         Ok(self.file.metadata()?.len())
     }
 
@@ -173,7 +157,7 @@ fn open_append(path: &Path) -> io::Result<(File, (u64, u64))> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+    let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
     let meta = file.metadata()?;
     Ok((file, (meta.dev(), meta.ino())))
 }
