@@ -11,7 +11,9 @@ mod lanes;
 mod limits;
 mod listen;
 mod mcp;
+mod patience;
 mod rest;
+mod sender;
 
 pub use listen::{ListenError, Listening};
 
@@ -98,17 +100,27 @@ impl Gateway {
         let is_mcp = path == "/mcp" || path.starts_with("/mcp/");
         let refused = match self.closing.is_cancelled() && !access::is_watching(path) {
             true => Err(Error::Unavailable("the platform is shutting down: ask another one, or again soon".to_owned())),
-            false => auth::check_sender(&self, request.headers()),
+            false => sender::check(&self, &request),
         };
         if let Err(error) = refused {
             return if is_mcp { error.into_json_rpc() } else { error.into_rest() };
+        }
+        let page = sender::page(&self, request.headers());
+        if let Some(origin) = &page
+            && let Some(response) = sender::preflight(&request)
+        {
+            return sender::readable(response, origin.clone());
         }
         let caller = auth::identify(&self, peer, &mut request);
         let response = match is_mcp {
             true => mcp::answer(&self, request).await.unwrap_or_else(Error::into_json_rpc),
             false => Box::pin(self.answer_rest(peer, caller.as_ref(), request)).await,
         };
-        guard::guard(told_of_wake(response), caller)
+        let response = guard::guard(told_of_wake(response), caller);
+        match page {
+            Some(origin) => sender::readable(response, origin),
+            None => response,
+        }
     }
 
     async fn answer_rest(

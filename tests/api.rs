@@ -163,10 +163,56 @@ async fn without_a_credential_nobody_calls_unless_the_config_names_who_that_is()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_was_bent_to_lead_here_is_not_served() {
     let deck = Deck::start(CONFIG).await;
-    for (host, status) in [("evil.example", 403), ("127.0.0.1:8080", 200), ("[::1]:8080", 200), ("localhost", 200)] {
-        let request = format!("GET /health HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-        assert_eq!(raw(deck.at(), &request).await.0, status, "{host}");
+    let named = |host: &str| format!("GET /health HTTP/1.1\r\nHost: {host}\r\n");
+    let here = named("localhost");
+    for (head, status) in [
+        (named("evil.example"), 403),
+        (named("127.0.0.1:8080"), 200),
+        (named("[::1]:8080"), 200),
+        (named("localhost"), 200),
+        (named("localhost:evil.example"), 403),
+        (named("localhost@evil.example"), 403),
+        (here.replace("/health", "http://localhost/health"), 200),
+        (here.replace("/health", "http://evil.example/health"), 403),
+        (here.clone() + "Host: evil.example\r\n", 400),
+        (here.replace("Host: localhost\r\n", ""), 400),
+        // Nobody's browser: those that watch over many machines ask like this.
+        ("GET /health HTTP/1.0\r\n".to_owned(), 200),
+        (here.clone() + "Origin: http://localhost:3000\r\n", 200),
+        (here.clone() + "Origin: null\r\n", 403),
+        (here.clone() + "Origin: http://localhost\r\nOrigin: https://evil.example\r\n", 403),
+        (here.clone() + "Content-Encoding: gzip\r\n", 415),
+    ] {
+        assert_eq!(raw(deck.at(), &format!("{head}Connection: close\r\n\r\n")).await.0, status, "{head}");
     }
+    deck.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_may_call_is_told_so_as_browsers_ask() {
+    let page = "https://deck.example.com";
+    let deck = Deck::start(&CONFIG.replace("[api]", &format!("[api]\norigins = [\"{page}\"]"))).await;
+    let ask = async |origin: &str, head: &str, body: String| {
+        let (line, headers) = head.split_once('\n').unwrap_or((head, ""));
+        let headers: Vec<_> = headers.lines().filter_map(|line| line.split_once(": ")).collect();
+        let (verb, path) = line.split_once(' ').unwrap();
+        let headers = [&[("Origin", origin)][..], &headers[..]].concat();
+        web::send(deck.at(), verb, path, &headers, body).await
+    };
+    let preflight = "OPTIONS /mcp/etim\nAccess-Control-Request-Method: POST\n\
+        Access-Control-Request-Headers: content-type,x-api-key,mcp-protocol-version";
+    let may = ask(page, preflight, String::new()).await;
+    assert_eq!((may.status, may.header("access-control-allow-origin")), (204, page));
+    assert_eq!(may.header("access-control-allow-headers"), "content-type,x-api-key,mcp-protocol-version");
+    assert!(may.header("access-control-allow-methods").contains("POST") && may.header("vary") == "origin");
+    let answered = ask(page, "POST /mcp/etim", call("search", &json!({}))).await;
+    assert_eq!((answered.status, answered.header("access-control-allow-origin")), (200, page));
+    assert!(answered.header("access-control-expose-headers").contains("Mcp-Session-Id"));
+    // What runs on this machine may call, but no page of it reads along unless it is listed.
+    let local = ask("http://localhost:3000", "POST /mcp/etim", call("search", &json!({}))).await;
+    assert_eq!((local.status, local.header("access-control-allow-origin")), (200, ""));
+    let foreign = ask("https://evil.example", preflight, String::new()).await;
+    assert_eq!((foreign.status, foreign.header("access-control-allow-origin")), (403, ""));
     deck.end().await;
 }
 

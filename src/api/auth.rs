@@ -4,48 +4,16 @@ use super::{Error, Gateway};
 use crate::control::handle::{Caller, Unproven};
 use crate::model::TenantId;
 use crate::model::principal::{KEY_PREFIX, Principal, Role};
-use hyper::header::{AUTHORIZATION, HOST, HeaderValue, ORIGIN};
+use hyper::header::{AUTHORIZATION, HeaderValue};
 use hyper::http::Extensions;
 use hyper::{HeaderMap, Request};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 /// The header by which an operator names a tenant.
 pub(super) const CUSTOMER: &str = "x-customer-id";
 const KEY: &str = "x-api-key";
 /// What a proxy adds to a request of somebody else.
 const PASSED_ON: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
-
-/// Refuses what a web page of somebody else sends through an operator's browser: a foreign `Origin`, or a name that only
-/// rebinding makes lead here.
-pub fn check_sender(gateway: &Gateway, headers: &HeaderMap) -> Result<(), Error> {
-    let config = gateway.inside.config.get();
-    let api = &config.api;
-    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("\u{fffd}"));
-    if let Some(origin) = text(ORIGIN) {
-        let host = origin.split_once("://").map_or("", |(_, host)| host);
-        if !is_here(host) && !api.origins.iter().any(|good| good.eq_ignore_ascii_case(origin)) {
-            return Err(Error::Forbidden(format!("the origin {origin} may not call: see [api] origins")));
-        }
-    }
-    let host = text(HOST).unwrap_or_default();
-    let is_address = name_of(host).parse::<IpAddr>().is_ok();
-    if !is_here(host) && !is_address && !api.hosts.iter().any(|good| good.eq_ignore_ascii_case(name_of(host))) {
-        return Err(Error::Forbidden(format!("the host {host} is not served here: see [api] hosts")));
-    }
-    Ok(())
-}
-
-/// `host`, `host:port` or `[address]:port` without the port.
-fn name_of(host: &str) -> &str {
-    let bracketed = host.strip_prefix('[').and_then(|rest| rest.split_once(']'));
-    bracketed.map_or_else(|| host.split(':').next().unwrap_or_default(), |(address, _)| address)
-}
-
-/// True if it names this machine from within.
-fn is_here(host: &str) -> bool {
-    let name = name_of(host);
-    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
 
 /// Who makes this request, or why that is nobody; read by [`principal`]. What proves it goes no further, so that it can
 /// never be passed on, and neither does a customer that a tenant names.

@@ -35,6 +35,8 @@ pub enum Error {
     Method(String),
     #[error("the body is larger than {0} bytes")]
     TooLarge(u64),
+    #[error("the body is encoded as {0}: send it as it is")]
+    Encoded(String),
     #[error("the request did not come within its time")]
     TooSlow,
     /// What control does not do, or not now.
@@ -100,6 +102,7 @@ impl Error {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Encoded(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Refused(refusal) => status_of(refusal),
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -124,7 +127,7 @@ impl Error {
     /// A JSON-RPC error with the id that `message` has, if it has one.
     pub fn into_json_rpc_for(self, message: &[u8]) -> Response<Body> {
         let code = match self {
-            Self::BadRequest(_) | Self::TooLarge(_) => -32600,
+            Self::BadRequest(_) | Self::TooLarge(_) | Self::Encoded(_) => -32600,
             Self::NotFound(_) => -32601,
             _ => -32000,
         };

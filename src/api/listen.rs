@@ -2,6 +2,7 @@
 
 use super::Gateway;
 use super::lanes::Lanes;
+use super::patience::Patient;
 use crate::control::handle::Handle;
 use crate::model::stack::Gate;
 use hyper::server::conn::http1;
@@ -233,7 +234,7 @@ impl Door {
             .timer(TokioTimer::new())
             .header_read_timeout(timeout)
             .half_close(false)
-            .serve_connection(TokioIo::new(stream), service);
+            .serve_connection(TokioIo::new(Patient::new(stream, timeout)), service);
         let mut connection = std::pin::pin!(connection);
         let graceful = async {
             tokio::select! {

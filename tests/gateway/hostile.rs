@@ -35,23 +35,26 @@ struct World {
     deck: Deck,
     serving: Serving,
     at: SocketAddr,
-    /// Open files when nobody called.
-    files: usize,
+    /// Open sockets when nobody called.
+    sockets: usize,
 }
 
 impl World {
     fn start() -> Self {
         let deck = Deck::new(CONFIG);
         let (serving, at) = deck.serve_http();
-        let world = Self { deck, serving, at, files: 0 };
+        let world = Self { deck, serving, at, sockets: 0 };
         world.serves_others();
         // That connection ends, too.
         std::thread::park_timeout(Duration::from_millis(50));
-        Self { files: world.files(), ..world }
+        Self { sockets: world.sockets(), ..world }
     }
 
-    fn files(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.serving.pid())).expect("it lives").count()
+    /// Other files come and go with whatever containers the machine runs: their usage is read.
+    fn sockets(&self) -> usize {
+        let files = std::fs::read_dir(format!("/proc/{}/fd", self.serving.pid())).expect("it lives");
+        let links = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
+        links.filter(|link| link.to_string_lossy().starts_with("socket:")).count()
     }
 
     /// A call of somebody else is answered at once.
@@ -70,8 +73,14 @@ impl World {
         let deadline = Instant::now() + PATIENCE;
         let pending =
             || self.deck.run(&["status", "-o", "json"]).ok().json()["totals"]["in_flight"].as_u64().unwrap_or(1);
-        while self.files() > self.files + 1 || pending() > 0 {
-            assert!(Instant::now() < deadline, "{} files, {} before; {} calls", self.files(), self.files, pending());
+        while self.sockets() > self.sockets + 1 || pending() > 0 {
+            assert!(
+                Instant::now() < deadline,
+                "{} sockets, {} before; {} calls",
+                self.sockets(),
+                self.sockets,
+                pending()
+            );
             std::thread::park_timeout(Duration::from_millis(20));
         }
         let log = std::fs::read_to_string(self.deck.path().join("serve.log")).unwrap();
@@ -119,6 +128,20 @@ fn who_leaves_half_way_leaves_nothing_behind() {
     world.must_be_as_before();
 }
 
+#[test]
+fn who_does_not_read_its_answers_is_hung_up_on() {
+    let world = World::start();
+    let request = post("/mcp/etim", JSON, &echo(1, &"x".repeat(60_000)));
+    let mut line = Line::open(world.at);
+    // More than two sockets hold; it goes on until the other end gives up.
+    line.socket().set_write_timeout(Some(PATIENCE)).unwrap();
+    let begun = Instant::now();
+    line.send(request.repeat(500));
+    assert!(begun.elapsed() < PATIENCE, "nobody hung up");
+    drop(line);
+    world.must_be_as_before();
+}
+
 /// A body that says its length piece by piece.
 fn in_chunks(pieces: usize) -> String {
     let piece = format!("8000\r\n{}\r\n", "x".repeat(0x8000));
@@ -160,6 +183,78 @@ fn what_is_too_large_or_no_http_is_refused_with_its_reason() {
             ("another verb", bare("PUT", "/mcp/etim", JSON).into(), 405, -32600, "POST"),
         ],
     );
+    world.must_be_as_before();
+}
+
+#[test]
+fn a_request_ends_where_its_first_length_says_and_nothing_hides_in_it() {
+    let world = World::start();
+    let message = echo(1, "x");
+    let chunked = |head: &str, last: &str| {
+        let size = message.len();
+        format!("POST /mcp/etim HTTP/1.1\r\nHost: localhost\r\n{head}\r\n{size:x}\r\n{message}\r\n{last}\r\n\r\n")
+    };
+    let hidden = bare("GET", "/health", "");
+    for (what, request, status) in [
+        ("a length, and chunks", chunked("Content-Length: 4\r\nTransfer-Encoding: chunked\r\n", "0"), 200),
+        ("chunks, and a length", chunked("Transfer-Encoding: chunked\r\nContent-Length: 4\r\n", "0"), 200),
+        ("a coding that is none", chunked("Transfer-Encoding: xchunked\r\n", "0"), 400),
+        ("chunks inside of something", chunked("Transfer-Encoding: chunked, identity\r\n", "0"), 400),
+        ("a space before the colon", chunked("Transfer-Encoding : chunked\r\n", "0"), 400),
+        ("chunks in HTTP/1.0", chunked("Transfer-Encoding: chunked\r\n", "0").replace("1.1", "1.0"), 400),
+        ("a chunk of a negative size", chunked("Transfer-Encoding: chunked\r\n", "-1"), 400),
+        ("a chunk of no size", chunked("Transfer-Encoding: chunked\r\n", "zz"), 400),
+        ("a line that is folded", post("/mcp/etim", "X-A: b\r\n c\r\n", &message), 400),
+        ("a signed length", post("/mcp/etim", "", &message).replace("Length: ", "Length: +"), 400),
+    ] {
+        let mut line = Line::open(world.at);
+        line.send(request + &hidden);
+        let answer = line.answer().unwrap_or_else(|| panic!("{what}: hung up on"));
+        assert_eq!(answer.status, status, "{what}: {answer:?}");
+        assert!(line.answer().is_none(), "{what}: somebody else's request was found in it");
+    }
+    let mut line = Line::open(world.at);
+    let ids = [1, 2, 3];
+    line.send(ids.map(|id| post("/mcp/etim", JSON, &echo(id, "x"))).concat());
+    assert_eq!(ids.map(|_| line.answer().map(|answer| answer.json()["id"].clone())), ids.map(|id| Some(id.into())));
+    world.must_be_as_before();
+}
+
+#[test]
+fn a_path_and_a_method_are_what_is_written() {
+    let world = World::start();
+    let call = |path: &str| post(path, JSON, &echo(1, "x")).into_bytes();
+    let nobody = "name a server";
+    refuses(
+        &world,
+        [
+            ("a letter in other words", call("/mcp/%65tim"), 200, -32602, "unknown server `%65tim`"),
+            ("a zero at the end", call("/mcp/etim%00"), 200, -32602, "unknown server `etim%00`"),
+            ("somebody's own", call("/mcp/etim@eaton"), 200, -32602, "unknown server `etim@eaton`"),
+            ("a way up", call("/mcp/.."), 200, -32602, "unknown server `..`"),
+            ("a way up and down", call("/mcp/../mcp/etim"), 404, -32601, nobody),
+            ("two slashes", call("/mcp//etim"), 404, -32601, nobody),
+            ("a slash at the end", call("/mcp/etim/"), 404, -32601, nobody),
+            ("nobody", call("/mcp/"), 404, -32601, nobody),
+            ("other letters", call("/MCP/etim"), 404, 0, "nothing at /MCP/etim"),
+            ("OPTIONS", bare("OPTIONS", "/mcp/etim", "").into(), 405, -32600, "POST"),
+            ("CONNECT", bare("CONNECT", "localhost:80", "").into(), 404, 0, "nothing at"),
+            ("TRACE", bare("TRACE", "/mcp/etim", "").into(), 405, -32600, "POST"),
+            ("GET without a session", bare("GET", "/mcp", "").into(), 405, -32600, "POST"),
+        ],
+    );
+    for (what, request) in [
+        ("a query", call("/mcp/etim?tenant=other")),
+        ("the whole address", call("http://localhost/mcp/etim")),
+        ("HTTP/1.0", String::from_utf8(call("/mcp/etim")).unwrap().replace("HTTP/1.1", "HTTP/1.0").into()),
+        (
+            "a wish to speak otherwise",
+            post("/mcp/etim", "Connection: Upgrade\r\nUpgrade: h2c\r\n", &echo(1, "x")).into(),
+        ),
+    ] {
+        let answer = Line::open(world.at).ask(request);
+        assert!(answer.status == 200 && answer.body.contains("\"id\":1"), "{what}: {answer:?}");
+    }
     world.must_be_as_before();
 }
 
