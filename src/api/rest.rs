@@ -74,25 +74,27 @@ pub async fn beyond(
     request: &Request<Incoming>,
     exceeded: Exceeded,
 ) -> Response<Body> {
-    if let Some(Principal { name, role, tenant: Some(tenant) }) = caller.map(|caller| caller.principal.clone()) {
-        let refused = CallRequest {
-            tenant,
-            server: ALL_SERVERS.into(),
-            body: CallBody::Method {
-                method: format!("{} {}", request.method(), request.uri().path()),
-                params: String::new(),
-            },
-            era: None,
-            timeout: None,
-            origin: Origin::Http,
-            principal: name,
-            role: Some(role),
-            session: None,
-            events: None,
-        };
-        gateway.inside.router.refuse(refused, exceeded.clone()).await;
+    if let Some(caller) = caller {
+        record(gateway, &caller.principal, (request.method(), request.uri().path()), exceeded.clone()).await;
     }
     Error::from(exceeded).into_rest()
+}
+
+async fn record(gateway: &Gateway, who: &Principal, (method, path): (&Method, &str), exceeded: Exceeded) {
+    let Some(tenant) = who.tenant.clone() else { return };
+    let refused = CallRequest {
+        tenant,
+        server: ALL_SERVERS.into(),
+        body: CallBody::Method { method: format!("{method} {path}"), params: String::new() },
+        era: None,
+        timeout: None,
+        origin: Origin::Http,
+        principal: who.name.clone(),
+        role: Some(who.role),
+        session: None,
+        events: None,
+    };
+    gateway.inside.router.refuse(refused, exceeded).await;
 }
 
 /// A body as it is, that ends where it breaks.

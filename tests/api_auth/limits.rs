@@ -158,7 +158,8 @@ async fn what_a_customers_limits_refuse_is_recorded_like_any_call() {
         record("*", "GET /servers", why),
         record("*", "tools/call", why),
         record("etim", "tools/call", why),
+        record("*", "POST /api/mcp-services/query", "the body is larger than 1024 bytes"),
     ];
-    assert_eq!(refused(&world, 4).await, expected);
+    assert_eq!(refused(&world, 5).await, expected);
     world.end().await;
 }

@@ -2,6 +2,7 @@
 
 use super::caller::Via;
 use crate::api::{Error, auth};
+use crate::router::Exceeded;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use bytes::Bytes;
@@ -44,9 +45,14 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
         let (mut parts, body) = request.into_parts();
         let Via { gateway, .. } = Via::from_request_parts(&mut parts, state).await?;
         let patience = gateway.inside.config.get().api.read_timeout;
-        let tenant = auth::principal(&parts.extensions)?.tenant.as_ref();
-        let most = gateway.limits.body(tenant, None);
-        let body = timeout(patience, read(body, most)).await.map_err(|_| Error::TooSlow)??;
+        let who = auth::principal(&parts.extensions)?;
+        let most = gateway.limits.body(who.tenant.as_ref(), None);
+        let body = timeout(patience, read(body, most)).await.map_err(|_| Error::TooSlow)?;
+        if let Err(Error::TooLarge(most)) = body {
+            let what = (&parts.method, parts.uri.path());
+            super::record(&gateway, who, what, Exceeded::Large(most)).await;
+        }
+        let body = body?;
         let read = serde_json::from_slice(&body);
         read.map(Self).map_err(|why| Error::BadRequest(format!("the body is not what is asked for: {why}")))
     }
