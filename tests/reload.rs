@@ -8,6 +8,7 @@ use mcpdeck::model::message::{JobOutcome, JobRow};
 use mcpdeck::model::reload::ReloadPlan;
 use mcpdeck::model::{Act, Answer, Command, InstanceRow, Outcome, Query, Snapshot, Stamp, State};
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -340,22 +341,58 @@ async fn the_gateway_sees_the_new_configuration_with_the_next_request() {
     let deck = Deck::start(QUIET, &format!("{api}{SERVERS}")).await;
     let gateway = Listening::open(deck.platform.handle.clone()).await.unwrap().unwrap();
     let at = gateway.addresses[0];
-    let status = async || {
-        let mut stream = TcpStream::connect(at).await.unwrap();
-        let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
-        let request = format!(
-            "POST /mcp/etim HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
-        answer[9..12].to_owned()
-    };
-    assert_eq!(status().await, "200");
+    assert_eq!(status(at, "etim").await, "200");
     deck.write(&format!("[api]\nlisten = [\"127.0.0.1:0\"]\n{SERVERS}"));
     deck.reload().await;
-    assert_eq!(status().await, "401");
+    assert_eq!(status(at, "etim").await, "401");
+    gateway.close(PATIENCE).await;
+    deck.end().await;
+}
+
+/// The status of a call over HTTP.
+async fn status(at: SocketAddr, server: &str) -> String {
+    let mut stream = TcpStream::connect(at).await.unwrap();
+    let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"search","arguments":{}}}"#;
+    let request = format!(
+        "POST /mcp/{server} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+    answer[9..12].to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_gateway_moves_to_where_it_shall_listen_and_says_where_it_cannot() {
+    let slow = SERVERS.replace("latency = \"20ms\"", "latency = \"1s\"");
+    let at =
+        |address: SocketAddr| format!("[api]\nlisten = [\"{address}\"]\nanonymous = {{ tenant = \"eaton\" }}\n{slow}");
+    let somewhere = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (free, taken) = (somewhere(), somewhere());
+    let (before, after) = (free.local_addr().unwrap(), taken.local_addr().unwrap());
+    drop(free);
+    let deck = Deck::start(QUIET, &at(before)).await;
+    let gateway = Listening::open(deck.platform.handle.clone()).await.unwrap().unwrap();
+    let flying = tokio::spawn(status(before, "etim"));
+    deck.until("a call is in flight", |state| state.totals.in_flight > 0).await;
+    deck.write(&at(after));
+    deck.reload().await;
+    let cannot = |state: &Snapshot| {
+        let mut rows = state.findings.iter().filter(|row| row.word == "LISTEN" && row.object == after.to_string());
+        rows.any(|row| row.text.contains("in use") && row.text.contains("it is tried again"))
+    };
+    deck.until("it asks for attention", cannot).await;
+    assert_eq!(flying.await.unwrap(), "200", "a call under way is answered");
+    let gone = async {
+        while TcpStream::connect(before).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, gone).await.expect("nobody is there any more");
+    drop(taken);
+    deck.until("it listens", |state| !state.findings.iter().any(|row| row.word == "LISTEN")).await;
+    assert_eq!(status(after, "etim").await, "200");
     gateway.close(PATIENCE).await;
     deck.end().await;
 }

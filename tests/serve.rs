@@ -120,6 +120,18 @@ fn systemd_is_told_and_sighup_reloads_also_a_broken_file() {
 }
 
 #[test]
+fn who_needs_no_credential_is_said_on_screen_and_in_the_log() {
+    let deck = Deck::new(CONFIG);
+    let _serving = deck.serve();
+    for words in [&["status"][..], &["frame", "overview", "--size", "200x40"]] {
+        let shown = deck.run(words).ok().out;
+        assert!(shown.contains("OPEN") && shown.contains("calls as tenant of eaton without a credential"), "{shown}");
+    }
+    let log = fs::read_to_string(deck.path().join("serve.log")).unwrap();
+    assert!(log.contains("calls as tenant of eaton without a credential"), "{log}");
+}
+
+#[test]
 fn a_drain_refuses_what_is_new_and_lets_finish_what_is_under_way() {
     let mut service = Service::start();
     assert!(service.ask("GET /ready HTTP/1.1", "").starts_with("HTTP/1.1 200"));

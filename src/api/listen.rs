@@ -9,7 +9,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::process::{Resource, getrlimit};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -120,6 +120,21 @@ async fn reap(gateway: Arc<Gateway>, stop: CancellationToken) {
     }
 }
 
+/// Notes which addresses cannot be opened; true if others cannot than before. One is told of in the log once.
+fn note(shut: &mut BTreeMap<SocketAddr, Shut>, failed: BTreeMap<SocketAddr, String>) -> bool {
+    let before = shut.len();
+    shut.retain(|address, _| failed.contains_key(address));
+    let mut changed = shut.len() != before;
+    for (address, why) in failed {
+        shut.entry(address).or_insert_with(|| {
+            tracing::warn!("{why}; it is tried again");
+            changed = true;
+            Shut { why, since: Stamp::now() }
+        });
+    }
+    changed
+}
+
 /// The way in.
 #[derive(Clone)]
 struct Door {
@@ -157,7 +172,7 @@ impl Door {
     /// Keeps those open that are wanted. One that cannot be opened is tried again.
     async fn follow(self, mut open: BTreeMap<SocketAddr, CancellationToken>) {
         let (mut turned, mut gates) = (self.gateway.inside.config.turned(), self.gateway.inside.gates.clone());
-        let mut told = BTreeSet::new();
+        let shut = self.gateway.inside.shut.clone();
         loop {
             turned.mark_unchanged();
             let api = &self.gateway.inside.config.get().api;
@@ -173,18 +188,18 @@ impl Door {
                 keep
             });
             let missing: Vec<_> = wanted.into_iter().filter(|(address, _)| !open.contains_key(address)).collect();
-            for (address, gate) in &missing {
-                match self.open(*address, *gate).await {
+            let mut failed = BTreeMap::new();
+            for (address, gate) in missing {
+                match self.open(address, gate).await {
                     Ok((at, stop)) => {
                         tracing::info!("listening on {at}");
-                        told.remove(address);
-                        open.insert(*address, stop);
+                        open.insert(address, stop);
                     }
-                    Err(error) if told.insert(*address) => tracing::warn!("{error}; it is tried again"),
-                    Err(_) => {}
+                    Err(error) => drop(failed.insert(address, error.to_string())),
                 }
             }
-            let all_open = missing.iter().all(|(address, _)| open.contains_key(address));
+            let all_open = failed.is_empty();
+            shut.send_if_modified(|shut| note(shut, failed));
             tokio::select! {
                 Ok(()) = turned.changed() => {}
                 Ok(()) = gates.changed() => {}

@@ -118,6 +118,8 @@ pub enum Msg {
     Refresh(oneshot::Sender<()>),
     /// Consoles came, went or look at something else.
     Consoles,
+    /// The gateway cannot listen somewhere, or can again.
+    Shut,
     /// Stop every instance, and tell when none is left.
     StopAll {
         reason: String,
@@ -268,6 +270,7 @@ impl Actor {
         }
         let stamp = Stamp::now();
         self.conditions.auth = self.auth.troubles(stamp);
+        self.conditions.shut = self.deck.shut.borrow().clone();
         let store_error = self.deck.store.trouble().map(|(text, _)| text);
         let since = self.conditions.store.take().map(|(_, since)| since);
         // A gap has no time of its own: it is as old as the line about it.
@@ -344,7 +347,7 @@ impl Actor {
                     self.fleet.apply(&self.plan, &key, Event::Lost(reason));
                 }
             }
-            Msg::Consoles => {}
+            Msg::Consoles | Msg::Shut => {}
             Msg::Touched => self.last_call = Some(Instant::now()),
             Msg::Refresh(done) => {
                 self.publish();

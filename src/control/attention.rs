@@ -13,6 +13,7 @@ use crate::model::message::FindingRow;
 use crate::model::reload::ConfigTrouble;
 use crate::model::{InstanceKey, InstanceRow, ServerId, Snapshot, Stamp, State, TenantId};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::Duration;
 use usage::Pressed;
 
@@ -34,6 +35,8 @@ pub struct Conditions {
     pub store: Option<(String, Stamp)>,
     /// Why the files as they are now are not taken over.
     pub config: Option<ConfigTrouble>,
+    /// Addresses where the gateway should listen and cannot.
+    pub shut: BTreeMap<SocketAddr, Shut>,
     /// Since when there are orphans.
     pub orphans_since: Stamp,
     pub dropped_since: Stamp,
@@ -42,6 +45,13 @@ pub struct Conditions {
     pub pressed: Vec<Pressed>,
     /// Lines of parts of stacks that the config watches for.
     pub watched: Vec<WatchedLine>,
+}
+
+/// Why an address of the gateway is not open, and since when. It is tried again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shut {
+    pub why: String,
+    pub since: Stamp,
 }
 
 /// An instance with calls in flight and none finishing.
@@ -86,6 +96,7 @@ struct Hit {
 const RULES: &[Rule] = &[
     Rule { word: "STORE", severity: 3, next: &["activity"], find: store },
     Rule { word: "CONFIG", severity: 3, next: &["activity"], find: config },
+    Rule { word: "LISTEN", severity: 3, next: &["activity"], find: shut },
     Rule { word: "FAILED", severity: 3, next: &["logs", "explain", "restart"], find: failed },
     Rule { word: HANGING, severity: 3, next: &["explain", "fence", "restart"], find: hanging },
     Rule { word: "AUTH", severity: 3, next: &["explain", "roll", "restart", "logs"], find: auth },
@@ -207,6 +218,18 @@ fn store(view: &View<'_>) -> Vec<Hit> {
         since: *since,
     };
     view.conditions.store.iter().map(hit).collect()
+}
+
+/// Whoever calls there finds nobody.
+fn shut(view: &View<'_>) -> Vec<Hit> {
+    let hit = |(address, Shut { why, since }): (&SocketAddr, &Shut)| Hit {
+        object: address.to_string(),
+        target: None,
+        text: format!("{why}; it is tried again"),
+        tenants: Vec::new(),
+        since: *since,
+    };
+    view.conditions.shut.iter().map(hit).collect()
 }
 
 /// A reload that would have broken something: what ran before goes on.

@@ -2,6 +2,7 @@
 //! Holds no state of instances; that is the actor's alone.
 
 use super::actor::Msg;
+use super::attention::Shut;
 use super::calls::Calls;
 use super::consoles::Consoles;
 use super::engines::{ContainerUsage, Engines};
@@ -23,7 +24,8 @@ use crate::model::{Snapshot, Stamp};
 use crate::router::Router;
 use crate::store::{Store, StoreError};
 use arc_swap::ArcSwap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -48,6 +50,8 @@ pub struct Deck {
     pub reloads: Reloads,
     /// Where stacks look for the router.
     pub gates: watch::Sender<BTreeSet<Gate>>,
+    /// Addresses where the gateway should listen and cannot.
+    pub shut: watch::Sender<BTreeMap<SocketAddr, Shut>>,
     /// What containers use, replaced whole by whoever measures; the yard shows it.
     pub container_usage: watch::Sender<Arc<ContainerUsage>>,
     pub usage_history: Mutex<Histories>,

@@ -1,5 +1,6 @@
 //! The one door to a platform, local (same process) or remote (a Unix socket); faces cannot tell which.
 
+pub use super::attention::Shut;
 pub use super::principals::{Caller, LoginError, Principals, Unproven};
 pub use super::tally::{Lives, Tally};
 use crate::config::Live;
@@ -7,7 +8,8 @@ use crate::model::message::{Exec, ExecIn, ExecOut};
 use crate::model::stack::Gate;
 use crate::model::{Act, Answer, Chunk, Feed, JobId, Query, Refusal, Snapshot, Stamp};
 use crate::router::Router;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
@@ -75,6 +77,8 @@ pub struct Inside {
     pub tally: Arc<Tally>,
     /// Where stacks look for the router: addresses of their networks on this machine.
     pub gates: watch::Receiver<BTreeSet<Gate>>,
+    /// Addresses where the gateway should listen and cannot.
+    pub shut: watch::Sender<BTreeMap<SocketAddr, Shut>>,
 }
 
 /// What a face looks at.

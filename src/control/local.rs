@@ -222,6 +222,7 @@ impl Port for Local {
             config: deck.live.clone(),
             principals: deck.principals.clone(),
             gates: deck.gates.subscribe(),
+            shut: deck.shut.clone(),
             tally: deck.events.tally.clone(),
         })
     }

@@ -100,6 +100,7 @@ pub fn start(config: Arc<Config>, options: StartOptions) -> Result<Platform, Sta
         engines,
         reloads,
         gates: watch::Sender::default(),
+        shut: watch::Sender::default(),
         container_usage: watch::Sender::default(),
         usage_history: Mutex::default(),
         left_behind: watch::Sender::default(),
@@ -135,6 +136,7 @@ pub fn start(config: Arc<Config>, options: StartOptions) -> Result<Platform, Sta
     deck.spawn("records", calls::record(deck.clone(), records));
     deck.spawn("keys in use", principals::keep_used(deck.clone()));
     deck.spawn("attached consoles", until_stopped(&deck, tell_consoles(deck.clone(), changes)));
+    deck.spawn("shut addresses", until_stopped(&deck, tell_shut(deck.clone())));
     deck.spawn("loading", load(deck.clone(), events_queue));
     deck.spawn("reload", until_stopped(&deck, reload::run(deck.clone(), asked)));
     deck.spawn("gates", until_stopped(&deck, stacks::gates::follow(deck.clone())));
@@ -318,6 +320,14 @@ async fn remembered(deck: &Deck, store: &dyn Store) -> Result<Loaded, StoreError
     deck.calls.restore(store.calls(None, false, RESTORED).await?);
     deck.principals.load(store).await?;
     Ok(Loaded { enablement: store.enablement().await?, marks: store.marks().await?, hints: store.era_hints().await? })
+}
+
+/// Where the gateway cannot listen asks for attention.
+async fn tell_shut(deck: Arc<Deck>) {
+    let mut shut = deck.shut.subscribe();
+    while shut.changed().await.is_ok() {
+        deck.tell(Msg::Shut).await;
+    }
 }
 
 /// Consoles that come and go are events, and rows.
