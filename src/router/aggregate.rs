@@ -39,7 +39,6 @@ const PATIENCE: Duration = Duration::from_millis(250);
 pub const SERVERS_KEY: &str = "io.mcpdeck/servers";
 const INVALID_PARAMS: i64 = -32602;
 const UNKNOWN_METHOD: i64 = -32601;
-const INVALID_REQUEST: i64 = -32600;
 
 /// The end of a message to all servers.
 pub struct AllReply {
@@ -79,7 +78,10 @@ impl Router {
         };
         let message = match Message::read(CallBody::Raw(bytes), CallId(0), false) {
             Ok(message) => message,
-            Err(stop) => return wire::error_body("null", INVALID_REQUEST, &stop.error).into(),
+            Err(stop) => {
+                let ledger = self.account(&request, ALL_SERVERS.into(), None);
+                return ledger.close(End::stopped(stop, "null")).await.into();
+            }
         };
         if message.kind != Sort::Request {
             return String::new().into();

@@ -78,6 +78,19 @@ pub struct Unreadable {
     pub text: String,
 }
 
+/// The end of a message that is none, under JSON-RPC's own code.
+fn told(code: i64, stop: Stop) -> Stop {
+    Stop { told: Some((code, stop.error.clone())), ..stop }
+}
+
+fn invalid(why: impl Into<String>) -> Stop {
+    told(INVALID_REQUEST, Stop::new(Outcome::Protocol, why))
+}
+
+fn ambiguous(why: impl Into<String>) -> Stop {
+    told(INVALID_REQUEST, Stop::refused(why))
+}
+
 /// What goes upstream.
 pub struct Dressing<'a> {
     pub id: u64,
@@ -103,7 +116,7 @@ impl Message {
         };
         if !operator && wire::is_deeper(text, MAX_DEPTH) {
             let why = format!("more than {MAX_DEPTH} lists and objects in each other");
-            return Err(Stop::new(Outcome::Protocol, why));
+            return Err(invalid(why));
         }
         match wire::members(text) {
             Ok(members) => {
@@ -112,21 +125,19 @@ impl Message {
             }
             // A list of messages would carry what nobody looked at.
             Err(_) if text.trim_start().starts_with('[') => {
-                Err(Stop::refused("batches are not carried: send one message at a time"))
+                Err(ambiguous("batches are not carried: send one message at a time"))
             }
             Err(WireError::Json(error)) => Self::malformed(bytes, operator, &error),
-            Err(error) => Err(Stop::refused(error.to_string())),
+            Err(error) => Err(ambiguous(error.to_string())),
         }
     }
 
     /// What only operators may send.
     fn judged(self, operator: bool) -> Result<Self, Stop> {
         match self.kind {
-            Kind::Response if !operator => Err(Stop::new(Outcome::Protocol, "not a request: it has no method")),
+            Kind::Response if !operator => Err(invalid("not a request: it has no method")),
             // Nothing tells its answer from those of others.
-            Kind::Nameless if !operator => {
-                Err(Stop::new(Outcome::Protocol, "the id of a request is a string or a number"))
-            }
+            Kind::Nameless if !operator => Err(invalid("the id of a request is a string or a number")),
             _ => Ok(self),
         }
     }
@@ -163,12 +174,13 @@ impl Message {
 
     fn malformed(text: Bytes, operator: bool, error: &str) -> Result<Self, Stop> {
         if !operator {
-            return Err(Stop::new(Outcome::Protocol, format!("not a JSON-RPC message: {error}")));
+            let why = format!("not a JSON-RPC message: {error}");
+            return Err(told(PARSE_ERROR, Stop::new(Outcome::Protocol, why)));
         }
         // Some servers read a stream of values: the second would reach them as a message that nobody dressed.
         let mut values = serde_json::Deserializer::from_slice(&text).into_iter::<serde::de::IgnoredAny>();
         if matches!((values.next(), values.next()), (Some(Ok(_)), Some(_))) {
-            return Err(Stop::refused("more than one message: send one at a time"));
+            return Err(ambiguous("more than one message: send one at a time"));
         }
         Ok(Self {
             text,
@@ -196,7 +208,7 @@ impl Message {
         };
         let place = members.iter().find(|m| m.key == "params").map(Member::place);
         let params = find("params").filter(|p| p.starts_with('{')).unwrap_or("{}");
-        let inside = wire::members(params).map_err(|e| Stop::refused(format!("params: {e}")))?;
+        let inside = wire::members(params).map_err(|e| ambiguous(format!("params: {e}")))?;
         let of_params = |key: &str| inside.iter().find(|m| m.key == key).map(|m| m.text(params));
         // Of two names, the one by which the method knows its object.
         let name = match method.as_deref() {
