@@ -71,7 +71,7 @@ pub use redact::is_secret_name;
 pub use route::{Nowhere, read_ask, texts_of};
 pub use serve::Served;
 use session::Sessions;
-pub use session::{Hello, NoSession, OpenStream, Owner, Session, SessionLimits};
+pub use session::{Hello, MAX_SUBSCRIPTIONS, MAX_URI, NoSession, OpenStream, Owner, Session, SessionLimits};
 use slot::Slots;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -263,6 +263,16 @@ pub struct CallReply {
     pub sent: bool,
     /// The limit for whose sake it was refused.
     pub exceeded: Option<Exceeded>,
+}
+
+impl CallReply {
+    /// Why it failed, as far as its caller is told, which may be less than what the record says.
+    pub fn failure(&self) -> String {
+        let body: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        let told = body["error"]["message"].as_str().map(str::to_owned);
+        let tool = || Some(body["result"]["content"].as_array()?.iter().find_map(|c| c["text"].as_str())?.to_owned());
+        told.or_else(tool).unwrap_or_else(|| self.record.outcome.to_string())
+    }
 }
 
 /// Where an instance stands, for idle stop, hang detection and the screen.

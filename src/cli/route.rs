@@ -26,7 +26,8 @@ pub fn run(global: &Global, tenant: &str, request: &str) -> Result<Code, Error> 
         return print(&json_line(&*preview)?).map(|()| Code::Ok);
     }
     let RoutePreview { decision, candidates } = *preview;
-    print(&format!("{}, confidence {:.2}: {}\n\n", decision.target, decision.confidence, decision.reason))?;
+    let place = decision.defined_at.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
+    print(&format!("{}, confidence {:.2}: {}{place}\n\n", decision.target, decision.confidence, decision.reason))?;
     print_rows(session.output, CONSIDERED, decision.considered.iter().map(considered), &decision.considered)?;
     print("\n")?;
     print_rows(session.output, CANDIDATES, candidates.iter().enumerate().map(candidate), &candidates)

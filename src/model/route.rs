@@ -74,8 +74,10 @@ impl RouteBy {
 pub struct Decision {
     pub target: ServerId,
     pub by: RouteBy,
-    /// One line: `rule 1 (deck.toml:12): "finance-ssc" in the query`.
+    /// One line: `rule 1: "finance-ssc" in the query`.
     pub reason: String,
+    /// File and line of the rule that leads, for operators.
+    pub defined_at: Option<String>,
     pub confidence: f32,
     /// Tried in this order if the target cannot serve.
     pub fallback: Vec<ServerId>,

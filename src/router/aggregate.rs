@@ -21,12 +21,13 @@ use super::table::{Index, Route};
 use super::upstream::serverside::Notice;
 use super::wire;
 use super::{CallBody, CallReply, CallRequest, Router, gate, inspect, listing};
-use crate::model::{CallId, Outcome, Stamp, State, TenantId};
+use crate::model::{CallId, Outcome, ServerId, Stamp, State, TenantId};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use merge::{Kind, Merged};
 use names::{split, wrap_answer};
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::AcqRel;
 use std::time::Duration;
@@ -131,10 +132,7 @@ impl Router {
                 let server = route.server.id.clone();
                 let request = CallRequest { server: server.clone(), body: raw(body), ..request };
                 let reply = call::carry(self, request, client, outbox).await;
-                let body = match std::str::from_utf8(&reply.body) {
-                    Ok(text) => Bytes::from(wrap_answer(&server, &message.method, text).into_owned()),
-                    Err(_) => reply.body,
-                };
+                let body = wrapped(&server, &message.method, reply.body);
                 return AllReply { body, route: None, exceeded: reply.exceeded };
             }
             Err(why) => why,
@@ -153,8 +151,7 @@ impl Router {
                 let server = route.server.id.clone();
                 let request = CallRequest { server: server.clone(), ..request };
                 let reply = call::carry(self, request, client, outbox).await;
-                let text = String::from_utf8_lossy(&reply.body).into_owned();
-                let body = wrap_answer(&server, &message.method, &text).into_owned().into();
+                let body = wrapped(&server, &message.method, reply.body);
                 AllReply { body, route: None, exceeded: reply.exceeded }
             }
             None => self.refuse_here(&request, message, INVALID_PARAMS, &why).await,
@@ -185,7 +182,10 @@ impl Router {
             Ok(RoutedReply { reply: CallReply { exceeded: exceeded @ Some(_), body, .. }, .. }) => {
                 AllReply { body, route: None, exceeded }
             }
-            Ok(reply) => AllReply { body: reply.body_with_meta(), route: Some(reply.header()), exceeded: None },
+            Ok(mut routed) => {
+                routed.reply.body = wrapped(&routed.server, &message.method, routed.reply.body);
+                AllReply { body: routed.body_with_meta(), route: Some(routed.header()), exceeded: None }
+            }
             Err(nowhere) => self.refuse_here(&request, message, INVALID_PARAMS, &nowhere.error).await,
         }
     }
@@ -359,6 +359,14 @@ fn sorted<'t>(table: &'t Index, tenant: &TenantId) -> Vec<&'t Arc<Route>> {
     let mut routes: Vec<_> = table.routes(tenant).collect();
     routes.sort_unstable_by(|a, b| a.server.id.cmp(&b.server.id));
     routes
+}
+
+/// An answer with the addresses of all servers.
+fn wrapped(server: &ServerId, method: &str, body: Bytes) -> Bytes {
+    match std::str::from_utf8(&body).map(|text| wrap_answer(server, method, text)) {
+        Ok(Cow::Owned(wrapped)) => wrapped.into(),
+        _ => body,
+    }
 }
 
 /// A refusal that its caller is told in so many words.

@@ -17,14 +17,16 @@ use super::outcome::{self, Stop};
 use super::redact;
 use super::slot::{Link, Slot};
 use super::table::{NoRoute, Route};
+use super::upstream::serverside::named;
 use super::upstream::{Answer, Ask, Expects, Fault, SessionKey};
 use super::wire::ErrorObject;
 use super::{AMBIENT, CallReply, CallRequest, Demand, Router};
 use crate::model::call::Origin;
 use crate::model::message::CallEvent;
+use crate::model::principal::Role;
 use crate::model::server::Settings;
 use crate::model::timeline::Station;
-use crate::model::{Era, Outcome, Stamp, State};
+use crate::model::{Era, InstanceKey, Outcome, ServerId, Stamp, State};
 use bytes::Bytes;
 use hyper::header::HeaderName;
 use std::sync::Arc;
@@ -96,7 +98,9 @@ pub async fn carry(router: &Router, request: CallRequest, client: Client, outbox
         }
     };
     drop(session_calls);
-    let end = carried.unwrap_or_else(|stop| End::stopped(stop, &caller_id));
+    let end = carried.unwrap_or_else(|stop| {
+        End::stopped(tellable(stop, flight.role, &flight.server, flight.instance.get()), &caller_id)
+    });
     CallReply { exceeded, ..ledger.close(end).await }
 }
 
@@ -108,10 +112,16 @@ fn admit(route: &Route, origin: Origin, message: &Message) -> Result<Option<Plac
 
 /// A caller must not learn which servers there are for others.
 fn unroutable(flight: &Flight, reason: NoRoute) -> Stop {
-    Stop {
-        outcome: Outcome::Refused,
-        error: reason.explain(&flight.tenant, &flight.server),
-        told: Some((-32602, format!("unknown server `{}`", flight.server))),
+    let told = Some((-32602, format!("unknown server `{}`", flight.server)));
+    Stop { told, ..Stop::refused(reason.explain(&flight.tenant, &flight.server)) }
+}
+
+/// A server that customers share speaks of others, too, and stands where none of them need know.
+pub fn tellable(stop: Stop, role: Option<Role>, server: &ServerId, instance: Option<&InstanceKey>) -> Stop {
+    let shared = instance.is_none_or(|instance| instance.tenant.is_none());
+    match role {
+        Some(role) if role < Role::Operator && shared => stop.for_one_of_many(server),
+        _ => stop,
     }
 }
 
@@ -204,7 +214,7 @@ impl Trip<'_> {
                     None => drop(pass),
                 },
                 Entry::Wait => {}
-                Entry::Refused(state) => return Err(Stop::refused(refusal(slot, state))),
+                Entry::Refused(state) => return Err(out_of_service(slot, state)),
                 Entry::Full(n) => return Err(Stop::refused(format!("{BUSY}: {n} calls in flight at {}", slot.key))),
             }
             woke = true;
@@ -408,8 +418,12 @@ impl Trip<'_> {
         let (tool, judged) = (self.message.is_tool_call(), answer.clone());
         let (outcome, error) = aside(answer.line.len(), move || outcome::of_answer(tool, &judged)).await;
         let code = answer.error().map(|error| ErrorObject::read(error).code);
-        let (Expects::Answer, Some(id)) = (expects, &answer.id) else {
+        if expects != Expects::Answer {
             return Ok(End { outcome, error, code, body: answer.line });
+        }
+        let answer = named(answer);
+        let Some(id) = &answer.id else {
+            return Err(Stop::new(Outcome::Protocol, "its answer names no request and cannot be given a name"));
         };
         let injection = self.route.injection().map_err(Stop::refused)?;
         let rewriting =
@@ -465,12 +479,18 @@ pub fn refusal(slot: &Slot, state: State) -> String {
     }
 }
 
+/// Who holds it, and why, is for everybody to know; why it failed is not.
+pub fn out_of_service(slot: &Slot, state: State) -> Stop {
+    let inside = state == State::Failed;
+    Stop { inside, ..Stop::refused(refusal(slot, state)) }
+}
+
 fn not_started(slot: &Slot, reason: &str) -> Stop {
     let outcome = match slot.gate.state() {
         State::Stopped | State::Fenced | State::Failed => Outcome::Refused,
         _ => Outcome::Transport,
     };
-    Stop::new(outcome, format!("{} did not start: {reason}", slot.key))
+    Stop { inside: true, ..Stop::new(outcome, format!("{} did not start: {reason}", slot.key)) }
 }
 
 /// Counts a call among those that wait for a start.

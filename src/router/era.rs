@@ -290,7 +290,7 @@ async fn within<T>(limit: Duration, step: &'static str, work: impl Future<Output
 fn open_error(fault: Fault) -> OpenError {
     match fault {
         Fault::Auth(text) => OpenError::Auth(text),
-        Fault::Protocol(text) => OpenError::Protocol(text),
+        Fault::Protocol(text) | Fault::TooLong(text) => OpenError::Protocol(text),
         Fault::Closed(reason) => OpenError::Transport(reason.to_string()),
         Fault::Unreachable(text) | Fault::Transport(text) => OpenError::Transport(text),
     }

@@ -5,6 +5,7 @@ use super::call;
 use super::client::{Client, Outbox};
 use super::fanout::{self, Asked};
 use super::gate;
+use super::outcome::Stop;
 use super::route::{self, Nowhere};
 use super::table::{Index, Route};
 use super::wire;
@@ -77,20 +78,29 @@ impl Router {
             server: route.server.id.clone(),
             state: slot.as_ref().map_or(State::Dormant, |slot| slot.gate.state()),
             breaker: slot.as_ref().map_or_else(|| "closed".to_owned(), |slot| slot.breaker.circuit(now).text()),
-            passed_over: self.closed_to(route),
+            passed_over: self.closed_to(route).map(|stop| stop.error),
             instance,
         }
     }
 
     /// Why nothing is sent there now, whatever it is.
-    fn closed_to(&self, route: &Route) -> Option<String> {
+    fn closed_to(&self, route: &Route) -> Option<Stop> {
         let slot = self.slots.get(&route.instance(None))?;
         match slot.gate.state() {
-            state @ (State::Stopped | State::Fenced | State::Failed) => Some(call::refusal(&slot, state)),
+            state @ (State::Stopped | State::Fenced | State::Failed) => Some(call::out_of_service(&slot, state)),
             state if gate::serves(state) && slot.live().is_none() && state == State::Unknown => {
-                Some(format!("{} is unknown and not connected", slot.key))
+                Some(Stop::new(Outcome::Transport, format!("{} is unknown and not connected", slot.key)))
             }
             _ => None,
+        }
+    }
+
+    /// The same, or why its breaker keeps it from being tried; in words for whoever asks.
+    fn kept_from(&self, route: &Route, role: Option<Role>) -> Option<String> {
+        let instance = route.instance(None);
+        match self.closed_to(route) {
+            Some(stop) => Some(call::tellable(stop, role, &route.server.id, Some(&instance)).told_text()),
+            None => (!self.admitted(route)).then(|| format!("the breaker of {instance} is open")),
         }
     }
 
@@ -120,11 +130,8 @@ impl Router {
         for (at, route) in routes.iter().enumerate() {
             let server = route.server.id.clone();
             let last = at + 1 == routes.len();
-            let closed = self.closed_to(route).or_else(|| {
-                (!last && !self.admitted(route)).then(|| format!("the breaker of {} is open", route.instance(None)))
-            });
-            if let (Some(why), false) = (&closed, last) {
-                passed_over.push((server, why.clone()));
+            if !last && let Some(why) = self.kept_from(route, request.role) {
+                passed_over.push((server, why));
                 continue;
             }
             let reply = match self.body_for(route, &request) {
@@ -141,7 +148,7 @@ impl Router {
             if last || !self.may_go_on(route, &request, &reply) {
                 return Ok(RoutedReply { decision, server, passed_over, reply });
             }
-            passed_over.push((server, reply.record.error.clone().unwrap_or_default()));
+            passed_over.push((server, reply.failure()));
         }
         let error = format!("`{}` is no longer there", decision.target);
         Err(Nowhere { error, considered: decision.considered })

@@ -1,5 +1,6 @@
 //! One call to several servers at once: every part with its origin, a part that fails stays a part and is said.
 
+use super::aggregate::names::wrap_answer;
 use super::route::read_ask;
 use super::{CallBody, CallReply, CallRequest, Router};
 use crate::model::route::RouteAsk;
@@ -7,6 +8,7 @@ use crate::model::{Outcome, ServerId};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use std::collections::HashSet;
 
 /// Servers of one call.
 const MAX_TARGETS: usize = 32;
@@ -28,7 +30,10 @@ pub fn read(json: &str) -> Result<Asked, String> {
     let named = |target: &Value| target.as_str().map(ServerId::from);
     let targets: Option<Vec<_>> = targets.as_array().map(|list| list.iter().map_while(named).collect());
     match targets {
-        Some(targets) if !targets.is_empty() && targets.len() <= MAX_TARGETS => {
+        Some(mut targets) if !targets.is_empty() && targets.len() <= MAX_TARGETS => {
+            // Who is named twice is asked once.
+            let mut seen = HashSet::new();
+            targets.retain(|target| seen.insert(target.clone()));
             Ok(Asked { route: RouteAsk::default(), targets })
         }
         _ => Err(format!("`targets` is a list of 1 to {MAX_TARGETS} names of servers")),
@@ -46,17 +51,12 @@ impl Part {
         self.reply.record.outcome == Outcome::Ok
     }
 
+    /// Its resources have the addresses that they have among those of all servers.
     fn result(&self) -> Value {
-        let body: Value = serde_json::from_slice(&self.reply.body).unwrap_or_default();
+        let text = String::from_utf8_lossy(&self.reply.body);
+        let body = wrap_answer(&self.server, "tools/call", &text);
+        let body: Value = serde_json::from_str(&body).unwrap_or_default();
         body.get("result").cloned().unwrap_or_default()
-    }
-
-    fn error(&self) -> String {
-        // What a caller is told, which may be less than what the record says.
-        let body: Value = serde_json::from_slice(&self.reply.body).unwrap_or_default();
-        let told = body["error"]["message"].as_str().map(str::to_owned);
-        let tool = || Some(body["result"]["content"].as_array()?.iter().find_map(|c| c["text"].as_str())?.to_owned());
-        told.or_else(tool).unwrap_or_else(|| self.reply.record.outcome.to_string())
     }
 }
 
@@ -94,7 +94,7 @@ pub fn merged(parts: &[Part]) -> Value {
     for part in parts {
         let origin = json!({ "io.mcpdeck/origin": part.server.as_str() });
         if !part.is_good() {
-            let error = part.error();
+            let error = part.reply.failure();
             content.push(json!({ "type": "text", "text": format!("{}: {error}", part.server), "_meta": origin }));
             structured.push(json!({ "server": part.server.as_str(), "error": error }));
             failed.push(part.server.to_string());

@@ -251,8 +251,10 @@ impl Ear<'_> {
         match link.upstream.ask(ask).await {
             Ok(answer) => answer.error().map_or(Listened::Ended, |error| Listened::Refused(error.to_owned())),
             Err(Fault::Closed(_) | Fault::Unreachable(_) | Fault::Transport(_)) => Listened::Ended,
-            Err(fault @ (Fault::Auth(_) | Fault::Protocol(_))) => {
-                let text = wire::quote(&fault.to_string());
+            Err(fault @ (Fault::Auth(_) | Fault::Protocol(_) | Fault::TooLong(_))) => {
+                // Where it stands, and what it says of others, is not for whoever listens.
+                tracing::info!(server = %self.route.server.id, "it cannot be listened to: {fault}");
+                let text = wire::quote(&format!("{} cannot be listened to", self.route.server.id));
                 Listened::Refused(format!(r#"{{"code":{NOT_STARTED},"message":{text}}}"#))
             }
         }

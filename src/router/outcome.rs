@@ -2,7 +2,7 @@
 
 use super::upstream::{Answer, Fault};
 use super::wire::{self, ErrorObject};
-use crate::model::Outcome;
+use crate::model::{Outcome, ServerId};
 use serde::Deserialize;
 use std::borrow::Cow;
 
@@ -116,15 +116,32 @@ pub struct Stop {
     pub error: String,
     /// For the caller, if it is told something else.
     pub told: Option<(i64, String)>,
+    /// The error has addresses of the platform in it, or what a server said to nobody in particular.
+    pub inside: bool,
 }
 
 impl Stop {
     pub fn new(outcome: Outcome, error: impl Into<String>) -> Self {
-        Self { outcome, error: error.into(), told: None }
+        Self { outcome, error: error.into(), told: None, inside: false }
     }
 
     pub fn refused(error: impl Into<String>) -> Self {
         Self::new(Outcome::Refused, error)
+    }
+
+    /// What a customer is told of a server that it shares with others: no more than it takes to ask its operators.
+    pub fn for_one_of_many(self, server: &ServerId) -> Self {
+        if !self.inside || self.told.is_some() {
+            return self;
+        }
+        let what = match self.outcome {
+            Outcome::Auth => "refuses the platform's credentials",
+            Outcome::Refused => "has failed",
+            Outcome::Protocol => "did not answer as MCP has it",
+            _ => "cannot be reached",
+        };
+        let told = format!("{server} {what}; its operators see why");
+        Self { told: Some((code(self.outcome), told)), ..self }
     }
 
     /// The one place where an end of ours becomes a JSON-RPC body; `id` is the caller's, as JSON text.
@@ -135,6 +152,11 @@ impl Stop {
         }
     }
 
+    /// The words that the caller is told.
+    pub fn told_text(self) -> String {
+        self.told.map_or(self.error, |(_, text)| text)
+    }
+
     /// The JSON-RPC code that the caller is told.
     pub fn code(&self) -> i64 {
         self.told.as_ref().map_or_else(|| code(self.outcome), |(code, _)| *code)
@@ -143,12 +165,13 @@ impl Stop {
 
 impl From<Fault> for Stop {
     fn from(fault: Fault) -> Self {
+        let inside = !matches!(fault, Fault::TooLong(_));
         let outcome = match &fault {
             Fault::Closed(_) | Fault::Unreachable(_) | Fault::Transport(_) => Outcome::Transport,
             Fault::Auth(_) => Outcome::Auth,
-            Fault::Protocol(_) => Outcome::Protocol,
+            Fault::Protocol(_) | Fault::TooLong(_) => Outcome::Protocol,
         };
-        Self::new(outcome, fault.to_string())
+        Self { inside, ..Self::new(outcome, fault.to_string()) }
     }
 }
 

@@ -26,7 +26,7 @@ pub struct Nowhere {
 impl fmt::Display for Nowhere {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.error)?;
-        for one in &self.considered {
+        for one in self.considered.iter().filter(|one| one.why != self.error) {
             write!(f, "; {}: {}", one.what, one.why)?;
         }
         Ok(())
@@ -42,9 +42,9 @@ pub fn decide(routing: &Routing, routes: &[&Arc<Route>], ask: &RouteAsk) -> Resu
         return work.explicit(name);
     }
     for (at, rule) in routing.rules.iter().enumerate() {
-        let what = format!("rule {} ({})", at + 1, rule.defined_at);
+        let (what, place) = (format!("rule {}", at + 1), Some(&rule.defined_at));
         let hit = hit(rule, &context, &query);
-        if let Some(decision) = work.lead(&rule.lead, RouteBy::Rule, what, hit) {
+        if let Some(decision) = work.lead(&rule.lead, RouteBy::Rule, (what, place), hit) {
             return Ok(decision);
         }
     }
@@ -55,7 +55,7 @@ pub fn decide(routing: &Routing, routes: &[&Arc<Route>], ask: &RouteAsk) -> Resu
     }
     if let Some(lead) = &routing.default
         && let Some(decision) =
-            work.lead(lead, RouteBy::Default, "default".to_owned(), Some("nothing else matches".to_owned()))
+            work.lead(lead, RouteBy::Default, ("default".to_owned(), None), Some("nothing else matches".to_owned()))
     {
         return Ok(decision);
     }
@@ -92,8 +92,15 @@ impl Work<'_> {
     }
 
     /// A rule or the default; `hit` says what matched.
-    fn lead(&mut self, lead: &Lead, by: RouteBy, what: String, hit: Option<String>) -> Option<Decision> {
+    fn lead(
+        &mut self,
+        lead: &Lead,
+        by: RouteBy,
+        (name, place): (String, Option<&String>),
+        hit: Option<String>,
+    ) -> Option<Decision> {
         let target = lead.target.clone();
+        let what = place.map_or_else(|| name.clone(), |place| format!("{name} ({place})"));
         let Some(hit) = hit else {
             self.consider(what, Some(target), false, "none of its words is there".to_owned());
             return None;
@@ -102,9 +109,10 @@ impl Work<'_> {
             self.consider(what, Some(target), false, format!("{hit}, but the customer has not enabled its target"));
             return None;
         }
-        self.consider(what.clone(), Some(target.clone()), true, hit.clone());
+        self.consider(what, Some(target.clone()), true, hit.clone());
         let fallback = lead.fallback.iter().filter(|server| self.find(server).is_some()).cloned().collect();
-        Some(self.decision(target, by, format!("{what}: {hit}"), lead.confidence, fallback))
+        let decision = self.decision(target, by, format!("{name}: {hit}"), lead.confidence, fallback);
+        Some(Decision { defined_at: place.cloned(), ..decision })
     }
 
     /// The server most of whose capabilities (or use cases) the query names. The others that fit are its fallback, where
@@ -157,7 +165,7 @@ impl Work<'_> {
         fallback: Vec<ServerId>,
     ) -> Decision {
         let considered = std::mem::take(&mut self.considered);
-        Decision { target, by, reason, confidence, fallback, considered }
+        Decision { target, by, reason, defined_at: None, confidence, fallback, considered }
     }
 }
 

@@ -23,8 +23,9 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Resources that one session may subscribe to, and bytes of what its client says of itself.
-const MAX_SUBSCRIPTIONS: usize = 256;
+/// Resources that one session may subscribe to, bytes of the address of one, and of what its client says of itself.
+pub const MAX_SUBSCRIPTIONS: usize = 256;
+pub const MAX_URI: usize = 2 << 10;
 const MAX_HELLO: usize = 4 << 10;
 
 /// What a client said of itself in `initialize`; JSON texts.
@@ -155,8 +156,11 @@ impl Session {
         OpenStream { session: self.clone(), number }
     }
 
-    /// False if there are too many already.
+    /// False if there are too many already, or if it is too long to be kept for a client that may be gone.
     pub fn subscribe(&self, uri: &str) -> bool {
+        if uri.len() > MAX_URI {
+            return false;
+        }
         let mut subscriptions = lock(&self.subscriptions);
         let room = subscriptions.len() < MAX_SUBSCRIPTIONS || subscriptions.contains(uri);
         if room && subscriptions.insert(uri.into()) {

@@ -76,7 +76,8 @@ impl Link {
             .get_or_try_init(shake)
             .await
             .map(|_| ())
-            .map_err(|error| Stop::new(Outcome::Protocol, format!("it cannot be asked as a legacy server: {error}")))
+            .map_err(|error| format!("it cannot be asked as a legacy server: {error}"))
+            .map_err(|error| Stop { inside: true, ..Stop::new(Outcome::Protocol, error) })
     }
 }
 

@@ -34,6 +34,9 @@ pub enum Fault {
     Auth(String),
     #[error("{0}")]
     Protocol(String),
+    /// A message that is beyond `max_message`.
+    #[error("{0}")]
+    TooLong(String),
 }
 
 /// One message to an upstream.

@@ -72,6 +72,8 @@ async fn what_a_client_may_not_send_is_told_in_its_own_terms() {
         (deep, 400, json!(-32600)),
         (request(Value::Null, "tools/list", json!({})), 400, json!(-32600)),
         (request(1, "logging/setLevel", json!({"level": "loud"})), 200, json!(-32602)),
+        // It is kept for as long as the session, whether its client is there or not.
+        (request(1, "resources/subscribe", json!({"uri": format!("a:{}", "x".repeat(3000))})), 200, json!(-32602)),
         (request(1, "logging/setLevel", json!({"level": "debug"})), 200, Value::Null),
         (json!({"jsonrpc": "2.0", "id": 99, "result": {}}).to_string(), 202, Value::Null),
     ] {

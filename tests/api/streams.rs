@@ -4,6 +4,7 @@ use super::upstream::{Speaks, Upstream};
 use super::web::{Legacy, modern, send};
 use super::{Deck, with};
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_says_something_is_answered_by_a_stream() {
@@ -154,6 +155,56 @@ async fn changes_reach_those_who_listen() {
         upstream.holds(1).await;
         old.end().await;
         upstream.holds(0).await;
+        deck.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_head_of_a_subscription_waits_for_no_acknowledgement() {
+    let upstream = Upstream::start(Speaks::Modern).await;
+    let deck = Deck::start(&with(&upstream)).await;
+    let uri = "made://unacknowledged";
+    let filter = json!({ "notifications": { "resourceSubscriptions": [uri] } });
+    let begun = Instant::now();
+    let mut listening = modern(deck.at(), "up", "sub", "subscriptions/listen", filter).await;
+    // A keep-alive would send it after 15 s.
+    assert!(listening.is_stream() && begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    upstream.holds(1).await;
+    upstream.say("notifications/resources/updated", &json!({ "uri": uri }));
+    assert_eq!(listening.next().await.unwrap()["params"]["uri"], uri);
+    deck.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_routed_call_says_what_any_call_says() {
+    for speaks in [Speaks::Legacy, Speaks::Modern] {
+        let upstream = Upstream::start(speaks).await;
+        let deck = Deck::start(&with(&upstream)).await;
+        let old = Legacy::begin(deck.at(), "", json!({})).await;
+        let asks = |tool: &str, route: Value| {
+            let level = "io.modelcontextprotocol/logLevel";
+            json!({ "name": tool, "_meta": { "progressToken": "mine", level: "info", "io.mcpdeck/route": route } })
+        };
+        let to_up = || asks("progress", json!({ "target": "up" }));
+        for got in [old.ask(7, "tools/call", to_up()).await, modern(deck.at(), "", 7, "tools/call", to_up()).await] {
+            let mut all = got.all().await;
+            let answer = all.pop().unwrap();
+            assert_eq!(answer["result"]["_meta"]["io.mcpdeck/route"]["server"], "up", "{speaks:?}: {answer}");
+            let said: Vec<_> = all.iter().map(|message| message["params"].clone()).collect();
+            let progress = |n: u64| json!({"progressToken": "mine", "progress": n, "total": 2, "extra": "kept"});
+            let warning = json!({ "level": "warning", "data": "half way" });
+            assert_eq!(said, [progress(1), warning, progress(2)], "{speaks:?}");
+        }
+        // Whichever way a call goes, the resources of its answer can be read here.
+        for (tool, route, place) in [
+            ("up_link", Value::Null, "/result/content/0/uri"),
+            ("link", json!({ "target": "up" }), "/result/content/0/uri"),
+            ("link", json!({ "targets": ["up"] }), "/result/content/0/uri"),
+            ("link", json!({ "targets": ["up"] }), "/result/structuredContent/parts/0/result/content/0/uri"),
+        ] {
+            let answer = old.ask(8, "tools/call", asks(tool, route)).await.json().await;
+            assert_eq!(answer.pointer(place), Some(&json!("mcpdeck:up/made://a")), "{tool} {place}: {answer}");
+        }
         deck.end().await;
     }
 }

@@ -215,8 +215,10 @@ impl State {
             "subscriptions/listen" => {
                 let (to, from) = mpsc::unbounded_channel();
                 let meta = json!({ "io.modelcontextprotocol/subscriptionId": id });
-                let _ = to.send(json!({ "jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged",
-                    "params": { "_meta": meta, "notifications": params["notifications"] } }));
+                if params["notifications"]["resourceSubscriptions"][0] != "made://unacknowledged" {
+                    let _ = to.send(json!({ "jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged",
+                        "params": { "_meta": meta, "notifications": params["notifications"] } }));
+                }
                 self.streams.lock().unwrap().push((String::new(), id.clone(), to));
                 events(from)
             }
@@ -280,6 +282,10 @@ impl State {
                         tokio::time::sleep(Duration::from_millis(2)).await;
                     }
                 });
+            }
+            "link" => {
+                let link = json!({ "type": "resource_link", "uri": "made://a", "name": "a" });
+                return whole(200, &result(json!({ "content": [link] })));
             }
             "input" if params["inputResponses"].is_null() => {
                 return whole(

@@ -13,7 +13,8 @@ fn a_request_is_explained_without_being_sent() {
     let decision = &preview["decision"];
     assert_eq!((&decision["target"], &decision["by"]), (&json!("lab"), &json!("rule")));
     assert_eq!(decision["fallback"], json!(["production"]));
-    assert!(decision["reason"].as_str().unwrap().starts_with("rule 2 ("), "{decision}");
+    assert_eq!(decision["reason"], "rule 2: \"migration\" in the query");
+    assert!(decision["defined_at"].as_str().unwrap().contains("deck.toml:"), "{decision}");
     assert_eq!(decision["considered"].as_array().unwrap().len(), 2);
     assert_eq!(preview["candidates"][0]["state"], "dormant", "nothing was started for it");
 

@@ -74,6 +74,42 @@ fn a_process_that_dies_or_hangs_is_there_again_for_the_next_call() {
     works_again(at, "/mcp/memory", &headers, LIST).unwrap();
 }
 
+#[test]
+fn the_last_words_of_a_server_that_customers_share_are_for_its_operators() {
+    let dying = r#"
+[[server]]
+id = "dies"
+run = { command = ["sh", "-c", "echo the file of abb is locked >&2; exit 3"] }
+restart = { backoff_min = "10ms", backoff_max = "20ms", max_failures = 1, window = "1m", retry_failed = "off" }
+[[tenant]]
+id = "abb"
+enabled = ["web", "dies"]
+[[tenant]]"#;
+    let config = CONFIG.replace("{url}", "http://127.0.0.1:9/internal/mcp").replacen("[[tenant]]", dying, 1);
+    let deck = Deck::new(&config.replace(r#"["memory", "web"]"#, r#"["memory", "web", "dies"]"#));
+    let (_serving, at) = deck.serve_http();
+    for (path, secret) in [("/mcp/dies", "abb"), ("/mcp/web", "internal")] {
+        let told = Line::open(at).ask(post(path, JSON, TEXT));
+        let says = told.json()["error"]["message"].to_string();
+        let silent = says.contains("its operators see why") || says.contains("did not start within");
+        assert!(silent && !says.contains(secret), "{path}: {says}");
+    }
+    for path in [
+        "/api/calls",
+        "/servers",
+        "/servers/dies/info",
+        "/servers/web/info",
+        "/api/mcp-services/dies/health",
+        "/status",
+    ] {
+        let told = Line::open(at).ask(super::line::bare("GET", path, ""));
+        let secret = ["abb", "internal", "exited"].iter().find(|word| told.body.contains(**word));
+        assert_eq!((told.status, secret), (200, None), "{path}: {}", told.body);
+    }
+    let shown = deck.run(&["explain", "dies"]).out;
+    assert!(shown.contains("the file of abb is locked"), "operators see it: {shown}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_over_http_may_go_away_and_come_back_without_its_sessions() {
     let first = fixture::Served::start(LEGACY, None).await;

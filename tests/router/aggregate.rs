@@ -128,7 +128,7 @@ async fn a_name_without_prefix_is_taken_if_one_server_has_it_or_routing_leads() 
 
 #[tokio::test]
 async fn a_call_to_several_servers_says_which_part_failed() {
-    let (platform, _both) = platform().await;
+    let (platform, [etim, _law]) = platform().await;
     platform.router.set_state(&key("law"), State::Fenced, "by a test");
     let fan =
         |targets: Value| json!({"name": "echo", "arguments": {"q": 1}, "_meta": {ROUTE_KEY: {"targets": targets}}});
@@ -141,6 +141,10 @@ async fn a_call_to_several_servers_says_which_part_failed() {
     assert_eq!(structured["parts"][0]["result"]["structuredContent"]["arguments"]["customer_id"], "eaton");
     assert!(structured["parts"][1]["error"].as_str().unwrap().contains("fenced: by a test"), "{result}");
     assert_eq!(structured["parts"][2]["error"], "unknown server `nope`");
+    assert_eq!(etim.count("tools/call"), 1);
+    let twice = all(&platform.router, "eaton", "tools/call", fan(json!(["etim", "nope", "etim"]))).await;
+    assert_eq!(twice["result"]["structuredContent"]["parts"].as_array().map(Vec::len), Some(2), "{twice}");
+    assert_eq!(etim.count("tools/call"), 2, "who is named twice is asked once");
     let all_failed = all(&platform.router, "eaton", "tools/call", fan(json!(["law"]))).await;
     assert_eq!(all_failed["result"]["isError"], true);
     for wrong in [json!([]), json!("etim"), json!([1]), json!(vec!["etim"; 33])] {

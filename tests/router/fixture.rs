@@ -379,6 +379,8 @@ async fn call(
         "error" => {
             line(error(arguments["code"].as_i64().unwrap_or(-32000), arguments["text"].as_str().unwrap_or("no")))
         }
+        // As servers do that could not read the request.
+        "nameless" => line(json!({"jsonrpc": "2.0", "error": {"code": -32600, "message": "Invalid request"}})),
         other => line(error(-32602, &format!("no tool {other}"))),
     }
 }

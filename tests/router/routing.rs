@@ -3,7 +3,8 @@
 use super::fixture::*;
 use bytes::Bytes;
 use mcpdeck::model::call::Origin;
-use mcpdeck::model::route::{Lead, RouteAsk, Routing};
+use mcpdeck::model::principal::Role;
+use mcpdeck::model::route::{Lead, RouteAsk, RouteRule, Routing};
 use mcpdeck::model::server::{QueryTool, Via};
 use mcpdeck::model::{Outcome, ServerDef, State};
 use mcpdeck::router::{Connect, ROUTE_KEY, RoutedReply, RoutedRequest, RoutedWhat, Table, asked_in, with_meta};
@@ -60,22 +61,30 @@ impl Endpoint {
 }
 
 /// Two servers, of which the second stands in for the first.
-fn platform(change: impl Fn(&mut ServerDef)) -> Platform {
-    let platform = Platform::new(vec![], vec![]);
-    let servers = ["first", "second"].map(|id| {
+fn servers(change: impl Fn(&mut ServerDef)) -> Vec<Arc<ServerDef>> {
+    let made = ["first", "second"].map(|id| {
         let mut def = server(id);
         def.settings.timeout = Duration::from_secs(5);
         change(&mut def);
         Arc::new(def)
     });
-    let lead = Lead { target: "first".into(), confidence: 0.75, fallback: vec!["second".into()] };
-    platform.router.set_table(Table {
+    made.to_vec()
+}
+
+fn table(servers: Vec<Arc<ServerDef>>, routing: Routing) -> Table {
+    Table {
         tenants: vec![(Arc::new(tenant("eaton")), servers.iter().map(|s| s.id.clone()).collect())],
-        servers: servers.to_vec(),
+        servers,
         read_only: false,
         guards: Default::default(),
-        routing: Arc::new(Routing { rules: Vec::new(), default: Some(lead) }),
-    });
+        routing: Arc::new(routing),
+    }
+}
+
+fn platform(change: impl Fn(&mut ServerDef)) -> Platform {
+    let platform = Platform::new(vec![], vec![]);
+    let lead = Lead { target: "first".into(), confidence: 0.75, fallback: vec!["second".into()] };
+    platform.router.set_table(table(servers(change), Routing { rules: Vec::new(), default: Some(lead) }));
     platform
 }
 
@@ -90,8 +99,8 @@ async fn endpoints() -> (Platform, [Endpoint; 2]) {
     (platform, both)
 }
 
-async fn routed(platform: &Platform, query: &str, what: RoutedWhat) -> RoutedReply {
-    let request = RoutedRequest {
+fn asking(query: &str, what: RoutedWhat) -> RoutedRequest {
+    RoutedRequest {
         tenant: "eaton".into(),
         ask: RouteAsk { query: query.to_owned(), ..RouteAsk::default() },
         what,
@@ -100,8 +109,11 @@ async fn routed(platform: &Platform, query: &str, what: RoutedWhat) -> RoutedRep
         principal: "test".to_owned(),
         role: None,
         events: None,
-    };
-    platform.router.call_routed(request).await.unwrap()
+    }
+}
+
+async fn routed(platform: &Platform, query: &str, what: RoutedWhat) -> RoutedReply {
+    platform.router.call_routed(asking(query, what)).await.unwrap()
 }
 
 async fn query(platform: &Platform, text: &str) -> RoutedReply {
@@ -125,6 +137,40 @@ async fn an_answer_says_where_it_comes_from_and_why() {
     assert_eq!(body["result"]["_meta"][ROUTE_KEY], want);
     assert_eq!(body["result"]["content"][0]["text"], "{}");
     assert_eq!(reply.header(), "first; confidence=0.75; reason=\"default: nothing else matches\"");
+}
+
+#[tokio::test]
+async fn why_a_rule_leads_is_told_without_where_it_is_written() {
+    let (platform, _both) = endpoints().await;
+    let lead = Lead { target: "first".into(), confidence: 0.95, fallback: Vec::new() };
+    let rule = RouteRule {
+        context: Vec::new(),
+        query: vec!["breakers".to_owned()],
+        substring: false,
+        lead,
+        defined_at: "/etc/mcpdeck/deck.toml:12".to_owned(),
+    };
+    let ask = RouteAsk { query: "breakers".to_owned(), ..RouteAsk::default() };
+    let routing = Routing { rules: vec![rule], default: None };
+    platform.router.set_table(table(servers(|def| def.via = Via::Query), routing));
+    let reply = query(&platform, "breakers").await;
+    for told in [reply.meta(), reply.header()] {
+        assert!(told.contains("rule 1: ") && told.contains("in the query") && !told.contains("deck.toml"), "{told}");
+    }
+    let preview = platform.router.preview_route(&"eaton".into(), &ask).unwrap();
+    assert_eq!(preview.decision.defined_at.as_deref(), Some("/etc/mcpdeck/deck.toml:12"), "operators are told");
+}
+
+#[tokio::test]
+async fn a_customer_is_not_told_why_one_that_is_shared_was_passed_over() {
+    let (platform, _both) = endpoints().await;
+    platform.router.set_state(&key("first"), State::Failed, "exited 3: the file of abb is locked");
+    for (role, told) in [(Role::Tenant, "first has failed; its operators see why"), (Role::Operator, "file of abb")] {
+        let request =
+            RoutedRequest { role: Some(role), ..asking("breakers", RoutedWhat::Query { context: String::new() }) };
+        let reply = platform.router.call_routed(request).await.unwrap();
+        assert!(reply.passed_over[0].1.contains(told), "{:?}", reply.passed_over);
+    }
 }
 
 #[tokio::test]

@@ -2,8 +2,9 @@
 
 use super::fixture::*;
 use mcpdeck::model::message::CallEvent;
-use mcpdeck::model::{Era, Outcome, State};
-use mcpdeck::router::{Note, OpenError};
+use mcpdeck::model::principal::Role;
+use mcpdeck::model::{Era, Outcome, Scope, ServerDef, State};
+use mcpdeck::router::{CallRequest, Note, OpenError};
 use serde_json::json;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -106,6 +107,44 @@ async fn an_answer_with_an_id_of_nobody_is_nobodys() {
 async fn a_server_that_asks_many_things_at_once_is_answered_each() {
     let (_platform, stdio) = Platform::with(Speaks::Legacy).await;
     stdio.asks_and_is_answered(500).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_without_an_id_gets_that_of_the_only_call() {
+    let (platform, _stdio) = Platform::with(Speaks::Legacy).await;
+    let text = r#"{"jsonrpc":"2.0","id":"mine","method":"tools/call","params":{"name":"nameless"}}"#;
+    let reply = platform.call(raw_call("eaton", "etim", text)).await;
+    assert_eq!((&reply.body["id"], &reply.body["error"]["code"]), (&json!("mine"), &json!(-32600)), "{reply:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_customer_is_not_told_what_a_server_says_that_others_share() {
+    for (scope, role, told) in [
+        (Scope::Shared, Some(Role::Tenant), "etim cannot be reached; its operators see why"),
+        (Scope::Shared, Some(Role::Operator), "it closed its standard output"),
+        (Scope::Shared, None, "it closed its standard output"),
+        (Scope::Tenant, Some(Role::Tenant), "it closed its standard output"),
+    ] {
+        let platform = Platform::new(vec![ServerDef { scope, ..server("etim") }], vec![tenant("eaton")]);
+        let instance = match scope {
+            Scope::Tenant => "etim@eaton".parse().unwrap(),
+            _ => key("etim"),
+        };
+        let (connect, _stdio) = Stdio::start(Speaks::Legacy);
+        platform.router.open(&instance, connect, options()).await.unwrap();
+        platform.router.set_state(&instance, State::Ready, "");
+        let call = |tool| CallRequest { role, ..tool_call("eaton", "etim", tool, json!({})) };
+        let reply = platform.call(call("die")).await;
+        assert_eq!(reply.body["error"]["message"], told, "{scope:?} {role:?}");
+        assert_eq!(reply.error(), "it closed its standard output", "the record has it");
+        // Who holds it is for everybody to know; the last words of one that failed are not.
+        platform.router.set_state(&instance, State::Fenced, "by ana");
+        let held = platform.call(call("echo")).await.body.to_string();
+        assert!(held.contains("is fenced: by ana"), "{held}");
+        platform.router.set_state(&instance, State::Failed, "exited 3: the file of abb is locked");
+        let failed = platform.call(call("echo")).await.body.to_string();
+        assert_eq!(failed.contains("abb"), told.starts_with("it closed"), "{scope:?} {role:?}: {failed}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

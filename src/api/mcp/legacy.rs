@@ -6,7 +6,9 @@ use super::reply::{self, INVALID_PARAMS, INVALID_REQUEST, Refused, json};
 use super::stream::{self, Answered};
 use super::{Caller, accepts};
 use crate::api::{Body, Error, Gateway};
-use crate::router::{Client, Hello, KNOWN_LEGACY, Kind, Level, Message, Router, Session, SessionLimits};
+use crate::router::{
+    Client, Hello, KNOWN_LEGACY, Kind, Level, MAX_SUBSCRIPTIONS, MAX_URI, Message, Router, Session, SessionLimits,
+};
 use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{HeaderMap, Response, StatusCode};
@@ -146,7 +148,9 @@ async fn request(
             None => return invalid(&message, "level is one of debug, info, notice, warning, error, critical, ..."),
         },
         "resources/subscribe" if !session.subscribe(&name) => {
-            return invalid(&message, "this session has subscribed to as many resources as it may");
+            let text =
+                format!("a session subscribes to {MAX_SUBSCRIPTIONS} resources at most, of {MAX_URI} bytes each");
+            return invalid(&message, &text);
         }
         "resources/unsubscribe" => session.unsubscribe(&name),
         _ => {}

@@ -153,6 +153,7 @@ pub async fn health(caller: Caller, Path(name): Path<String>) -> Result<Json<Ser
     let server = view.server(key.server.as_str())?;
     let worst = view.instances(&key).max_by_key(|row| row.state.severity());
     let probe = worst.map(|row| row.probe.clone()).unwrap_or_default();
+    let open = caller.scope().is_none() || worst.is_some_and(|row| !view.is_shared(&row.key));
     let state = view.state_of(server).api_word();
     Ok(Json(ServiceHealth {
         name: server.def.id.to_string(),
@@ -164,7 +165,7 @@ pub async fn health(caller: Caller, Path(name): Path<String>) -> Result<Json<Ser
         state,
         checked_at: probe.at.map(rfc3339),
         took_ms: probe.took_ms,
-        error: probe.error,
+        error: probe.error.filter(|_| open),
     }))
 }
 

@@ -9,7 +9,7 @@ use crate::model::filter::Filter;
 use crate::model::message::{Answer, Face, JournalEntry, MetricRow};
 use crate::model::principal::Role;
 use crate::model::usage::InstanceUsage;
-use crate::model::{CallRecord, Query as Ask, Stamp};
+use crate::model::{CallRecord, Outcome, Query as Ask, Stamp};
 use axum::Json;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -58,6 +58,7 @@ pub struct Call {
     origin: &'static str,
     /// Who called; null where a customer asks for what others called in its name.
     principal: Option<String>,
+    /// Null if there was none, or if a customer asks and it is what a server said that several share.
     error: Option<String>,
 }
 
@@ -83,12 +84,21 @@ pub async fn calls(caller: Caller, Query(which): Query<Which>) -> Result<Json<Ca
     Ok(Json(Calls { calls: told.take(limit as usize).map(|row| Call::of(&row)).collect() }))
 }
 
-/// A call without whoever made it, where a customer asks for what others called in its name.
+/// A call as a customer is told of it: without whoever else made it in its name, and without what a server that it shares
+/// said to nobody in particular.
 fn tellable(caller: &Caller, row: &Arc<CallRecord>) -> Arc<CallRecord> {
-    if caller.principal.role >= Role::Operator || row.principal == caller.principal.name {
+    if caller.principal.role >= Role::Operator {
         return row.clone();
     }
-    Arc::new(CallRecord { principal: String::new(), ..CallRecord::clone(row) })
+    let mut told = CallRecord::clone(row);
+    if told.principal != caller.principal.name {
+        told.principal.clear();
+    }
+    let own = row.instance.as_ref().is_some_and(|instance| instance.tenant.is_some());
+    if !own && !matches!(row.outcome, Outcome::Tool | Outcome::Timeout | Outcome::Cancelled) {
+        told.error = None;
+    }
+    Arc::new(told)
 }
 
 impl Call {

@@ -110,6 +110,7 @@ pub struct Probe {
     initialises: Option<bool>,
     lists: Option<bool>,
     took_ms: Option<u32>,
+    /// Null also where several customers share it and one of them asks.
     error: Option<String>,
 }
 
@@ -191,21 +192,22 @@ impl Instance {
             },
             held: mark(&row.held),
             fenced: mark(&row.fenced),
-            probe: Probe::of(&row.probe),
+            probe: Probe::of(&row.probe, open),
             traffic: open.then(|| Traffic::of(row)),
         }
     }
 }
 
 impl Probe {
-    pub fn of(facts: &ProbeFacts) -> Self {
+    /// `open`: its error may be told.
+    pub fn of(facts: &ProbeFacts, open: bool) -> Self {
         Self {
             at: facts.at.map(rfc3339),
             alive: facts.alive,
             initialises: facts.initialises,
             lists: facts.lists,
             took_ms: facts.took_ms,
-            error: facts.error.clone(),
+            error: facts.error.clone().filter(|_| open),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! Tools and prompts carry the server's prefix, resources the server's id: `mcpdeck:etim/file:///a`. Pure.
 
 use super::super::table::Route;
-use super::super::wire::{self, Change, Edit};
+use super::super::wire::{self, Change, Edit, WireError};
 use crate::model::ServerId;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -71,7 +71,11 @@ struct Reference<'a> {
 
 /// Which server a request is for, and what it names there; `Err` is the text for the caller.
 pub fn split<'r>(routes: &[&'r Arc<Route>], method: &str, params: &str) -> Result<(&'r Arc<Route>, Named), String> {
-    let members = wire::members(params).map_err(|e| format!("params: {e}"))?;
+    let members = wire::members(params).map_err(|e| match e {
+        // That it is JSON was seen when the message was read.
+        WireError::Json(_) => "params is not an object".to_owned(),
+        other => format!("params: {other}"),
+    })?;
     let text = |key: &str| members.iter().find(|m| m.key == key).and_then(|m| wire::unquote(m.text(params)));
     let by_name = |name: &str| {
         let (route, own) = split_name(routes, name)?;

@@ -3,6 +3,7 @@
 use super::{Ear, Greeting, INVALID_PARAMS, Listened, Listener, OwnSession, left};
 use crate::model::call::Origin;
 use crate::model::{CallId, Era, Outcome, ServerId, Stamp};
+use crate::router::call;
 use crate::router::client::{ClientRequest, Endpoint, Relay, SUBSCRIPTION_KEY};
 use crate::router::flight::{Flight, Plan};
 use crate::router::hub::{Filter, Wants};
@@ -25,11 +26,15 @@ impl Router {
     /// when upstream ends it. Dropping the future ends it, too. It is recorded when it begins.
     pub(in crate::router) async fn listen(&self, request: ClientRequest) -> Served {
         let id = request.message.id.clone();
-        let flight = flight(self.next_id(), &request);
-        let ledger = Ledger::open(self, Arc::new(flight));
+        let flight = Arc::new(flight(self.next_id(), &request));
+        let ledger = Ledger::open(self, flight.clone());
         let (outcome, error, begun) = match self.begin(&request).await {
             Ok(begun) => (Outcome::Ok, None, Ok(begun)),
-            Err(stop) => (stop.outcome, Some(stop.error.clone()), Err(stop)),
+            Err(stop) => (
+                stop.outcome,
+                Some(stop.error.clone()),
+                Err(call::tellable(stop, flight.role, &flight.server, flight.instance.get())),
+            ),
         };
         ledger.close(End { outcome, error, code: None, body: Bytes::new() }).await;
         match begun {
@@ -52,7 +57,9 @@ impl Router {
         let place = entered.map_err(|exceeded| Stop::refused(exceeded.to_string()))?;
         let slot = self.slots.get_or_add(&route.instance(None));
         if !slot.can_enter() {
-            inspect::wake_up(self, &slot, &route).await.map_err(|why| Stop::new(Outcome::Transport, why))?;
+            inspect::wake_up(self, &slot, &route)
+                .await
+                .map_err(|why| Stop { inside: true, ..Stop::new(Outcome::Transport, why) })?;
         }
         let gone = || Stop::new(Outcome::Transport, format!("{} is not connected", slot.key));
         let link = slot.live().ok_or_else(gone)?;
@@ -99,9 +106,16 @@ impl Router {
                 }
             }
         };
+        // A message of nothing sends the head of the stream.
+        let head = async {
+            tokio::time::sleep(HEAD).await;
+            outbox.push(Bytes::new());
+            std::future::pending().await
+        };
         let listened = tokio::select! {
             listened = listening => listened,
             () = self.streams.cancelled() => Listened::Ended,
+            listened = head => listened,
         };
         if let Listened::Refused(error) = listened {
             let code = ErrorObject::read(&error).code;
@@ -130,6 +144,10 @@ impl Router {
         listened
     }
 }
+
+/// A server that refuses does so at once, and its client is told by the status. One that neither refuses nor acknowledges
+/// does not keep the client waiting for the head of its stream.
+const HEAD: Duration = Duration::from_secs(1);
 
 const LISTEN_TO: &str = "`notifications` says what to listen to: toolsListChanged, promptsListChanged, \
     resourcesListChanged, resourceSubscriptions";

@@ -95,7 +95,7 @@ impl Http {
         let shared = &self.shared;
         if ask.body.len() as u64 > shared.max_message {
             let (len, max) = (ask.body.len(), shared.max_message);
-            return Err(Fault::Protocol(format!("the message has {len} bytes; max_message is {max}")));
+            return Err(Fault::TooLong(format!("the message has {len} bytes; max_message is {max}")));
         }
         tokio::select! {
             biased;

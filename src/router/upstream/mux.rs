@@ -98,7 +98,7 @@ impl Mux {
     pub fn check_length(&self, message: &[u8]) -> Result<(), Fault> {
         let (len, max) = (message.len(), self.max_message);
         if len as u64 > max {
-            return Err(Fault::Protocol(format!("the message has {len} bytes; max_message is {max}")));
+            return Err(Fault::TooLong(format!("the message has {len} bytes; max_message is {max}")));
         }
         Ok(())
     }
@@ -270,7 +270,7 @@ impl Mux {
             only.or_else(|| wire::id_of_scraps(head, tail))
         };
         if let Some(id) = id {
-            self.deliver(id, Err(Fault::Protocol(fault)));
+            self.deliver(id, Err(Fault::TooLong(fault)));
         }
     }
 }

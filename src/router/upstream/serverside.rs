@@ -106,6 +106,20 @@ fn locate(line: &Bytes, envelope: &Envelope<'_>) -> Answer {
     Answer { line: line.clone(), id: place(envelope.id), result: place(envelope.result), error: place(envelope.error) }
 }
 
+/// An answer that names no request (JSON-RPC 2.0, section 5, of a request that its server could not read), with an id to
+/// be replaced: whoever asked must know it as its own.
+pub fn named(answer: Answer) -> Answer {
+    if answer.id.is_some() {
+        return answer;
+    }
+    let mut text = String::with_capacity(answer.line.len() + 16);
+    let line = std::str::from_utf8(&answer.line).ok();
+    let spliced = line.and_then(|line| wire::splice(line, &[wire::Edit::set("id", "0")], &mut text).ok());
+    let line = Bytes::from(text);
+    let named = spliced.and_then(|()| Some(locate(&line, &Envelope::read(&line)?)));
+    named.unwrap_or(answer)
+}
+
 /// The answer to a question that nobody can be asked.
 pub fn no_client(line: &Bytes, id: Range<usize>, method: &str) -> String {
     let id = String::from_utf8_lossy(&line[id]);
