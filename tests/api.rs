@@ -87,7 +87,7 @@ async fn raw(at: SocketAddr, request: &str) -> (u16, String) {
     (status, answer.split_once("\r\n\r\n").map_or(String::new(), |(_, body)| body.to_owned()))
 }
 
-async fn send(at: SocketAddr, line: &str, headers: &str, body: &str) -> (u16, String) {
+pub async fn send(at: SocketAddr, line: &str, headers: &str, body: &str) -> (u16, String) {
     let length = body.len();
     raw(
         at,

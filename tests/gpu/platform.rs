@@ -1,7 +1,9 @@
 //! A whole platform with the stand-in library: whose a process is, what is wrong, who held what.
 
 use super::driver::Driver;
+use crate::api::send;
 use crate::support::platform::{PATIENCE, call, platform};
+use mcpdeck::api::Listening;
 use mcpdeck::control::handle::Interest;
 use mcpdeck::control::{Handle, Platform};
 use mcpdeck::model::gpu::GpuState;
@@ -13,12 +15,15 @@ const DEVICE: &str =
 
 /// A process server with one instance for eaton, and the library `driver`.
 fn start(dir: &std::path::Path, driver: &Driver) -> Platform {
-    let text = format!(
+    platform(dir, &config(driver))
+}
+
+fn config(driver: &Driver) -> String {
+    format!(
         "[gpu]\nlibrary = {:?}\n[[server]]\nid = \"catalog\"\nbuiltin = \"catalog\"\nscope = \"tenant\"\n\
          [[tenant]]\nid = \"eaton\"\nenabled = [\"catalog\"]\n",
         driver.library()
-    );
-    platform(dir, &text)
+    )
 }
 
 /// Looks at the GPUs, and waits until it is so.
@@ -81,6 +86,40 @@ async fn a_process_belongs_to_its_instance_and_its_customer() {
         s.gpus.tenants.is_empty() && s.tenant("eaton").is_some_and(|row| row.usage.gpu_memory.is_none())
     })
     .await;
+    assert_eq!(platform.shutdown(PATIENCE).await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_gpus_do_and_who_holds_them_is_read_by_prometheus() {
+    let driver = Driver::new(DEVICE);
+    let dir = tempfile::tempdir().unwrap();
+    let api = "[api]\nlisten = [\"127.0.0.1:0\"]\nanonymous = { role = \"operator\" }\n";
+    let platform = platform(dir.path(), &(config(&driver) + api));
+    platform.ready().await.unwrap();
+    let handle = &platform.handle;
+    call(handle, "eaton", "catalog", "echo", None).await.unwrap();
+    let key = "catalog@eaton".parse().unwrap();
+    let runs = until(handle, "it runs", |s| s.instance(&key).is_some_and(|row| row.pid.is_some())).await;
+    let pid = runs.instance(&key).and_then(|row| row.pid).unwrap();
+    driver.set(&format!("{DEVICE}\nprocess gpu=0 pid={pid} memory=20480\n"));
+    until(handle, "it holds memory", |s| s.tenant("eaton").is_some_and(|row| row.usage.gpu_memory.is_some())).await;
+    let gateway = Listening::open(handle.clone()).await.unwrap().expect("it listens");
+    let (status, page) = send(gateway.addresses[0], "GET /metrics", "", "").await;
+    assert_eq!(status, 200, "{page}");
+    for (family, value) in [
+        ("gpu_utilisation_ratio{gpu=", "0.5"),
+        ("gpu_memory_used_bytes{gpu=", "42949672960.0"),
+        ("gpu_memory_size_bytes{gpu=", "85899345920.0"),
+        ("gpu_power_watts{gpu=", "300.0"),
+        ("gpu_temperature_celsius{gpu=", "60.0"),
+        ("gpu_memory_held_bytes{tenant=\"eaton\"", "21474836480.0"),
+        ("tenant_gpu_memory_bytes{tenant=\"eaton\"", "21474836480.0"),
+        ("server_gpu_memory_bytes{server=\"catalog\"", "21474836480.0"),
+    ] {
+        let line = page.lines().find(|line| line.starts_with(&format!("mcpdeck_{family}")));
+        assert_eq!(line.and_then(|line| line.rsplit(' ').next()), Some(value), "{family}: {page}");
+    }
+    gateway.close(PATIENCE).await;
     assert_eq!(platform.shutdown(PATIENCE).await, Vec::<String>::new());
 }
 
