@@ -9,7 +9,7 @@ const METHODS: &str = "tools/list|tools/call|resources/read|resources/list|promp
     sampling/createMessage|ping|no/such";
 
 /// A place to lie in.
-const LIES: [fn(&mut Rng, &Known, &mut Forged); 15] = [
+const LIES: [fn(&mut Rng, &Known, &mut Forged); 17] = [
     header,
     credential,
     path,
@@ -25,6 +25,8 @@ const LIES: [fn(&mut Rng, &Known, &mut Forged); 15] = [
     method,
     state,
     era,
+    address,
+    route,
 ];
 
 /// What the liar knows of the victim, and what it has itself.
@@ -197,6 +199,29 @@ fn method(rng: &mut Rng, _: &Known, forged: &mut Forged) {
 fn state(rng: &mut Rng, _: &Known, forged: &mut Forged) {
     let victim = victim(rng);
     forged.params.push(format!(r#""requestState":"victim","inputResponses":{{"x":{victim}}}"#));
+}
+
+/// A resource of somebody else's, by whatever address, wherever one may stand.
+fn address(rng: &mut Rng, _: &Known, forged: &mut Forged) {
+    forged.method = pick(rng, "resources/read|resources/subscribe|completion/complete|subscriptions/listen");
+    let uri = pick(
+        rng,
+        "mcpdeck:vault/file:///a|mcpdeck:own@victim/file:///a|mcpdeck:/vault/a|MCPDECK:vault/a|mcpdeck:victim/own/a|\
+         mcpdeck:etim/mcpdeck:vault/a|file:///victim",
+    );
+    forged.params.push(format!(
+        r#""uri":"{uri}","ref":{{"type":"ref/resource","uri":"{uri}"}},"notifications":{{"resourceSubscriptions":["{uri}"]}}"#
+    ));
+}
+
+/// A wish to be led to somebody else.
+fn route(rng: &mut Rng, _: &Known, forged: &mut Forged) {
+    (forged.path, forged.name) = ("/mcp".to_owned(), pick(rng, "echo|open"));
+    let wish = pick(
+        rng,
+        r#"{"target":"vault"}|{"target":"own@victim"}|{"targets":["own@victim","victim"]}|{"query":"victim","context":"vault"}|{"target":"own","tenant":"victim"}"#,
+    );
+    forged.meta.push(format!(r#""io.mcpdeck/route":{wish}"#));
 }
 
 /// The era that says everything twice, one of the two perhaps another's.
