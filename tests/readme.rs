@@ -166,27 +166,39 @@ fn looks_and_guardrails_are_as_written() {
 }
 
 #[test]
+fn the_gateway_answers_agents_as_written() {
+    answers_curl("the_gateway_answers_agents_as_written", "## Agents: MCP over HTTP", "agents.toml", 4);
+}
+
+#[test]
 fn the_http_api_answers_curl_as_written() {
+    answers_curl("the_http_api_answers_curl_as_written", "## HTTP API", "gateway.toml", 12);
+}
+
+/// Runs a section's lines in their order, beside the owner of its platform.
+fn answers_curl(test: &str, heading: &str, file: &str, at_least: usize) {
     if Command::new("curl").arg("--version").output().is_err() {
-        return support::skip("the_http_api_answers_curl_as_written", "there is no curl");
+        return support::skip(test, "there is no curl");
     }
     let home = tempfile::tempdir().unwrap();
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
-    let section = section("## HTTP API").replace("8080", &free);
+    let section = section(heading).replace("8080", &free);
     let config = section.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
-    std::fs::write(home.path().join("gateway.toml"), config).unwrap();
-    let mut owner = deck(home.path(), "--config gateway.toml serve").stdout(Stdio::piped()).spawn().unwrap();
+    std::fs::write(home.path().join(file), config).unwrap();
+    let mut owner = deck(home.path(), &format!("--config {file} serve")).stdout(Stdio::piped()).spawn().unwrap();
     let mut ready = String::new();
     BufReader::new(owner.stdout.take().unwrap()).read_line(&mut ready).unwrap();
     let lines: Vec<&str> = section.lines().filter_map(|line| line.strip_prefix("$ curl ")).collect();
-    assert!(lines.len() >= 12, "the section lost its commands");
+    assert!(lines.len() >= at_least, "the section lost its commands");
     let failed = lines.iter().find_map(|line| {
         let output = Command::new("/bin/sh").args(["-c", &format!("curl --max-time 20 {line}")]).output().unwrap();
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         let refused = said.starts_with(r#"{"jsonrpc":"2.0""#) && said.contains(r#""error":{"#);
+        let refused = refused || said.contains(r#""isError":true"#);
         (refused || !output.status.success()).then(|| format!("curl {line}\n{said}"))
     });
-    assert!(deck(home.path(), "--config gateway.toml shutdown").status().unwrap().success());
+    let after: Vec<Line> = self::lines(heading).into_iter().filter(|line| !line.words.ends_with("serve &")).collect();
+    run_all(home.path(), &after);
     assert!(owner.wait().unwrap().success(), "`shutdown` ends the owner");
     assert_eq!(failed, None);
 }

@@ -14,7 +14,7 @@ use hyper::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use std::net::IpAddr;
 
 /// What a page may read of an answer's head, and what it may send by which methods.
-const EXPOSED: &str = "Mcp-Session-Id, X-Mcpdeck-Route, Retry-After, WWW-Authenticate";
+const EXPOSED: &str = "Mcp-Session-Id, X-Mcpdeck-Route, X-Mcpdeck-Wake-Ms, Retry-After, WWW-Authenticate";
 const METHODS: &str = "GET, POST, DELETE";
 /// Seconds for which a browser need not ask again.
 const AGE: &str = "600";
