@@ -3,7 +3,8 @@
 use super::Gateway;
 use super::lanes::Lanes;
 use super::patience::Patient;
-use crate::control::handle::Handle;
+use crate::control::handle::{Handle, Shut};
+use crate::model::Stamp;
 use crate::model::stack::Gate;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
