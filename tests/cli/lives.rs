@@ -2,6 +2,7 @@
 
 use super::deck::{CONFIG, Deck};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use std::fs::File;
@@ -51,7 +52,7 @@ impl Owner {
     fn read(&mut self, wait: Duration) -> bool {
         let Some(terminal) = &mut self.terminal else { return false };
         let wait = Timespec { tv_sec: wait.as_secs().try_into().unwrap(), tv_nsec: wait.subsec_nanos().into() };
-        let ready = poll(&mut [PollFd::new(terminal, PollFlags::IN)], Some(&wait)).unwrap();
+        let ready = retry_on_intr(|| poll(&mut [PollFd::new(terminal, PollFlags::IN)], Some(&wait))).unwrap();
         let mut buffer = [0; 4096];
         // Once nobody holds the other end, reading fails.
         let read = if ready == 0 { 0 } else { terminal.read(&mut buffer).unwrap_or(0) };
