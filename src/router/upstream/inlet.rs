@@ -49,9 +49,10 @@ impl Inlet {
         (Self { rest: Mutex::new(rest), back: Notify::new(), messages }, receiver)
     }
 
-    /// Sends a message; `false` if the pipe is gone. `now`: it is written at once, if nobody else is at it; else with
-    /// what others send, which costs the thread that writes and the child that reads less for each.
+    /// Sends a message; `false` if the pipe is gone. `now`: it is written at once, if nobody else is at it and a pipe can
+    /// hold it; else with what others send, which costs the thread that writes and the child that reads less for each.
     pub async fn send(&self, message: Vec<u8>, now: bool) -> bool {
+        let now = now && message.len() <= PIPE;
         let left = if now { self.write_now(message) } else { Some(message) };
         match left {
             Some(message) => self.messages.send(message).await.is_ok(),
