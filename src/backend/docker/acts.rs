@@ -63,9 +63,16 @@ fn done(outcome: Result<(), Error>) -> Result<(), Error> {
     }
 }
 
-/// Docker answers 409, Podman 500 or 409, in these words.
+/// What engines say of a container that is already as it was to be made: Docker under 409, Podman under 500 or 409. The
+/// last two are Podman's of one that ended by itself while it was being killed.
 pub fn is_so_already(message: &str) -> bool {
-    ["is not running", "is already paused", "is not paused", "can only kill running containers"]
-        .iter()
-        .any(|words| message.contains(words))
+    const WORDS: [&str; 6] = [
+        "is not running",
+        "is already paused",
+        "is not paused",
+        "can only kill running containers",
+        "state improper: stopped",
+        "state improper: exited",
+    ];
+    WORDS.iter().any(|words| message.contains(words))
 }
