@@ -8,6 +8,7 @@ pub mod container;
 pub mod filter;
 pub mod gpu;
 pub mod guard;
+pub mod hash;
 pub mod id;
 pub mod instance;
 pub mod json;

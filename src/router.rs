@@ -450,8 +450,8 @@ pub struct AllFigures {
     /// Calls since the start, by outcome.
     pub outcomes: Vec<(crate::model::Outcome, u64)>,
     pub dropped_records: u64,
-    pub by_cell: std::collections::HashMap<(TenantId, ServerId), Figures>,
-    pub by_tenant: std::collections::HashMap<TenantId, Figures>,
-    pub by_server: std::collections::HashMap<ServerId, Figures>,
-    pub by_instance: std::collections::HashMap<InstanceKey, Figures>,
+    pub by_cell: crate::model::hash::Map<(TenantId, ServerId), Figures>,
+    pub by_tenant: crate::model::hash::Map<TenantId, Figures>,
+    pub by_server: crate::model::hash::Map<ServerId, Figures>,
+    pub by_instance: crate::model::hash::Map<InstanceKey, Figures>,
 }

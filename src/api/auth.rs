@@ -40,7 +40,7 @@ fn who(gateway: &Gateway, peer: SocketAddr, headers: &HeaderMap) -> Result<Calle
         _ => Error::BadCredential(why.to_string()),
     };
     match credential(headers)? {
-        Some(Credential::Key(_)) if gateway.inside.config.get().api.keys == Some(false) => {
+        Some(Credential::Key(_)) if gateway.inside.config.peek().api.keys == Some(false) => {
             Err(Error::BadCredential("API keys are not taken here: see [api] keys".to_owned()))
         }
         Some(Credential::Key(text)) => principals.by_key(text).map_err(told),

@@ -1,10 +1,11 @@
 //! How much a tenant may do over HTTP. A server's limits are the router's to keep, for calls reach it by several ways.
 
 use crate::config::{Config, Live};
+use crate::model::hash::Map;
 use crate::model::{ServerId, TenantId};
 use crate::router::{Counter, Exceeded, Place, counters};
 use arc_swap::ArcSwap;
-use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::Arc;
 
 /// The counters of the config that holds.
@@ -15,27 +16,25 @@ pub struct Limits {
 
 struct Table {
     of: Arc<Config>,
-    tenants: HashMap<TenantId, Arc<Counter>>,
+    tenants: Map<TenantId, Arc<Counter>>,
     /// Largest bodies, of the servers that have a limit.
-    bodies: HashMap<ServerId, u64>,
+    bodies: Map<ServerId, u64>,
 }
 
 impl Limits {
     pub fn new(config: Live) -> Self {
-        let table = ArcSwap::from_pointee(Table::new(config.get(), &HashMap::new()));
+        let table = ArcSwap::from_pointee(Table::new(config.get(), &Map::default()));
         Self { config, table }
     }
 
     /// A reload keeps what was counted where the limits stay.
-    fn table(&self) -> Arc<Table> {
-        let config = self.config.get();
-        let table = self.table.load_full();
-        if Arc::ptr_eq(&table.of, &config) {
+    fn table(&self) -> impl Deref<Target = Arc<Table>> + use<> {
+        let table = self.table.load();
+        if Arc::ptr_eq(&table.of, &self.config.peek()) {
             return table;
         }
-        let next = Arc::new(Table::new(config, &table.tenants));
-        self.table.store(next.clone());
-        next
+        self.table.store(Arc::new(Table::new(self.config.get(), &table.tenants)));
+        self.table.load()
     }
 
     /// Lets a request of `tenant` begin, or says when it may. `None`: nothing limits it.
@@ -55,7 +54,7 @@ impl Limits {
 }
 
 impl Table {
-    fn new(of: Arc<Config>, before: &HashMap<TenantId, Arc<Counter>>) -> Self {
+    fn new(of: Arc<Config>, before: &Map<TenantId, Arc<Counter>>) -> Self {
         let all = &of.api.call_limits;
         let limits = of.tenants.iter().map(|def| (&def.id, def.call_limits.as_ref().unwrap_or(all)));
         let tenants = counters(limits, before, |id| format!("customer {id}"));

@@ -6,6 +6,8 @@ use super::patience::Patient;
 use crate::control::handle::{Handle, Shut};
 use crate::model::Stamp;
 use crate::model::stack::Gate;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -136,6 +138,13 @@ fn note(shut: &mut BTreeMap<SocketAddr, Shut>, failed: BTreeMap<SocketAddr, Stri
     changed
 }
 
+/// What a connection is told from outside.
+enum Order {
+    /// Ends after the answer that is under way.
+    Finish,
+    HangUp,
+}
+
 /// The way in.
 #[derive(Clone)]
 struct Door {
@@ -252,18 +261,22 @@ impl Door {
             .half_close(false)
             .serve_connection(TokioIo::new(Patient::new(stream, timeout)), service);
         let mut connection = std::pin::pin!(connection);
-        let graceful = async {
+        let order = async |token: CancellationToken, order| {
+            token.cancelled().await;
+            order
+        };
+        // In a set they are looked at only when one comes, not with every step of the connection.
+        let orders = [order(self.stop.clone(), Order::Finish), order(self.hang_up.clone(), Order::HangUp)];
+        let mut orders: FuturesUnordered<_> = orders.into_iter().collect();
+        let ended = loop {
             tokio::select! {
-                ended = connection.as_mut() => ended,
-                () = self.stop.cancelled() => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
+                biased;
+                ended = connection.as_mut() => break ended,
+                Some(order) = orders.next() => match order {
+                    Order::Finish => connection.as_mut().graceful_shutdown(),
+                    Order::HangUp => return,
                 }
             }
-        };
-        let ended = tokio::select! {
-            ended = graceful => ended,
-            () = self.hang_up.cancelled() => return,
         };
         if let Err(error) = ended {
             tracing::debug!("connection of {peer}: {error}");

@@ -101,7 +101,7 @@ async fn post(gateway: &Gateway, caller: Caller, headers: &HeaderMap, body: Inco
         Endpoint::All => None,
     };
     let most = gateway.limits.body(Some(&caller.tenant), server.as_ref());
-    let patience = gateway.inside.config.get().api.read_timeout;
+    let patience = gateway.inside.config.peek().api.read_timeout;
     let body = match timeout(patience, read(body, most)).await.map_err(|_| Error::TooSlow)? {
         Err(Error::TooLarge(most)) => return Ok(beyond(gateway, caller, Bytes::new(), Exceeded::Large(most)).await),
         body => body?,

@@ -22,7 +22,7 @@ const AGE: &str = "600";
 /// Refuses what a web page of somebody else sends through an operator's browser: a foreign `Origin`, or a name that only
 /// rebinding makes lead here; and a body that would have to be unpacked first.
 pub fn check<B>(gateway: &Gateway, request: &Request<B>) -> Result<(), Error> {
-    let config = gateway.inside.config.get();
+    let config = gateway.inside.config.peek();
     let (api, headers) = (&config.api, request.headers());
     for origin in headers.get_all(ORIGIN).iter().map(text) {
         let host = origin.split_once("://").map_or("", |(_, host)| host);
@@ -78,7 +78,7 @@ fn is_here(host: &str) -> bool {
 /// The origin of a page that `[api] origins` lists.
 pub fn page(gateway: &Gateway, headers: &HeaderMap) -> Option<HeaderValue> {
     let origin = headers.get(ORIGIN)?;
-    is_listed(&gateway.inside.config.get().api.origins, origin.to_str().ok()?).then(|| origin.clone())
+    is_listed(&gateway.inside.config.peek().api.origins, origin.to_str().ok()?).then(|| origin.clone())
 }
 
 /// The answer to a browser that asks whether its page may send a request; `None`: this is no such question.

@@ -19,8 +19,7 @@ const FOLLOW: usize = 4096;
 const BATCH: usize = 512;
 /// Records in one write.
 const WRITE: usize = 4096;
-/// Each write waits for the disk: after one of so many records the next is gathered for a while.
-const BUSY: usize = 32;
+/// Each batch wakes several threads and waits for the disk: after one, the next is gathered for a while.
 const GATHER: Duration = Duration::from_millis(25);
 
 pub struct Calls {
@@ -147,8 +146,6 @@ pub async fn record(deck: Arc<Deck>, mut records: mpsc::Receiver<Arc<CallRecord>
                 deck.store.failed(&error);
             }
         }
-        if count >= BUSY {
-            tokio::time::sleep(GATHER).await;
-        }
+        tokio::time::sleep(GATHER).await;
     }
 }

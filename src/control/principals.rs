@@ -13,6 +13,7 @@ pub use password::{LoginError, hash};
 use super::deck::Deck;
 use super::secrets::Vault;
 use crate::config::{Config, Live};
+use crate::model::hash::Map;
 use crate::model::principal::{KeyRow, Principal, UserRow};
 use crate::model::secret::Secret;
 use crate::model::{Command, Refusal, Stamp, TenantId};
@@ -20,7 +21,6 @@ use crate::store::{Store, StoreError};
 use arc_swap::ArcSwap;
 use password::Passwords;
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,12 +62,12 @@ pub struct Principals {
 /// What tenants answer to, in lower case.
 struct Names {
     of: Arc<Config>,
-    ids: HashMap<String, TenantId>,
+    ids: Map<String, TenantId>,
 }
 
 impl Names {
     fn new(of: Arc<Config>) -> Self {
-        let mut ids = HashMap::new();
+        let mut ids = Map::default();
         for tenant in &of.tenants {
             for name in tenant.aliases.iter().chain([&tenant.name]) {
                 ids.insert(name.to_lowercase(), tenant.id.clone());
@@ -108,11 +108,10 @@ impl Principals {
 
     /// The tenant that answers to an id, an alias or a display name.
     pub fn tenant(&self, name: &str) -> Option<TenantId> {
-        let config = self.config.get();
-        let mut names = self.names.load_full();
-        if !Arc::ptr_eq(&names.of, &config) {
-            names = Arc::new(Names::new(config));
-            self.names.store(names.clone());
+        let mut names = self.names.load();
+        if !Arc::ptr_eq(&names.of, &self.config.peek()) {
+            self.names.store(Arc::new(Names::new(self.config.get())));
+            names = self.names.load();
         }
         let is_lower = name.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase());
         let name = if is_lower { Cow::Borrowed(name) } else { Cow::Owned(name.to_lowercase()) };

@@ -18,7 +18,7 @@ use super::redact;
 use super::slot::{Link, Slot};
 use super::table::{NoRoute, Route};
 use super::upstream::serverside::named;
-use super::upstream::{Answer, Ask, Expects, Fault, SessionKey};
+use super::upstream::{Answer, Ask, Expects, Fault, Whose};
 use super::wire::ErrorObject;
 use super::{AMBIENT, CallReply, CallRequest, Demand, Router};
 use crate::model::call::Origin;
@@ -142,7 +142,7 @@ impl Trip<'_> {
         let key = self.route.instance(self.session);
         let slot = self.router.slots.get_or_add(&key);
         let _ = self.flight.instance.set(key);
-        slot.touch();
+        slot.touch(self.flight.at);
         let flight = &*self.flight;
         let done = tokio::select! {
             biased;
@@ -150,7 +150,6 @@ impl Trip<'_> {
             by = flight.cancelled() => Err(Stop::new(Outcome::Cancelled, format!("cancelled by {by}"))),
             () = flight.expired() => Err(self.too_late(&slot, ledger.era.is_some())),
         };
-        slot.touch();
         let outcome = done.as_ref().map_or_else(|stop| stop.outcome, |end| end.outcome);
         slot.breaker.note(outcome, || Stamp::now().0);
         masked(done, &slot)
@@ -165,7 +164,9 @@ impl Trip<'_> {
     async fn pass(&self, slot: &Slot, ledger: &mut Ledger<'_>) -> Result<End, Stop> {
         let waiting = self.flight.passed(Station::Route);
         let (_pass, link, woke) = self.enter(slot).await?;
-        let entered = self.flight.passed(Station::Wake);
+        // Who went straight through was there for no time.
+        let entered = if woke { Instant::now() } else { waiting };
+        self.flight.mark(Station::Wake, entered);
         if woke {
             ledger.wake_us = (entered - waiting).as_micros() as u64;
             let _ = AMBIENT.try_with(|around| around.woke.set(around.woke.get().max(entered - waiting)));
@@ -186,12 +187,12 @@ impl Trip<'_> {
         ledger.asked(&ask.body);
         self.tell_wire(true, &ask.body, slot, tool);
         let answer = Box::pin(link.upstream.ask(ask)).await;
-        ledger.answered();
+        let at = ledger.answered();
         if let Err(Fault::Unreachable(_)) = &answer {
             ledger.unsent();
         }
         let answer = answer?;
-        slot.touch_finished();
+        slot.touch_finished(at);
         self.tell_wire(false, &answer.line, slot, tool);
         self.end(answer, expects, era).await
     }
@@ -401,8 +402,8 @@ impl Trip<'_> {
             era,
             headers,
             session: match session {
-                Some(session) => SessionKey::Client(session.number),
-                None => SessionKey::Pooled(self.flight.tenant.as_str().into(), self.flight.principal.as_str().into()),
+                Some(session) => Whose::Client(session.number),
+                None => Whose::Pooled(&self.flight.tenant, &self.flight.principal),
             },
             client: session,
             flight: Some(&self.flight),

@@ -2,7 +2,7 @@
 
 use super::session::Hello;
 use super::slot::Offers;
-use super::upstream::{Answer, Ask, Expects, Fault, SessionKey, Upstream};
+use super::upstream::{Answer, Ask, Expects, Fault, Upstream, Whose};
 use super::wire::{self, Change, Edit, ErrorObject};
 use super::{OpenError, OpenOptions, outcome};
 use crate::model::Era;
@@ -76,7 +76,7 @@ pub fn own_ask<'a>(upstream: &Upstream, era: Era, method: &'a str, more: &str) -
         version: None,
         era,
         headers: Vec::new(),
-        session: SessionKey::Own,
+        session: Whose::Own,
         client: None,
         flight: None,
         quiet: false,

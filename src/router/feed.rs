@@ -17,7 +17,7 @@ use super::listing::for_tenant;
 use super::session::Session;
 use super::slot::{Link, Slot};
 use super::table::Route;
-use super::upstream::{Fault, SessionKey, Wire};
+use super::upstream::{Fault, Whose, Wire};
 use super::wire;
 use crate::model::call::Origin;
 use crate::model::{CallId, Era, ServerId, Stamp, TenantId};
@@ -209,7 +209,7 @@ impl Ear<'_> {
                 let flight = self.flight();
                 let headers = self.route.injection().map(|i| i.headers.clone()).unwrap_or_default();
                 match http
-                    .follow(&SessionKey::Client(self.to.number), self.to.session, headers, &flight, || self.to.greet())
+                    .follow(Whose::Client(self.to.number), self.to.session, headers, &flight, || self.to.greet())
                     .await
                 {
                     Ok(true) | Err(_) => Listened::Ended,
@@ -231,7 +231,7 @@ impl Ear<'_> {
                 "resources/subscribe",
                 &format!(r#""uri":{}"#, wire::quote(&uri)),
             );
-            ask.session = SessionKey::Client(self.to.number);
+            ask.session = Whose::Client(self.to.number);
             ask.client = self.to.session;
             if self.route.injection().is_ok_and(|injection| for_tenant(&mut ask, injection).is_ok()) {
                 // What it does not tell of, it does not tell of: the rest of the stream is none the worse.

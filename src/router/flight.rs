@@ -3,13 +3,13 @@
 use super::client::Relay;
 use super::payload::Trail;
 use crate::model::call::Origin;
+use crate::model::hash::Map;
 use crate::model::message::CallEvent;
 use crate::model::principal::Role;
 use crate::model::timeline::{Station, Timeline};
 use crate::model::trace::Trace;
 use crate::model::{CallId, InstanceKey, PendingCall, ServerId, Stamp, TenantId};
 use bytes::Bytes;
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -168,20 +168,33 @@ impl Flight {
 
     /// Ready once the deadline, wherever progress has moved it meanwhile, is past.
     pub async fn expired(&self) {
-        while Instant::now() < self.deadline() {
+        loop {
             tokio::time::sleep_until(self.deadline()).await;
+            if Instant::now() >= self.deadline() {
+                return;
+            }
         }
+    }
+
+    /// A moment of the call on the clock of the day, without asking that clock again.
+    pub fn stamp(&self, at: Instant) -> Stamp {
+        Stamp(self.at.0 + u64::try_from((at - self.began).as_millis()).unwrap_or_default())
     }
 
     /// A station is behind it; says when.
     pub fn passed(&self, station: Station) -> Instant {
         let now = Instant::now();
-        let us = u32::try_from((now - self.began).as_micros()).unwrap_or(u32::MAX).max(1);
+        self.mark(station, now);
+        now
+    }
+
+    /// A station is behind it since `at`.
+    pub fn mark(&self, station: Station, at: Instant) {
+        let us = u32::try_from((at - self.began).as_micros()).unwrap_or(u32::MAX).max(1);
         // The arrival and the end need no mark.
         if let Some(mark) = (station as usize).checked_sub(1).and_then(|at| self.passed_us.get(at)) {
             mark.store(us, Relaxed);
         }
-        now
     }
 
     /// What is to be kept of it.
@@ -239,11 +252,11 @@ fn micros(duration: Duration) -> u64 {
 /// All calls under way.
 #[derive(Default)]
 pub struct Flights {
-    shards: [Mutex<HashMap<CallId, Arc<Flight>>>; SHARDS],
+    shards: [Mutex<Map<CallId, Arc<Flight>>>; SHARDS],
 }
 
 impl Flights {
-    fn shard(&self, id: CallId) -> MutexGuard<'_, HashMap<CallId, Arc<Flight>>> {
+    fn shard(&self, id: CallId) -> MutexGuard<'_, Map<CallId, Arc<Flight>>> {
         lock(&self.shards[id.0 as usize % SHARDS])
     }
 

@@ -8,7 +8,7 @@ use super::redact::CUT_BYTES;
 use super::{CallReply, Router};
 use crate::model::tenant::AuditPolicy;
 use crate::model::timeline::Station;
-use crate::model::{CallRecord, Era, Outcome};
+use crate::model::{CallRecord, Era, Outcome, Stamp};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -76,10 +76,11 @@ impl<'a> Ledger<'a> {
         self.reached = false;
     }
 
-    /// Upstream answered, or failed.
-    pub fn answered(&mut self) {
+    /// Upstream answered, or failed; says when that was.
+    pub fn answered(&mut self) -> Stamp {
         let now = self.flight.passed(Station::Upstream);
         self.upstream = self.asked.map(|at| now - at);
+        self.flight.stamp(now)
     }
 
     /// Records the end and makes the reply of it.

@@ -1,9 +1,9 @@
 //! Counts of calls since the start, per tenant and server: what only grows, for whoever scrapes it. Sharded and bounded.
 
 use super::flight::lock;
+use crate::model::hash::{Map, RandomState};
 use crate::model::{CallRecord, Outcome, ServerId, Stamp, TenantId};
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
@@ -43,7 +43,7 @@ type Pair = Option<(TenantId, Option<ServerId>)>;
 /// All pairs.
 #[derive(Default)]
 pub struct Lifetimes {
-    shards: [Mutex<HashMap<Pair, Box<Lifetime>>>; SHARDS],
+    shards: [Mutex<Map<Pair, Box<Lifetime>>>; SHARDS],
     hasher: RandomState,
     pairs: AtomicU32,
 }

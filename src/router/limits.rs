@@ -1,10 +1,10 @@
 //! How much callers may do: requests a second, under way, and their size. A counter stands for one tenant or one server;
 //! nothing is locked, and who has no limits has no counter.
 
+use crate::model::hash::Map;
 use crate::model::limits::CallLimits;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use std::collections::HashMap;
 use std::hash::Hash;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -40,9 +40,9 @@ pub struct Place(Arc<Counter>);
 /// A counter for each that has limits at all; `before` are those that counted until now, and go on where the limits stay.
 pub fn counters<'l, K: Clone + Eq + Hash + 'l>(
     limits: impl Iterator<Item = (&'l K, &'l CallLimits)>,
-    before: &HashMap<K, Arc<Counter>>,
+    before: &Map<K, Arc<Counter>>,
     who: impl Fn(&K) -> String,
-) -> HashMap<K, Arc<Counter>> {
+) -> Map<K, Arc<Counter>> {
     let limited = limits.filter(|(_, limits)| **limits != CallLimits::default());
     let counter = |(key, limits): (&K, &CallLimits)| {
         let kept = before.get(key).filter(|counter| counter.limits == *limits).cloned();
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn a_reload_keeps_what_was_counted_where_the_limits_stay() {
         let (one, two) = (CallLimits { in_flight: Some(1), ..CallLimits::default() }, CallLimits::default());
-        let first = counters([(&"a", &one), (&"b", &two)].into_iter(), &HashMap::new(), |id| (*id).to_owned());
+        let first = counters([(&"a", &one), (&"b", &two)].into_iter(), &Map::default(), |id| (*id).to_owned());
         assert!(!first.contains_key("b"), "without limits nothing is counted");
         let _place = first["a"].enter().unwrap();
         let same = counters([(&"a", &one)].into_iter(), &first, |id| (*id).to_owned());

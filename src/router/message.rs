@@ -6,7 +6,7 @@ use super::client::{Client, Level};
 use super::context::{ArgumentType, Injection};
 use super::era;
 use super::outcome::Stop;
-use super::wire::{self, Change, Edit, Member, WireError};
+use super::wire::{self, Change, Edit, Member, Shape, WireError};
 use crate::model::trace::Trace;
 use crate::model::{CallId, Era, Outcome};
 use bytes::Bytes;
@@ -38,6 +38,8 @@ pub struct Message {
     pub meta: Meta,
     /// Where `params` stands in the text.
     params: Option<Range<usize>>,
+    /// What was read of the text, so that it need not be read again to be dressed.
+    shape: Shape,
     /// `params` is a list (or a scalar), so that nothing can be put into it.
     positional: bool,
 }
@@ -120,7 +122,7 @@ impl Message {
         }
         match wire::members(text) {
             Ok(members) => {
-                let read = Self::of_members(text, &members)?;
+                let read = Self::of_members(text, members)?;
                 Self { text: bytes, ..read }.judged(operator)
             }
             // A list of messages would carry what nobody looked at.
@@ -159,7 +161,7 @@ impl Message {
             }
             other => invalid(other.to_string()),
         })?;
-        let read = Self::of_members(text, &members).map_err(|stop| invalid(stop.error))?;
+        let read = Self::of_members(text, members).map_err(|stop| invalid(stop.error))?;
         match read.kind {
             Kind::Nameless => Err(invalid("the id of a request is a string or a number".to_owned())),
             Kind::Response if read.id == "null" => Err(invalid("neither a request nor an answer".to_owned())),
@@ -190,11 +192,12 @@ impl Message {
             id: "null".to_owned(),
             meta: Meta::default(),
             params: None,
+            shape: Shape::default(),
             positional: false,
         })
     }
 
-    fn of_members(text: &str, members: &[Member<'_>]) -> Result<Self, Stop> {
+    fn of_members(text: &str, members: Vec<Member<'_>>) -> Result<Self, Stop> {
         let find = |key: &str| members.iter().find(|m| m.key == key).map(|m| m.text(text));
         let method = find("method").and_then(wire::unquote).map(Cow::into_owned);
         let id = find("id");
@@ -207,8 +210,11 @@ impl Message {
             (Some(_), Some(_)) => Kind::Nameless,
         };
         let place = members.iter().find(|m| m.key == "params").map(Member::place);
-        let params = find("params").filter(|p| p.starts_with('{')).unwrap_or("{}");
-        let inside = wire::members(params).map_err(|e| ambiguous(format!("params: {e}")))?;
+        let params = find("params").filter(|p| p.starts_with('{')).unwrap_or_default();
+        let inside = match params {
+            "" => Vec::new(),
+            params => wire::members(params).map_err(|e| ambiguous(format!("params: {e}")))?,
+        };
         let of_params = |key: &str| inside.iter().find(|m| m.key == key).map(|m| m.text(params));
         // Of two names, the one by which the method knows its object.
         let name = match method.as_deref() {
@@ -225,6 +231,7 @@ impl Message {
             meta: of_params("_meta").map(Meta::read).unwrap_or_default(),
             params: place,
             positional: find("params").is_some_and(|p| !p.starts_with(['{', 'n'])),
+            shape: Shape::new(members, "params", inside),
         })
     }
 
@@ -246,9 +253,10 @@ impl Message {
                 ]
             }
         };
-        let text = String::from_utf8_lossy(&self.text);
+        let not_sent = |why: String| Stop::refused(format!("the message was not sent: {why}"));
+        let text = std::str::from_utf8(&self.text).map_err(|e| not_sent(e.to_string()))?;
         let mut out = String::with_capacity(text.len() + 512);
-        wire::splice(&text, &edits, &mut out).map_err(|e| Stop::refused(format!("the message was not sent: {e}")))?;
+        self.shape.splice(text, &edits, &mut out).map_err(|e| not_sent(e.to_string()))?;
         Ok(out.into_bytes())
     }
 
@@ -269,7 +277,7 @@ impl Message {
             meta.push(Edit::set("progressToken", with.id.to_string()));
         }
         meta.extend(Cell { client: with.client, era: with.era }.meta_edits());
-        meta.extend(with.trace.map(|trace| Edit::set(TRACE_KEY, wire::quote(&trace.to_string()))));
+        meta.extend(with.trace.map(|trace| Edit::set(TRACE_KEY, wire::quote(&String::from(trace)))));
         let mut params = vec![
             Edit::new("name", Change::Keep),
             Edit::new("uri", Change::Keep),

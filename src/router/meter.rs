@@ -2,9 +2,9 @@
 
 use super::flight::lock;
 use super::{AllFigures, Figures};
+use crate::model::hash::{Map, RandomState};
 use crate::model::{CallRecord, InstanceKey, Outcome, ServerId, Stamp, TenantId};
-use std::collections::HashMap;
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::hash::{BuildHasher, Hash};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -31,7 +31,7 @@ struct Series {
 /// All series.
 #[derive(Default)]
 pub struct Meter {
-    shards: [Mutex<HashMap<Series, Box<Window>>>; SHARDS],
+    shards: [Mutex<Map<Series, Box<Window>>>; SHARDS],
     hasher: RandomState,
     outcomes: [AtomicU64; Outcome::ALL.len()],
 }
@@ -163,7 +163,7 @@ impl Sum {
 impl Meter {
     /// Counts a finished call.
     pub fn count(&self, record: &CallRecord) {
-        self.count_at(Stamp::now(), record);
+        self.count_at(Stamp(record.at.0 + record.took_us / 1000), record);
     }
 
     fn count_at(&self, now: Stamp, record: &CallRecord) {
@@ -185,10 +185,10 @@ impl Meter {
 
     fn figures_at(&self, now: Stamp) -> AllFigures {
         let mut total = Sum::default();
-        let mut cells: HashMap<(TenantId, ServerId), Sum> = HashMap::new();
-        let mut tenants: HashMap<TenantId, Sum> = HashMap::new();
-        let mut servers: HashMap<ServerId, Sum> = HashMap::new();
-        let mut instances: HashMap<InstanceKey, Sum> = HashMap::new();
+        let mut cells: Map<(TenantId, ServerId), Sum> = Map::default();
+        let mut tenants: Map<TenantId, Sum> = Map::default();
+        let mut servers: Map<ServerId, Sum> = Map::default();
+        let mut instances: Map<InstanceKey, Sum> = Map::default();
         for shard in &self.shards {
             let mut shard = lock(shard);
             shard.retain(|_, window| !window.is_idle(now));
@@ -214,7 +214,7 @@ impl Meter {
     }
 }
 
-fn figures_of<K: Eq + Hash>(sums: HashMap<K, Sum>) -> HashMap<K, Figures> {
+fn figures_of<K: Eq + Hash>(sums: Map<K, Sum>) -> Map<K, Figures> {
     sums.into_iter().map(|(key, sum)| (key, sum.figures())).collect()
 }
 

@@ -4,6 +4,7 @@
 use crate::model::trace::Trace;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
 use serde_json::Value;
 
@@ -21,7 +22,7 @@ pub struct Mirror {
 
 /// `traceparent` (W3C Trace Context section 3.2).
 pub fn trace(trace: Trace) -> (HeaderName, HeaderValue) {
-    let value = HeaderValue::from_str(&trace.to_string());
+    let value = HeaderValue::from_maybe_shared(Bytes::from(String::from(trace)));
     (HeaderName::from_static("traceparent"), value.unwrap_or(HeaderValue::from_static("")))
 }
 

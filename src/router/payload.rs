@@ -2,6 +2,7 @@
 
 use super::flight::lock;
 use super::redact::CUT_BYTES;
+use super::wire;
 use crate::model::timeline::Timeline;
 use crate::model::{CallId, CallRecord};
 use bytes::Bytes;
@@ -84,9 +85,12 @@ impl Payloads {
     }
 }
 
-/// Copies it: a slice of a connection's buffer would hold all of the buffer. What was sent is a copy already.
+/// Copies it: a slice of a connection's buffer would hold all of the buffer. A small one lies apart since it came, and what
+/// was sent is a copy already.
 fn own(bytes: &mut Bytes) {
-    *bytes = Bytes::copy_from_slice(&bytes[..bytes.len().min(CUT_BYTES + 1)]);
+    if bytes.len() > wire::SMALL {
+        *bytes = Bytes::copy_from_slice(&bytes[..bytes.len().min(CUT_BYTES + 1)]);
+    }
 }
 
 #[cfg(test)]

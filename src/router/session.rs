@@ -7,6 +7,7 @@ use super::client::{Endpoint, Level, Outbox};
 use super::era::{KNOWN_LEGACY, LEGACY};
 use super::flight::lock;
 use super::message::Message;
+use crate::model::hash::Map;
 use crate::model::{CallId, TenantId};
 use bytes::Bytes;
 use questions::Questions;
@@ -14,7 +15,7 @@ pub use questions::Reply;
 pub use registry::{NoSession, SessionLimits, Sessions};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -90,7 +91,7 @@ pub struct Session {
     /// Counts its streams; the newest is the one that is told.
     streams: AtomicU32,
     open_streams: AtomicU32,
-    calls: Mutex<HashMap<Box<str>, CallId>>,
+    calls: Mutex<Map<Box<str>, CallId>>,
     subscriptions: Mutex<BTreeSet<Box<str>>>,
     questions: Questions,
 }

@@ -10,12 +10,12 @@ use super::lists::Lists;
 use super::outcome::Stop;
 use super::upstream::Upstream;
 use super::{Opened, flight::Flights};
+use crate::model::hash::{Map, RandomState};
 use crate::model::secret::Hidden;
 use crate::model::{Era, InstanceKey, Outcome, Stamp, State};
 use crate::router::Activity;
 use arc_swap::{ArcSwap, ArcSwapOption};
-use std::collections::HashMap;
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -121,13 +121,14 @@ impl Slot {
     }
 
     /// A real call began or ended.
-    pub fn touch(&self) {
-        self.last.fetch_max(Stamp::now().0, Relaxed);
+    pub fn touch(&self, at: Stamp) {
+        self.last.fetch_max(at.0, Relaxed);
     }
 
     /// The upstream answered a real call.
-    pub fn touch_finished(&self) {
-        self.finished.fetch_max(Stamp::now().0, Relaxed);
+    pub fn touch_finished(&self, at: Stamp) {
+        self.touch(at);
+        self.finished.fetch_max(at.0, Relaxed);
     }
 
     pub fn activity(&self, flights: &Flights) -> Activity {
@@ -144,25 +145,27 @@ impl Slot {
     }
 }
 
-type Shard = HashMap<InstanceKey, Arc<Slot>>;
+type Shard = Map<InstanceKey, Arc<Slot>>;
 
 /// All slots.
 pub struct Slots {
     shards: Vec<ArcSwap<Shard>>,
+    hasher: RandomState,
     /// Held while a shard is exchanged; never while reading.
     changing: Mutex<()>,
 }
 
 impl Default for Slots {
     fn default() -> Self {
-        Self { shards: (0..SHARDS).map(|_| ArcSwap::default()).collect(), changing: Mutex::default() }
+        let shards = (0..SHARDS).map(|_| ArcSwap::default()).collect();
+        Self { shards, hasher: RandomState::default(), changing: Mutex::default() }
     }
 }
 
 impl Slots {
     fn shard(&self, key: &InstanceKey) -> &ArcSwap<Shard> {
-        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(key);
-        &self.shards[hash as usize % SHARDS]
+        // The map behind it goes by the lower and the highest bits.
+        &self.shards[(self.hasher.hash_one(key) >> 32) as usize % SHARDS]
     }
 
     pub fn get(&self, key: &InstanceKey) -> Option<Arc<Slot>> {

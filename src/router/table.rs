@@ -4,19 +4,19 @@
 use super::Table;
 use super::context::Injection;
 use super::limits::{Counter, counters};
+use crate::model::hash::Map;
 use crate::model::route::Routing;
 use crate::model::{InstanceKey, ServerDef, ServerId, TenantDef, TenantId};
-use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 /// An indexed [`Table`].
 #[derive(Default)]
 pub struct Index {
-    servers: HashMap<ServerId, Arc<ServerDef>>,
-    tenants: HashMap<TenantId, HashMap<ServerId, Arc<Route>>>,
+    servers: Map<ServerId, Arc<ServerDef>>,
+    tenants: Map<TenantId, Map<ServerId, Arc<Route>>>,
     routing: Arc<Routing>,
     /// Of the servers that limit their callers.
-    counters: HashMap<ServerId, Arc<Counter>>,
+    counters: Map<ServerId, Arc<Counter>>,
 }
 
 /// One tenant's way to one server.
@@ -43,7 +43,7 @@ pub enum NoRoute {
 impl Index {
     /// What callers have used of limits that stay is taken over from the table `before`.
     pub fn new(table: Table, before: &Self) -> Self {
-        let servers: HashMap<_, _> = table.servers.into_iter().map(|s| (s.id.clone(), s)).collect();
+        let servers: Map<_, _> = table.servers.into_iter().map(|s| (s.id.clone(), s)).collect();
         let limits = servers.iter().map(|(id, def)| (id, &def.settings.call_limits));
         let counters = counters(limits, &before.counters, |id| format!("server {id}"));
         let tenants = table.tenants.into_iter().map(|(def, enabled)| {
@@ -76,7 +76,7 @@ impl Index {
 
     /// Every way of a tenant, in no order.
     pub fn routes(&self, tenant: &TenantId) -> impl Iterator<Item = &Arc<Route>> {
-        self.tenants.get(tenant).into_iter().flat_map(HashMap::values)
+        self.tenants.get(tenant).into_iter().flat_map(Map::values)
     }
 
     /// What a tenant has enabled.

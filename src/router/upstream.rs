@@ -11,8 +11,8 @@ pub mod stdio;
 
 use super::flight::Flight;
 use super::session::Session;
-use crate::model::Era;
 use crate::model::instance::Transport;
+use crate::model::{Era, TenantId};
 use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
 use std::ops::Range;
@@ -55,7 +55,7 @@ pub struct Ask<'a> {
     /// HTTP only.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// HTTP only, legacy: whose session it is sent on.
-    pub session: SessionKey,
+    pub session: Whose<'a>,
     /// The legacy client whose message it is: a session that is its own is opened with what it said of itself.
     pub client: Option<&'a Arc<Session>>,
     pub flight: Option<&'a Arc<Flight>>,
@@ -64,12 +64,12 @@ pub struct Ask<'a> {
 }
 
 /// Whose a legacy session at an HTTP upstream is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum SessionKey {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose<'a> {
     /// Ours, for probes and lists.
     Own,
     /// Of the bare and modern calls of a principal of a tenant.
-    Pooled(Arc<str>, Arc<str>),
+    Pooled(&'a TenantId, &'a str),
     /// Of a legacy client's session, by its number.
     Client(u32),
 }

@@ -45,6 +45,37 @@ impl Member<'_> {
     pub fn place(&self) -> Range<usize> {
         self.value.clone()
     }
+
+    fn kept(self) -> Member<'static> {
+        let usual = USUAL_KEYS.iter().find(|usual| **usual == self.key);
+        let key = usual.map_or_else(|| Cow::Owned(self.key.into_owned()), |usual| Cow::Borrowed(*usual));
+        Member { key, start: self.start, value: self.value }
+    }
+}
+
+/// Keys of the messages that pass most: these need no memory of their own.
+const USUAL_KEYS: [&str; 8] = ["jsonrpc", "id", "method", "params", "name", "uri", "arguments", "_meta"];
+
+/// What was read of an object, apart from its text: where its members stand, and those of one of them.
+#[derive(Clone, Debug, Default)]
+pub struct Shape {
+    members: Vec<Member<'static>>,
+    /// The place among the members, and what was read there.
+    inside: Option<(usize, Vec<Member<'static>>)>,
+}
+
+impl Shape {
+    /// Keeps the `members` of an object, and of the object that stands under `key` those `inside` it.
+    pub fn new(members: Vec<Member<'_>>, key: &str, inside: Vec<Member<'_>>) -> Self {
+        let at = members.iter().position(|member| member.key == key);
+        let kept = |members: Vec<Member<'_>>| members.into_iter().map(Member::kept).collect();
+        Self { inside: at.map(|at| (at, kept(inside))), members: kept(members) }
+    }
+
+    /// As [`splice`], of the text that this was read of.
+    pub fn splice(&self, source: &str, edits: &[Edit<'_>], out: &mut String) -> Result<(), WireError> {
+        write_object(source, &self.members, self.inside.as_ref(), edits, out)
+    }
 }
 
 /// The members of the JSON object `source`, in order; duplicate keys (after unescaping) are refused.
@@ -95,16 +126,18 @@ pub fn is_deeper(text: &str, most: u32) -> bool {
     false
 }
 
+/// Bodies of at most so many bytes are copied, see [`apart`].
+pub const SMALL: usize = 4 << 10;
+
 /// A body on its own: a small one is copied, so that the connection whose buffer it lay in can use that again.
 pub fn apart(body: Bytes) -> Bytes {
-    const SMALL: usize = 4 << 10;
     if body.len() > SMALL { body } else { Bytes::copy_from_slice(&body) }
 }
 
 /// The text of a JSON string; `None` if it is none (or not valid Unicode once unescaped).
 pub fn unquote(raw: &str) -> Option<Cow<'_, str>> {
     let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
-    if inner.contains(['\\', '"']) {
+    if !is_plain(inner) {
         return serde_json::from_str::<String>(raw).ok().map(Cow::Owned);
     }
     Some(Cow::Borrowed(inner))
@@ -112,8 +145,26 @@ pub fn unquote(raw: &str) -> Option<Cow<'_, str>> {
 
 /// `text` as a JSON string.
 pub fn quote(text: &str) -> String {
-    // A string is always JSON: there is no error to see.
-    serde_json::to_string(text).unwrap_or_default()
+    let mut out = String::with_capacity(text.len() + 2);
+    push_quoted(text, &mut out);
+    out
+}
+
+fn push_quoted(text: &str, out: &mut String) {
+    if is_plain(text) {
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    } else {
+        // A string is always JSON: there is no error to see.
+        out.push_str(&serde_json::to_string(text).unwrap_or_default());
+    }
+}
+
+/// True if it stands in a JSON string as it is (RFC 8259, section 7).
+fn is_plain(text: &str) -> bool {
+    // Without a way out, so that many bytes are looked at at once.
+    text.bytes().fold(true, |plain, byte| plain & (byte >= 0x20) & (byte != b'"') & (byte != b'\\'))
 }
 
 /// Reads an object's members as places in this text; the inner error is of a key that is no Unicode.
@@ -183,8 +234,17 @@ impl<'a> Edit<'a> {
 
 /// Writes the object `source` with `edits` applied to `out`; every byte that no edit names is kept as it is.
 pub fn splice(source: &str, edits: &[Edit<'_>], out: &mut String) -> Result<(), WireError> {
-    let members = members(source)?;
-    let changes = match_up(&members, edits)?;
+    write_object(source, &members(source)?, None, edits, out)
+}
+
+/// `inside`: what was read already of the member at that place.
+fn write_object(
+    source: &str,
+    members: &[Member<'_>],
+    inside: Option<&(usize, Vec<Member<'static>>)>,
+    edits: &[Edit<'_>],
+    out: &mut String,
+) -> Result<(), WireError> {
     let Some(open) = source.find('{') else {
         return Err(WireError::NotObject("message".to_owned()));
     };
@@ -193,7 +253,8 @@ pub fn splice(source: &str, edits: &[Edit<'_>], out: &mut String) -> Result<(), 
     out.push_str(&source[..head]);
     let mut any = false;
     for (at, member) in members.iter().enumerate() {
-        if matches!(changes[at], Some(Change::Remove)) {
+        let change = change_of(member, edits)?;
+        if matches!(change, Some(Change::Remove)) {
             continue;
         }
         if any {
@@ -201,62 +262,74 @@ pub fn splice(source: &str, edits: &[Edit<'_>], out: &mut String) -> Result<(), 
         }
         any = true;
         out.push_str(&source[member.start..member.value.start]);
-        write_value(&member.key, member.text(source), changes[at], out)?;
+        let known = inside.filter(|(place, _)| *place == at).map(|(_, members)| &**members);
+        write_value(&member.key, member.text(source), known, change, out)?;
     }
     for edit in edits.iter().filter(|e| !members.iter().any(|m| m.key == e.key)) {
-        any |= write_new(edit, any, out)?;
+        any |= write_new(edit, any, out);
     }
     out.push_str(&source[tail..]);
     Ok(())
 }
 
-fn match_up<'e>(members: &[Member<'_>], edits: &'e [Edit<'e>]) -> Result<Vec<Option<&'e Change<'e>>>, WireError> {
-    members
-        .iter()
-        .map(|member| {
-            let edit = edits.iter().find(|e| reads_as(&member.key, &e.key));
-            match edit {
-                Some(edit) if edit.key != member.key => Err(WireError::Ambiguous {
-                    found: member.key.clone().into_owned(),
-                    meant: edit.key.clone().into_owned(),
-                }),
-                edit => Ok(edit.map(|e| &e.change)),
-            }
-        })
-        .collect()
+/// What becomes of a member that stands there.
+fn change_of<'e>(member: &Member<'_>, edits: &'e [Edit<'e>]) -> Result<Option<&'e Change<'e>>, WireError> {
+    match edits.iter().find(|edit| reads_as(&member.key, &edit.key)) {
+        Some(edit) if edit.key != member.key => {
+            Err(WireError::Ambiguous { found: member.key.clone().into_owned(), meant: edit.key.clone().into_owned() })
+        }
+        edit => Ok(edit.map(|edit| &edit.change)),
+    }
 }
 
-fn write_value(key: &str, text: &str, change: Option<&Change<'_>>, out: &mut String) -> Result<(), WireError> {
+fn write_value(
+    key: &str,
+    text: &str,
+    known: Option<&[Member<'static>]>,
+    change: Option<&Change<'_>>,
+    out: &mut String,
+) -> Result<(), WireError> {
     match change {
         Some(Change::Set(json)) => out.push_str(json),
-        Some(Change::Within(edits)) if text == "null" => splice("{}", edits, out)?,
+        Some(Change::Within(edits)) if text == "null" => drop(write_all(edits, out)),
         Some(Change::Within(_)) if !text.starts_with('{') => return Err(WireError::NotObject(key.to_owned())),
-        Some(Change::Within(edits)) => splice(text, edits, out)?,
+        Some(Change::Within(edits)) => match known {
+            Some(members) => write_object(text, members, None, edits, out)?,
+            None => splice(text, edits, out)?,
+        },
         Some(Change::Keep | Change::Remove | Change::Default(_)) | None => out.push_str(text),
     }
     Ok(())
 }
 
-fn write_new(edit: &Edit<'_>, comma: bool, out: &mut String) -> Result<bool, WireError> {
-    let text = match &edit.change {
-        Change::Keep | Change::Remove => return Ok(false),
-        Change::Set(json) | Change::Default(json) => Cow::Borrowed(&**json),
-        Change::Within(edits) => {
-            let mut inner = String::new();
-            splice("{}", edits, &mut inner)?;
-            if inner == "{}" {
-                return Ok(false);
-            }
-            Cow::Owned(inner)
-        }
-    };
+/// Writes an object of what `edits` add where nothing is; false if it is empty.
+fn write_all(edits: &[Edit<'_>], out: &mut String) -> bool {
+    out.push('{');
+    let any = edits.iter().fold(false, |any, edit| any | write_new(edit, any, out));
+    out.push('}');
+    any
+}
+
+/// Writes what `edit` adds where nothing is, behind a comma if need be; false if that is nothing.
+fn write_new(edit: &Edit<'_>, comma: bool, out: &mut String) -> bool {
+    let before = out.len();
     if comma {
         out.push(',');
     }
-    out.push_str(&quote(&edit.key));
+    push_quoted(&edit.key, out);
     out.push(':');
-    out.push_str(&text);
-    Ok(true)
+    let written = match &edit.change {
+        Change::Keep | Change::Remove => false,
+        Change::Set(json) | Change::Default(json) => {
+            out.push_str(json);
+            true
+        }
+        Change::Within(edits) => write_all(edits, out),
+    };
+    if !written {
+        out.truncate(before);
+    }
+    written
 }
 
 /// True if some JSON parser in use takes `found` for `meant` (Go's ignores case, by simple Unicode folding).

@@ -1,12 +1,13 @@
 //! Keys and people as the store has them, and what a command changes of them. Decisions are pure.
 
 use super::life::Life;
+use crate::model::hash::Map;
 use crate::model::principal::{
     KEY_PREFIX, KeyHash, KeyRow, NewKey, NewUser, PasswordHash, Principal, Role, StoredKey, StoredUser, UserRow,
 };
 use crate::model::{Command, Refusal, Stamp, TenantId};
 use crate::store::{Store, StoreError};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Keys, and people, at most.
@@ -17,7 +18,7 @@ const LONGEST: usize = 256;
 /// Every key and every person.
 #[derive(Clone, Default)]
 pub struct Book {
-    by_hash: HashMap<KeyHash, Arc<Key>>,
+    by_hash: Map<KeyHash, Arc<Key>>,
     keys: BTreeMap<String, Arc<Key>>,
     users: BTreeMap<String, Arc<User>>,
 }

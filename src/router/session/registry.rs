@@ -2,8 +2,8 @@
 
 use super::{Hello, Owner, Session};
 use crate::model::TenantId;
+use crate::model::hash::Map;
 use crate::router::flight::lock;
-use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -46,14 +46,14 @@ pub enum NoSession {
 /// All sessions. Sharded: no call waits for another's.
 #[derive(Default)]
 pub struct Sessions {
-    shards: [Mutex<HashMap<u32, Arc<Session>>>; SHARDS],
+    shards: [Mutex<Map<u32, Arc<Session>>>; SHARDS],
     next: AtomicU32,
     /// Sessions of each tenant; touched when one begins or ends.
-    counts: Mutex<HashMap<TenantId, usize>>,
+    counts: Mutex<Map<TenantId, usize>>,
 }
 
 impl Sessions {
-    fn shard(&self, number: u32) -> &Mutex<HashMap<u32, Arc<Session>>> {
+    fn shard(&self, number: u32) -> &Mutex<Map<u32, Arc<Session>>> {
         &self.shards[number as usize % SHARDS]
     }
 
@@ -123,7 +123,7 @@ impl Sessions {
 
     /// Those that nobody used for so long.
     pub fn idle(&self, longer: Duration) -> Vec<Arc<Session>> {
-        let of = |shard: &Mutex<HashMap<u32, Arc<Session>>>| {
+        let of = |shard: &Mutex<Map<u32, Arc<Session>>>| {
             lock(shard).values().filter(|s| s.idle() > longer).cloned().collect::<Vec<_>>()
         };
         self.shards.iter().flat_map(of).collect()

@@ -6,11 +6,11 @@ pub mod reply;
 mod sessions;
 
 use super::serverside::Observer;
-use super::{Answer, Ask, Expects, Fault, SessionKey};
+use super::{Answer, Ask, Expects, Fault, Whose};
 use crate::model::Era;
 use crate::model::secret::Secret;
 use crate::router::era;
-use crate::router::flight::{Flight, lock};
+use crate::router::flight::Flight;
 use crate::router::mirror;
 use crate::router::session::{Reply, Session as ClientSession};
 use crate::router::wire::{self, ErrorObject};
@@ -22,7 +22,7 @@ use hyper::{Method, Request, Response, StatusCode, Uri};
 use reply::Reader;
 use sessions::{Place, Session, Sessions};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -59,7 +59,7 @@ struct Shared {
     /// It answered a handshake as servers of HTTP+SSE do.
     may_be_sse: AtomicBool,
     closing: CancellationToken,
-    closed: Mutex<Option<Arc<str>>>,
+    closed: OnceLock<Arc<str>>,
 }
 
 impl Http {
@@ -85,7 +85,7 @@ impl Http {
             max_message,
             may_be_sse: AtomicBool::new(false),
             closing: CancellationToken::new(),
-            closed: Mutex::default(),
+            closed: OnceLock::new(),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -110,14 +110,14 @@ impl Http {
     }
 
     pub fn closed(&self) -> Option<Arc<str>> {
-        lock(&self.shared.closed).clone()
+        self.shared.closed.get().cloned()
     }
 
     /// Reads the stream on which a legacy server says what belongs to no call, until it ends. False: it has none.
     /// `opened` is called once it is open.
     pub async fn follow(
         &self,
-        session: &SessionKey,
+        session: Whose<'_>,
         client: Option<&Arc<ClientSession>>,
         headers: Vec<(HeaderName, HeaderValue)>,
         flight: &Arc<Flight>,
@@ -132,7 +132,7 @@ impl Http {
             version: None,
             era: Era::Legacy,
             headers,
-            session: session.clone(),
+            session,
             client,
             flight: Some(flight),
             quiet: true,
@@ -145,14 +145,14 @@ impl Http {
 
     /// A legacy client has left: the session that was its own ends, in the background.
     pub fn end_session(&self, client: u32) {
-        if let Some(session) = self.shared.sessions.take(&SessionKey::Client(client)) {
+        if let Some(session) = self.shared.sessions.take(Whose::Client(client)) {
             self.shared.clone().end_session(session);
         }
     }
 
     /// Fails what waits and ends the sessions, in the background.
     pub fn close(&self, reason: &str) {
-        lock(&self.shared.closed).get_or_insert_with(|| reason.into());
+        self.shared.closed.get_or_init(|| reason.into());
         self.shared.closing.cancel();
         for session in self.shared.sessions.take_all() {
             self.shared.clone().end_session(session);
@@ -182,7 +182,7 @@ impl Shared {
             return answer;
         }
         // The request was refused for its session, so it may be repeated on a new one; once.
-        self.sessions.forget(&ask.session, &place);
+        self.sessions.forget(ask.session, &place);
         let (_, session) = self.session(&ask).await?;
         self.ask_on(&session, &ask, body).await?.1
     }
@@ -213,7 +213,7 @@ impl Shared {
                 let reply = self.replier(Some(&session));
                 self.reader(ask, &reply).follow(response).await;
             }
-            StatusCode::NOT_FOUND if session.id.is_some() => self.sessions.forget(&ask.session, &place),
+            StatusCode::NOT_FOUND if session.id.is_some() => self.sessions.forget(ask.session, &place),
             _ => return Ok(false),
         }
         Ok(true)
@@ -287,7 +287,7 @@ impl Shared {
 
     /// The handshake that opens the upstream; its session is ours, for probes and lists.
     async fn first_handshake(self: &Arc<Self>, ask: &Ask<'_>, body: Bytes) -> Result<Answer, Fault> {
-        let (place, _) = self.sessions.place(&ask.session);
+        let (place, _) = self.sessions.place(ask.session);
         let (answer, session) = self.shake(ask, body).await?;
         if let Some(session) = session {
             let _ = place.set(session);
@@ -308,9 +308,9 @@ impl Shared {
 
     /// The session that this message belongs on. Upstreams that keep none serve everybody alike.
     async fn session(self: &Arc<Self>, ask: &Ask<'_>) -> Result<(Place, Session), Fault> {
-        let (ours, _) = self.sessions.place(&SessionKey::Own);
+        let ours = self.sessions.own();
         let stateless = ours.get().is_some_and(|session| session.id.is_none());
-        let (place, gone) = if stateless { (ours, Vec::new()) } else { self.sessions.place(&ask.session) };
+        let (place, gone) = if stateless { (ours, Vec::new()) } else { self.sessions.place(ask.session) };
         for session in gone {
             self.clone().end_session(session);
         }
@@ -330,7 +330,7 @@ impl Shared {
             version: None,
             era: Era::Legacy,
             headers: ask.headers.clone(),
-            session: ask.session.clone(),
+            session: ask.session,
             client: ask.client,
             flight: None,
             quiet: true,

@@ -3,13 +3,13 @@
 use super::serverside::{Heard, Observer, hear, no_client};
 use super::{Answer, Expects, Fault};
 use crate::model::TenantId;
+use crate::model::hash::Map;
 use crate::model::message::CallEvent;
 use crate::router::client::{Level, Relay, in_one_line};
 use crate::router::flight::{Flight, lock};
 use crate::router::session::Reply;
 use crate::router::wire;
 use bytes::Bytes;
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use tokio::sync::oneshot;
@@ -23,7 +23,7 @@ pub struct Mux {
 
 #[derive(Default)]
 struct Waiting {
-    calls: HashMap<u64, Waiter>,
+    calls: Map<u64, Waiter>,
     /// Calls that were given up and whose answers may still come.
     left: u32,
     tenants: Tenants,

@@ -7,7 +7,7 @@ use super::http::reply::{error_body, refusal};
 use super::http::{own_headers, shown_url};
 use super::mux::Mux;
 use super::serverside::Observer;
-use super::{Answer, Ask, Expects, Fault, SessionKey};
+use super::{Answer, Ask, Expects, Fault, Whose};
 use crate::model::Era;
 use crate::model::secret::Secret;
 use crate::router::era;
@@ -303,7 +303,7 @@ impl Shared {
             version: None,
             era: Era::Legacy,
             headers: headers.to_vec(),
-            session: SessionKey::Own,
+            session: Whose::Own,
             client: None,
             flight: None,
             quiet: true,

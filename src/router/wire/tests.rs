@@ -1,9 +1,20 @@
 use super::*;
 use proptest::prelude::*;
 
+/// The same whether the text is read for it or was read before.
 fn spliced(source: &str, edits: &[Edit<'_>]) -> Result<String, WireError> {
     let mut out = String::new();
-    splice(source, edits, &mut out).map(|()| out)
+    let spliced = splice(source, edits, &mut out).map(|()| out);
+    if let Ok(read) = members(source) {
+        let inside = read.iter().find(|member| member.key == "m").and_then(|m| members(m.text(source)).ok());
+        let mut out = String::new();
+        let again = match inside {
+            Some(inside) => Shape::new(read, "m", inside).splice(source, edits, &mut out),
+            None => Shape::new(read, "", Vec::new()).splice(source, edits, &mut out),
+        };
+        assert_eq!(again.map(|()| out), spliced, "{source}");
+    }
+    spliced
 }
 
 fn remove(key: &str) -> Edit<'_> {
