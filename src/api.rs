@@ -111,12 +111,15 @@ impl Gateway {
         {
             return sender::readable(response, origin.clone());
         }
-        let caller = auth::identify(&self, peer, &mut request);
+        let who = auth::identify(&self, peer, &mut request);
         let response = match is_mcp {
-            true => mcp::answer(&self, request).await.unwrap_or_else(Error::into_json_rpc),
-            false => Box::pin(self.answer_rest(peer, caller.as_ref(), request)).await,
+            true => mcp::answer(&self, &who, request).await.unwrap_or_else(Error::into_json_rpc),
+            false => {
+                auth::remember(who.clone(), &mut request);
+                Box::pin(self.answer_rest(peer, who.as_ref().ok(), request)).await
+            }
         };
-        let response = guard::guard(told_of_wake(response), caller);
+        let response = guard::guard(told_of_wake(response), who.ok());
         match page {
             Some(origin) => sender::readable(response, origin),
             None => response,

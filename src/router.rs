@@ -15,6 +15,7 @@ mod fanout;
 mod feed;
 mod flight;
 mod gate;
+mod home;
 mod hub;
 mod inspect;
 mod ledger;

@@ -4,33 +4,31 @@ use super::{Error, Gateway};
 use crate::control::handle::{Caller, Unproven};
 use crate::model::TenantId;
 use crate::model::principal::{KEY_PREFIX, Principal, Role};
-use hyper::header::{AUTHORIZATION, HeaderValue};
+use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use hyper::http::Extensions;
 use hyper::{HeaderMap, Request};
 use std::net::SocketAddr;
 
 /// The header by which an operator names a tenant.
-pub(super) const CUSTOMER: &str = "x-customer-id";
-const KEY: &str = "x-api-key";
+pub(super) const CUSTOMER: HeaderName = HeaderName::from_static("x-customer-id");
+const KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// What a proxy adds to a request of somebody else.
 const PASSED_ON: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
 
-/// Who makes this request, or why that is nobody; read by [`principal`]. What proves it goes no further, so that it can
-/// never be passed on, and neither does a customer that a tenant names.
-pub fn identify<B>(gateway: &Gateway, peer: SocketAddr, request: &mut Request<B>) -> Option<Caller> {
+/// Who makes this request, or why that is nobody. What proves it goes no further, so that it can never be passed on, and
+/// neither does a customer that a tenant names.
+pub fn identify<B>(gateway: &Gateway, peer: SocketAddr, request: &mut Request<B>) -> Result<Caller, Error> {
     let who = who(gateway, peer, request.headers());
     let headers = request.headers_mut();
-    headers.remove(KEY);
+    headers.remove(&KEY);
     headers.remove(AUTHORIZATION);
     if who.as_ref().is_ok_and(|caller| caller.principal.role < Role::Operator) {
-        headers.remove(CUSTOMER);
+        headers.remove(&CUSTOMER);
     }
     if let Err(error @ Error::BadCredential(_)) = &who {
         tracing::warn!(%peer, "refused: {error}");
     }
-    let caller = who.as_ref().ok().cloned();
-    request.extensions_mut().insert(who);
-    caller
+    who
 }
 
 fn who(gateway: &Gateway, peer: SocketAddr, headers: &HeaderMap) -> Result<Caller, Error> {
@@ -68,7 +66,7 @@ enum Credential<'h> {
 
 /// The one credential of a request. Two that differ are refused: whoever wrote the second is not whoever wrote the first.
 fn credential(headers: &HeaderMap) -> Result<Option<Credential<'_>>, Error> {
-    let keys = headers.get_all(KEY).iter().map(|value| text(value).map(Credential::Key));
+    let keys = headers.get_all(&KEY).iter().map(|value| text(value).map(Credential::Key));
     let bearers = headers.get_all(AUTHORIZATION).iter().map(|value| bearer(text(value)?));
     let mut found = None;
     for credential in keys.chain(bearers) {
@@ -97,7 +95,12 @@ fn bearer(text: &str) -> Result<Credential<'_>, Error> {
     }
 }
 
-/// Whoever makes the request with these extensions.
+/// For [`principal`].
+pub fn remember<B>(who: Result<Caller, Error>, request: &mut Request<B>) {
+    request.extensions_mut().insert(who);
+}
+
+/// Whoever makes the request with these extensions, where a handler sees nothing else of it.
 pub fn principal(request: &Extensions) -> Result<&Principal, Error> {
     match request.get::<Result<Caller, Error>>() {
         Some(Ok(caller)) => Ok(&caller.principal),
@@ -108,7 +111,7 @@ pub fn principal(request: &Extensions) -> Result<&Principal, Error> {
 
 /// The tenant that this request is made as: the principal's own, or the one that an operator names, else has switched to.
 pub fn tenant(gateway: &Gateway, principal: &Principal, headers: &HeaderMap) -> Result<TenantId, Error> {
-    let named = headers.get(CUSTOMER).filter(|_| principal.role >= Role::Operator);
+    let named = headers.get(&CUSTOMER).filter(|_| principal.role >= Role::Operator);
     let Some(name) = named else {
         let unnamed = || {
             Error::BadRequest(
@@ -128,7 +131,7 @@ mod tests {
 
     #[test]
     fn one_credential_is_read_and_two_that_differ_are_refused() {
-        let (key, auth) = (KEY, AUTHORIZATION.as_str());
+        let (key, auth) = ("x-api-key", "authorization");
         let good = |c| Ok(Some(c));
         for (headers, want) in [
             (&[][..], Ok(None)),

@@ -8,6 +8,7 @@ mod reply;
 mod stream;
 
 use super::{Body, Error, Gateway, auth};
+use crate::control::handle::Caller as Asking;
 use crate::model::call::Origin;
 use crate::model::principal::Role;
 use crate::model::{ServerId, TenantId};
@@ -70,9 +71,13 @@ impl Caller {
 }
 
 /// Answers a request on an MCP path.
-pub async fn answer(gateway: &Gateway, request: Request<Incoming>) -> Result<Response<Body>, Error> {
+pub async fn answer(
+    gateway: &Gateway,
+    who: &Result<Asking, Error>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Error> {
+    let principal = &who.as_ref().map_err(Error::clone)?.principal;
     let (head, body) = request.into_parts();
-    let principal = auth::principal(&head.extensions)?;
     let tenant = auth::tenant(gateway, principal, &head.headers)?;
     let endpoint = endpoint(head.uri.path())?;
     let caller = Caller { tenant, principal: principal.name.clone(), role: principal.role, endpoint };

@@ -1,6 +1,7 @@
-//! Calls under way: their deadlines, progress and cancellation. Sharded by call id; no lock is held over an await.
+//! Calls under way: their deadlines, progress and cancellation. Sharded by the thread on which they began; no lock is held over an await.
 
 use super::client::Relay;
+use super::home::home;
 use super::payload::Trail;
 use crate::model::call::Origin;
 use crate::model::hash::Map;
@@ -26,6 +27,8 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// A call that has not been answered yet.
 pub struct Flight {
     pub id: CallId,
+    /// The thread on which it began.
+    home: usize,
     pub at: Stamp,
     pub began: Instant,
     pub tenant: TenantId,
@@ -107,6 +110,7 @@ impl Flight {
         } = plan;
         Self {
             id,
+            home: home(),
             at,
             began,
             tenant,
@@ -256,20 +260,20 @@ pub struct Flights {
 }
 
 impl Flights {
-    fn shard(&self, id: CallId) -> MutexGuard<'_, Map<CallId, Arc<Flight>>> {
-        lock(&self.shards[id.0 as usize % SHARDS])
+    fn shard(&self, flight: &Flight) -> MutexGuard<'_, Map<CallId, Arc<Flight>>> {
+        lock(&self.shards[flight.home % SHARDS])
     }
 
     pub fn add(&self, flight: Arc<Flight>) {
-        self.shard(flight.id).insert(flight.id, flight);
+        self.shard(&flight).insert(flight.id, flight);
     }
 
-    pub fn remove(&self, id: CallId) {
-        self.shard(id).remove(&id);
+    pub fn remove(&self, flight: &Flight) {
+        self.shard(flight).remove(&flight.id);
     }
 
     pub fn get(&self, id: CallId) -> Option<Arc<Flight>> {
-        self.shard(id).get(&id).cloned()
+        self.shards.iter().find_map(|shard| lock(shard).get(&id).cloned())
     }
 
     /// False if there is no such call.

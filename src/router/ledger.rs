@@ -112,7 +112,7 @@ impl<'a> Ledger<'a> {
             outcome = %record.outcome,
             took_us = record.took_us,
         );
-        self.router.flights.remove(self.flight.id);
+        self.router.flights.remove(&self.flight);
         self.router.meter.count(record);
         self.router.lifetimes.count(record);
         self.router.payloads.keep(Payload { record: record.clone(), trail: self.flight.trail(body.clone()) });

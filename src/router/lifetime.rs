@@ -1,7 +1,7 @@
 //! Counts of calls since the start, per tenant and server: what only grows, for whoever scrapes it. Sharded and bounded.
 
 use super::flight::lock;
-use crate::model::hash::{Map, RandomState};
+use crate::model::hash::{Equivalent, Map, RandomState};
 use crate::model::{CallRecord, Outcome, ServerId, Stamp, TenantId};
 use std::hash::BuildHasher;
 use std::sync::Mutex;
@@ -38,7 +38,18 @@ pub struct Lifetime {
     pub last: Stamp,
 }
 
-type Pair = Option<(TenantId, Option<ServerId>)>;
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Pair(Option<(TenantId, Option<ServerId>)>);
+
+/// The pair that a record is of; hashed as a [`Pair`] is.
+#[derive(Hash)]
+struct Of<'r>(Option<(&'r TenantId, Option<&'r ServerId>)>);
+
+impl Equivalent<Pair> for Of<'_> {
+    fn equivalent(&self, key: &Pair) -> bool {
+        self.0 == key.0.as_ref().map(|(tenant, server)| (tenant, server.as_ref()))
+    }
+}
 
 /// All pairs.
 #[derive(Default)]
@@ -50,7 +61,7 @@ pub struct Lifetimes {
 
 impl Lifetime {
     fn new(number: Option<u32>, pair: &Pair) -> Self {
-        let (tenant, server) = pair.clone().map_or((None, None), |(tenant, server)| (Some(tenant), server));
+        let (tenant, server) = pair.0.clone().map_or((None, None), |(tenant, server)| (Some(tenant), server));
         Self { number, tenant, server, outcomes: [0; 8], latencies: [0; 17], total_us: 0, last: Stamp(0) }
     }
 
@@ -74,33 +85,33 @@ impl Lifetime {
 
 impl Lifetimes {
     pub fn count(&self, record: &CallRecord) {
-        let server = record.instance.as_ref().map(|_| record.server.clone());
-        let pair = Some((record.tenant.clone(), server));
-        let shard = &self.shards[self.hasher.hash_one(&pair) as usize % SHARDS];
-        let mut shard = lock(shard);
-        if let Some(known) = shard.get_mut(&pair) {
+        let server = record.instance.as_ref().map(|_| &record.server);
+        let of = Of(Some((&record.tenant, server)));
+        let mut shard = lock(&self.shards[self.hasher.hash_one(&of) as usize % SHARDS]);
+        if let Some(known) = shard.get_mut(&of) {
             return known.count(record);
         }
+        let pair = Pair(Some((record.tenant.clone(), server.cloned())));
         let number = self.pairs.fetch_add(1, Relaxed);
         let (number, pair) = if number < PAIRS {
             (Some(number), pair)
         } else {
             self.pairs.fetch_sub(1, Relaxed);
-            (None, None)
+            (None, Pair(None))
         };
         shard.entry(pair.clone()).or_insert_with(|| Box::new(Lifetime::new(number, &pair))).count(record);
     }
 
     /// When a tenant's newest call to a server came.
     pub fn last(&self, tenant: &TenantId, server: &ServerId) -> Option<Stamp> {
-        let pair = Some((tenant.clone(), Some(server.clone())));
-        let shard = lock(&self.shards[self.hasher.hash_one(&pair) as usize % SHARDS]);
-        shard.get(&pair).map(|known| known.last)
+        let of = Of(Some((tenant, Some(server))));
+        let shard = lock(&self.shards[self.hasher.hash_one(&of) as usize % SHARDS]);
+        shard.get(&of).map(|known| known.last)
     }
 
     /// Every pair, in the order in which they came; at the end, if there are any, those that are not told apart.
     pub fn all(&self) -> Vec<Lifetime> {
-        let mut rest = Lifetime::new(None, &None);
+        let mut rest = Lifetime::new(None, &Pair(None));
         let mut told = Vec::new();
         for shard in &self.shards {
             for known in lock(shard).values() {

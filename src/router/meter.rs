@@ -2,7 +2,7 @@
 
 use super::flight::lock;
 use super::{AllFigures, Figures};
-use crate::model::hash::{Map, RandomState};
+use crate::model::hash::{Equivalent, Map, RandomState};
 use crate::model::{CallRecord, InstanceKey, Outcome, ServerId, Stamp, TenantId};
 use std::hash::{BuildHasher, Hash};
 use std::sync::Mutex;
@@ -26,6 +26,20 @@ struct Series {
     server: ServerId,
     /// `None`: refused before one was chosen.
     instance: Option<InstanceKey>,
+}
+
+/// Whose calls a record is among; hashed as a [`Series`] is.
+#[derive(Hash)]
+struct Among<'r> {
+    tenant: &'r TenantId,
+    server: &'r ServerId,
+    instance: Option<&'r InstanceKey>,
+}
+
+impl Equivalent<Series> for Among<'_> {
+    fn equivalent(&self, key: &Series) -> bool {
+        (self.tenant, self.server, self.instance) == (&key.tenant, &key.server, key.instance.as_ref())
+    }
 }
 
 /// All series.
@@ -168,14 +182,18 @@ impl Meter {
 
     fn count_at(&self, now: Stamp, record: &CallRecord) {
         self.outcomes[record.outcome as usize].fetch_add(1, Relaxed);
-        let series =
-            Series { tenant: record.tenant.clone(), server: record.server.clone(), instance: record.instance.clone() };
+        let CallRecord { tenant, server, instance, .. } = record;
         // A caller can make up names; what was never routed counts in the totals only.
-        if series.instance.is_none() {
+        if instance.is_none() {
             return;
         }
-        let shard = &self.shards[self.hasher.hash_one(&series) as usize % SHARDS];
-        lock(shard).entry(series).or_default().count(now, record);
+        let among = Among { tenant, server, instance: instance.as_ref() };
+        let mut shard = lock(&self.shards[self.hasher.hash_one(&among) as usize % SHARDS]);
+        if let Some(window) = shard.get_mut(&among) {
+            return window.count(now, record);
+        }
+        let series = Series { tenant: tenant.clone(), server: server.clone(), instance: instance.clone() };
+        shard.entry(series).or_default().count(now, record);
     }
 
     /// Figures now; series idle for the whole window are forgotten on the way.

@@ -1,6 +1,7 @@
 //! What calls said, kept in memory only, in a bounded ring: failed calls are let go last. Masked when it is read.
 
 use super::flight::lock;
+use super::home::home;
 use super::redact::CUT_BYTES;
 use super::wire;
 use crate::model::timeline::Timeline;
@@ -9,10 +10,11 @@ use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-const SHARDS: u64 = 8;
+/// Few, for each has its part of the bytes, and a thread fills only one.
+const SHARDS: usize = 2;
 /// Bytes over all shards; failed calls get half of it for themselves.
 const MAX_BYTES: usize = 8 << 20;
-const SHARD_BYTES: usize = MAX_BYTES / SHARDS as usize / 2;
+const SHARD_BYTES: usize = MAX_BYTES / SHARDS / 2;
 /// What an entry costs beside its bytes.
 const OVERHEAD: usize = 512;
 
@@ -36,7 +38,7 @@ pub struct Trail {
 
 #[derive(Default)]
 pub struct Payloads {
-    shards: [Mutex<Shard>; SHARDS as usize],
+    shards: [Mutex<Shard>; SHARDS],
 }
 
 #[derive(Default)]
@@ -74,14 +76,16 @@ impl Payloads {
     pub fn keep(&self, mut payload: Payload) {
         let trail = &mut payload.trail;
         [&mut trail.request, &mut trail.response].into_iter().for_each(own);
-        let mut shard = lock(&self.shards[(payload.record.id.0 % SHARDS) as usize]);
+        let mut shard = lock(&self.shards[home() % SHARDS]);
         let ring = if payload.record.error.is_some() { &mut shard.failed } else { &mut shard.good };
         ring.push(payload);
     }
 
     pub fn get(&self, id: CallId) -> Option<Payload> {
-        let shard = lock(&self.shards[(id.0 % SHARDS) as usize]);
-        shard.good.calls.get(&id).or_else(|| shard.failed.calls.get(&id)).cloned()
+        self.shards.iter().find_map(|shard| {
+            let shard = lock(shard);
+            shard.good.calls.get(&id).or_else(|| shard.failed.calls.get(&id)).cloned()
+        })
     }
 }
 

@@ -2,12 +2,12 @@
 
 use crate::router::{KNOWN_LEGACY, MODERN, Message};
 use hyper::HeaderMap;
-use hyper::header::ACCEPT;
+use hyper::header::{ACCEPT, HeaderName};
 
-pub const SESSION: &str = "mcp-session-id";
-pub const VERSION: &str = "mcp-protocol-version";
-pub const METHOD: &str = "mcp-method";
-pub const NAME: &str = "mcp-name";
+pub const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
+pub const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+pub const METHOD: HeaderName = HeaderName::from_static("mcp-method");
+pub const NAME: HeaderName = HeaderName::from_static("mcp-name");
 pub const PARAM: &str = "mcp-param-";
 
 /// How a request wants to be treated.
@@ -22,22 +22,22 @@ pub enum Face {
 /// The era of a request. A modern mark goes before anything else: modern clients send `initialize` or `ping` to find out
 /// that there is none, and must not be taken for legacy ones.
 pub fn face(headers: &HeaderMap, message: Option<&Message>) -> Face {
-    let version = text(headers, VERSION);
+    let version = text(headers, &VERSION);
     let modern_version = version.is_some_and(|version| version.starts_with("20") && version >= MODERN);
     // Some send every header of every revision; the one that they name is meant.
     let legacy_version = version.is_some_and(|version| KNOWN_LEGACY.contains(&version));
-    let marked = modern_version || headers.contains_key(METHOD) && !legacy_version;
+    let marked = modern_version || headers.contains_key(&METHOD) && !legacy_version;
     if marked || message.is_some_and(|message| message.meta.version.is_some()) {
         return Face::Modern;
     }
-    if headers.contains_key(SESSION) || message.is_some_and(|message| message.method == "initialize") {
+    if headers.contains_key(&SESSION) || message.is_some_and(|message| message.method == "initialize") {
         return Face::Legacy;
     }
     Face::Bare
 }
 
 /// A header's text; what is no text is none of ours.
-pub fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+pub fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     headers.get(name).map(|value| value.to_str().unwrap_or("\u{fffd}").trim())
 }
 

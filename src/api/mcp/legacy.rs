@@ -10,7 +10,7 @@ use crate::router::{
     Client, Hello, KNOWN_LEGACY, Kind, Level, MAX_SUBSCRIPTIONS, MAX_URI, Message, Router, Session, SessionLimits,
 };
 use bytes::Bytes;
-use hyper::header::{HeaderName, HeaderValue};
+use hyper::header::HeaderValue;
 use hyper::{HeaderMap, Response, StatusCode};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -49,14 +49,14 @@ pub async fn post(
 
 /// The session that the request names, if it is the caller's.
 fn find(router: &Router, caller: &Caller, headers: &HeaderMap) -> Result<Arc<Session>, Refused> {
-    if let Some(version) = head::text(headers, head::VERSION)
+    if let Some(version) = head::text(headers, &head::VERSION)
         && !KNOWN_LEGACY.contains(&version)
     {
         let known = KNOWN_LEGACY.join(", ");
         let text = format!("MCP-Protocol-Version `{version}` is not spoken here; sessions speak {known}");
         return Err(Refused::new(StatusCode::BAD_REQUEST, INVALID_REQUEST, text));
     }
-    let id = head::text(headers, head::SESSION).unwrap_or_default();
+    let id = head::text(headers, &head::SESSION).unwrap_or_default();
     let gone = "no such session here (any more): begin a new one with initialize";
     router.session(id, &caller.owner()).ok_or_else(|| Refused::new(StatusCode::NOT_FOUND, NO_SESSION, gone))
 }
@@ -88,7 +88,7 @@ async fn initialize(gateway: &Gateway, caller: Caller, message: Message) -> Resp
         && let Ok(id) = HeaderValue::from_str(&session.id)
     {
         begun.kept = true;
-        response.headers_mut().insert(HeaderName::from_static(head::SESSION), id);
+        response.headers_mut().insert(head::SESSION, id);
     }
     response
 }

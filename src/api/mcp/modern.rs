@@ -12,6 +12,7 @@ use crate::router::{
     header_text,
 };
 use bytes::Bytes;
+use hyper::header::HeaderName;
 use hyper::{HeaderMap, Response, StatusCode};
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -68,7 +69,7 @@ fn check(headers: &HeaderMap, message: &Message) -> Result<(), Refused> {
     };
     let mismatch = |text: String| Refused::new(StatusCode::BAD_REQUEST, HEADER_MISMATCH, text);
     let version = message.meta.version.as_deref().ok_or_else(|| missing(VERSION_KEY))?;
-    same(headers, head::VERSION, Some(version)).map_err(mismatch)?;
+    same(headers, &head::VERSION, Some(version)).map_err(mismatch)?;
     if version != MODERN {
         let text = format!("MCP {version} is not spoken here without a session; {MODERN} is");
         let data = format!(r#"{{"supported":["{MODERN}"],"requested":{}}}"#, serde_json::Value::from(version));
@@ -77,13 +78,13 @@ fn check(headers: &HeaderMap, message: &Message) -> Result<(), Refused> {
     if !message.meta.has_capabilities {
         return Err(missing(CAPABILITIES_KEY));
     }
-    same(headers, head::METHOD, Some(&message.method)).map_err(mismatch)?;
+    same(headers, &head::METHOD, Some(&message.method)).map_err(mismatch)?;
     match message.method.as_str() {
         "tools/call" | "prompts/get" | "resources/read" => {
-            same(headers, head::NAME, message.name.as_deref()).map_err(mismatch)
+            same(headers, &head::NAME, message.name.as_deref()).map_err(mismatch)
         }
         "tasks/get" | "tasks/update" | "tasks/cancel" => {
-            same(headers, head::NAME, task(message).as_deref()).map_err(mismatch)
+            same(headers, &head::NAME, task(message).as_deref()).map_err(mismatch)
         }
         _ => Ok(()),
     }
@@ -100,7 +101,7 @@ fn task(message: &Message) -> Option<Cow<'_, str>> {
 }
 
 /// The error says what is missing or different. A body that lacks what a header repeats is the server's to refuse.
-fn same(headers: &HeaderMap, header: &str, body: Option<&str>) -> Result<(), String> {
+fn same(headers: &HeaderMap, header: &HeaderName, body: Option<&str>) -> Result<(), String> {
     let mut sent = headers.get_all(header).iter();
     let (Some(value), None) = (sent.next(), sent.next()) else {
         return match body {
