@@ -28,6 +28,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Request, Response};
 use limits::Limits;
+use patience::UnderWay;
 use rest::Rest;
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -77,8 +78,13 @@ impl Gateway {
     }
 
     /// Answers one request; whatever goes wrong becomes a response in the shape of its face.
-    pub async fn answer(self: Arc<Self>, peer: SocketAddr, request: Request<Incoming>) -> Response<Body> {
-        let under_way = self.requests.token();
+    pub async fn answer(
+        self: Arc<Self>,
+        peer: SocketAddr,
+        request: Request<Incoming>,
+        of_connection: UnderWay,
+    ) -> Response<Body> {
+        let under_way = (self.requests.token(), of_connection);
         let line = access::Line::begin(peer, &request);
         let response = AMBIENT.scope(line.ambient(), self.respond(peer, request)).await;
         line.end(&response);

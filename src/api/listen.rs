@@ -2,15 +2,15 @@
 
 use super::Gateway;
 use super::lanes::Lanes;
-use super::patience::Patient;
+use super::patience::{Patient, Requests};
 use crate::control::handle::{Handle, Shut};
 use crate::model::Stamp;
 use crate::model::stack::Gate;
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use rustix::process::{Resource, getrlimit};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -250,24 +250,30 @@ impl Door {
         let _ = stream.set_nodelay(true);
         let _open = self.gateway.connections.clone();
         let gateway = self.gateway.clone();
+        let requests = Arc::<Requests>::default();
+        let begin = requests.clone();
         let service = service_fn(move |request| {
-            let gateway = gateway.clone();
-            async move { Ok::<_, Infallible>(gateway.answer(peer, request).await) }
+            let (gateway, under_way) = (gateway.clone(), begin.begin());
+            async move { Ok::<_, Infallible>(gateway.answer(peer, request, under_way).await) }
         });
         let timeout = self.gateway.inside.config.get().api.read_timeout;
         let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(timeout)
             .half_close(false)
             .serve_connection(TokioIo::new(Patient::new(stream, timeout)), service);
         let mut connection = std::pin::pin!(connection);
-        let order = async |token: CancellationToken, order| {
-            token.cancelled().await;
-            order
+        let finish = async {
+            self.stop.cancelled().await;
+            Order::Finish
+        };
+        let hang_up = async {
+            tokio::select! {
+                () = self.hang_up.cancelled() => {}
+                () = requests.overdue(timeout) => tracing::debug!("no request of {peer} for {timeout:?}"),
+            }
+            Order::HangUp
         };
         // In a set they are looked at only when one comes, not with every step of the connection.
-        let orders = [order(self.stop.clone(), Order::Finish), order(self.hang_up.clone(), Order::HangUp)];
-        let mut orders: FuturesUnordered<_> = orders.into_iter().collect();
+        let mut orders = FuturesUnordered::from_iter([finish.left_future(), hang_up.right_future()]);
         let ended = loop {
             tokio::select! {
                 biased;
