@@ -2,6 +2,7 @@
 
 mod consoles;
 mod modern;
+mod names;
 mod rest;
 mod rough;
 mod sessions;

@@ -5,11 +5,9 @@ use super::pass::Report;
 use super::platform::required;
 use super::reader::{Field, Reader};
 use crate::model::route::{Lead, RouteRule, Routing};
-use crate::model::server::{Hints, QueryTool, Run, ServerDef, Via};
+use crate::model::server::{Hints, QueryTool, Run, ServerDef, TOOL_NAME_MAX, Via};
 use crate::model::{ServerId, near};
 
-/// Longest name of a tool, with its prefix: what clients of the large models accept.
-const NAME_MAX: usize = 64;
 /// A prefix that leaves no room for a name is a mistake.
 const PREFIX_MAX: usize = 48;
 const WORDS_MAX: usize = 200;
@@ -60,12 +58,18 @@ pub(super) fn check_server(draft: &Draft<'_, ServerDef>) {
         draft.problem(&["query"], "a plain query endpoint has no other tool", help);
     }
     let prefix = def.prefix();
-    let named = def.query_tool().map(|query| query.tool).into_iter();
-    let made_up = if let Run::Simulated(run) = &def.run { run.tools.as_slice() } else { &[] };
-    if let Some(tool) = named.chain(made_up.iter().cloned()).find(|tool| prefix.len() + tool.len() > NAME_MAX) {
-        let message = format!("the tool `{prefix}{tool}` has more than {NAME_MAX} characters");
+    let long = |tool: &&String| prefix.chars().count() + tool.chars().count() > TOOL_NAME_MAX;
+    if let Some(tool) = known_tools(def).iter().find(long) {
+        let message = format!("the tool `{prefix}{tool}` has more than {TOOL_NAME_MAX} characters");
         draft.problem(&["prefix"], message, "give a shorter prefix: prefix = \"x_\"");
     }
+}
+
+/// What is known of a server's tools before it was ever asked.
+fn known_tools(def: &ServerDef) -> Vec<String> {
+    let named = def.query_tool().map(|query| query.tool);
+    let made_up = if let Run::Simulated(run) = &def.run { run.tools.as_slice() } else { &[] };
+    named.into_iter().chain(made_up.iter().cloned()).collect()
 }
 
 /// `[[route]]` and `[routing]`. Also holds the prefixes of all servers against each other.
@@ -176,5 +180,15 @@ fn prefixes(servers: &[Draft<'_, ServerDef>]) {
         let message =
             format!("tools of `{}` ({long}...) could be those of `{}` ({short}...)", second.def.id, first.def.id);
         second.problem(&["prefix"], message, "give one of them another prefix: prefix = \"x_\"");
+    }
+    // Where a server has none, its tools' own names must not begin with another's.
+    let (bare, rest): (Vec<_>, Vec<_>) = all.into_iter().partition(|(prefix, _)| prefix.is_empty());
+    for (_, draft) in bare {
+        let tools = known_tools(&draft.def);
+        let taken = |tool: &&String| rest.iter().find(|(prefix, _)| tool.starts_with(prefix.as_str()));
+        if let Some((tool, (_, other))) = tools.iter().find_map(|tool| Some((tool, taken(&tool)?))) {
+            let message = format!("the tool `{tool}` would be taken for one of `{}`", other.def.id);
+            draft.problem(&["prefix"], message, "give it a prefix: prefix = \"x_\"");
+        }
     }
 }

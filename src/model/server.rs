@@ -85,6 +85,9 @@ pub enum Via {
     Query,
 }
 
+/// Longest name of a tool with its prefix, in characters: what clients of the large models accept.
+pub const TOOL_NAME_MAX: usize = 64;
+
 /// How requests that name no server, or no tool, find this one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hints {

@@ -41,6 +41,8 @@ pub struct Upstream {
 
 struct State {
     speaks: Speaks,
+    /// Names of the tools that it lists.
+    tools: Mutex<Vec<String>>,
     seen: Mutex<Vec<Seen>>,
     /// Streams that are held open: session, subscription id, where to.
     streams: Mutex<Vec<(String, Value, mpsc::UnboundedSender<Value>)>>,
@@ -51,8 +53,13 @@ impl Upstream {
     pub async fn start(speaks: Speaks) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/mcp", listener.local_addr().unwrap());
-        let state =
-            Arc::new(State { speaks, seen: Mutex::default(), streams: Mutex::default(), sessions: Mutex::default() });
+        let state = Arc::new(State {
+            speaks,
+            tools: Mutex::new(["echo", "progress", "ask", "hang", "input"].map(str::to_owned).into()),
+            seen: Mutex::default(),
+            streams: Mutex::default(),
+            sessions: Mutex::default(),
+        });
         let kept = state.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -72,6 +79,11 @@ impl Upstream {
     /// The config of a server that is this one.
     pub fn config(&self, id: &str) -> String {
         format!("[[server]]\nid = {id:?}\nurl = {:?}\n", self.url)
+    }
+
+    /// Lists another tool, too.
+    pub fn offer(&self, tool: &str) {
+        self.state.tools.lock().unwrap().push(tool.to_owned());
     }
 
     pub fn seen(&self, method: &str) -> Vec<Seen> {
@@ -201,9 +213,8 @@ impl State {
             "tools/list" => {
                 let schema = json!({ "type": "object", "properties": {
                     "region": { "type": "string", "x-mcp-header": "Region" } } });
-                let tools: Vec<_> = ["echo", "progress", "ask", "hang", "input"]
-                    .map(|name| json!({ "name": name, "inputSchema": schema }))
-                    .into();
+                let named = |name: &String| json!({ "name": name, "inputSchema": schema });
+                let tools: Vec<_> = self.tools.lock().unwrap().iter().map(named).collect();
                 let mut result = json!({ "tools": tools });
                 if self.speaks == Speaks::Modern {
                     result["ttlMs"] = 60_000.into();

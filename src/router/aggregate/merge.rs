@@ -3,11 +3,10 @@
 use super::super::table::Route;
 use super::super::wire::{self, Edit};
 use super::names::{split_name, wrap_uri};
+use crate::model::server::TOOL_NAME_MAX;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 
-/// Longest name that clients of the large models accept.
-const NAME_MAX: usize = 64;
 /// Items of one page.
 const PAGE: usize = 1000;
 
@@ -98,8 +97,8 @@ fn rename(kind: Kind, routes: &[&Arc<Route>], route: &Arc<Route>, item: &str) ->
     let ours = match kind {
         Kind::Tools | Kind::Prompts => {
             let ours = format!("{}{name}", route.prefix);
-            if ours.len() > NAME_MAX {
-                return Err(format!("`{ours}` has more than {NAME_MAX} characters: give it a shorter prefix"));
+            if ours.chars().count() > TOOL_NAME_MAX {
+                return Err(format!("`{ours}` has more than {TOOL_NAME_MAX} characters: give it a shorter prefix"));
             }
             if split_name(routes, &ours).is_none_or(|(meant, _)| meant.server.id != route.server.id) {
                 return Err(format!("`{ours}` would be taken for a tool of another server: give it a prefix"));
