@@ -1,8 +1,14 @@
 //! `/metrics`, read as OpenMetrics 1.0 has it: a table of what each line of the text must be.
 
 use super::{Deck, EATON, OPERATOR, State, call, config};
+use crate::support::platform::PATIENCE;
+use mcpdeck::control::handle::Interest;
+use mcpdeck::model::Snapshot;
+use mcpdeck::model::usage::InstanceUsage;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use tokio::time::timeout;
 
 /// Families by name, and values by series (name with labels).
 struct Page {
@@ -99,6 +105,112 @@ async fn figures_are_read_by_prometheus_and_only_grow() {
         page.of(&format!(r#"mcpdeck_call_duration_seconds_bucket{{le="{le}",tenant="eaton",server="etim"}}"#))
     };
     assert!(bucket("0.000512") <= bucket("0.524288") && bucket("33.554432").is_some_and(|n| n <= 3.0), "{text}");
+    deck.end().await;
+}
+
+/// A figure's name behind `mcpdeck_server_` or `mcpdeck_tenant_`, and its value in the unit that the name says.
+type Figure = (&'static str, fn(&InstanceUsage) -> Option<f64>);
+
+const FIGURES: [Figure; 7] = [
+    ("cpu_cores", |usage| usage.cpu.map(|percent| f64::from(percent) / 100.0)),
+    ("memory_bytes", |usage| usage.memory.map(|bytes| bytes as f64)),
+    ("memory_limit_bytes", |usage| usage.memory_limit.map(|bytes| bytes as f64)),
+    ("network_received_bytes_per_second", |usage| usage.net_in.map(|bytes| bytes as f64)),
+    ("network_sent_bytes_per_second", |usage| usage.net_out.map(|bytes| bytes as f64)),
+    ("disk_read_bytes_per_second", |usage| usage.disk_read.map(|bytes| bytes as f64)),
+    ("disk_written_bytes_per_second", |usage| usage.disk_write.map(|bytes| bytes as f64)),
+];
+
+/// What everything of a customer or a server uses, summed up row by row: its instances, and the containers behind it.
+fn sums(state: &Snapshot) -> BTreeMap<(&'static str, String), InstanceUsage> {
+    let mut sums = BTreeMap::<(&'static str, String), InstanceUsage>::new();
+    let mut add = |kind, id: Option<String>, usage: InstanceUsage| {
+        let Some(id) = id else { return };
+        let sum = sums.entry((kind, id)).or_default();
+        *sum = sum.plus(usage);
+    };
+    for row in &state.instances {
+        add("server", Some(row.key.server.to_string()), row.usage);
+        add("tenant", row.key.tenant.as_ref().map(ToString::to_string), row.usage);
+    }
+    for row in state.containers.iter().filter(|row| row.state.is_live()) {
+        add("server", row.owner.server.as_ref().map(ToString::to_string), row.usage);
+        add("tenant", row.owner.tenant.as_ref().map(ToString::to_string), row.usage);
+    }
+    sums
+}
+
+/// Made-up containers, of which some stand behind a customer and some behind a server.
+const LAB: &str = r#"
+[[engine]]
+name = "lab"
+simulated = { containers = 30, seed = 7 }
+[[stack]]
+name = "panels"
+tenant = "eaton"
+adopt = { compose_project = "observability" }
+[[stack]]
+name = "classes"
+server = "etim"
+adopt = { compose_project = "etim" }
+"#;
+
+/// The page, and the state that it was written from.
+async fn page_of_one_state(deck: &Deck) -> (Page, Arc<Snapshot>) {
+    let told = async {
+        loop {
+            let before = deck.platform.handle.state();
+            let (_, text) = super::send(deck.at(), "GET /metrics", "", "").await;
+            if Arc::ptr_eq(&before, &deck.platform.handle.state()) {
+                return (read(&text), before);
+            }
+        }
+    };
+    timeout(PATIENCE, told).await.expect("nothing changes for a moment")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_used_is_told_in_cores_and_bytes_by_customer_and_server() {
+    let deck = Deck::start(&format!("{}{LAB}", config(OPERATOR))).await;
+    deck.platform.handle.interest(Interest { watching: true, ..Interest::default() });
+    for (server, tool) in [("etim", "search"), ("graf", "panels")] {
+        let path = format!("POST /mcp/{server}");
+        assert_eq!(deck.tell(&path, "X-Customer-ID: eaton\r\n", &call(tool, &json!({}))).await.0, 200);
+    }
+    let known = async {
+        let mut revisions = deck.platform.handle.revisions();
+        loop {
+            let state = deck.platform.handle.state();
+            let instances = ["etim", "graf@eaton"].map(|key| state.instance(&key.parse().unwrap()).unwrap().usage.cpu);
+            let behind = [state.tenant("eaton").unwrap().usage.net_in, state.server("etim").unwrap().usage.net_in];
+            if instances.iter().all(Option::is_some) && behind.iter().all(Option::is_some) {
+                return;
+            }
+            revisions.changed().await.unwrap();
+        }
+    };
+    timeout(PATIENCE, known).await.expect("everything is measured");
+    let (page, state) = page_of_one_state(&deck).await;
+    let sums = sums(&state);
+    for (kind, id) in
+        [("server", "etim"), ("server", "graf"), ("server", "law"), ("tenant", "eaton"), ("tenant", "vatt")]
+    {
+        let usage = sums.get(&(kind, id.to_owned())).copied().unwrap_or_default();
+        for (name, value) in FIGURES {
+            let (shown, used) = (page.of(&format!(r#"mcpdeck_{kind}_{name}{{{kind}="{id}"}}"#)), value(&usage));
+            let same = match (shown, used) {
+                (Some(shown), Some(used)) => (shown - used).abs() <= used.abs() * 1e-6,
+                (shown, used) => shown == used,
+            };
+            assert!(same, "{name} of {kind} {id}: {shown:?} instead of {used:?}");
+        }
+    }
+    // As it was made up: 64 MiB, and 0.1 to 1.5 % of a core. What is not known is not there, and not 0.
+    let graf = |name: &str| page.of(&format!(r#"mcpdeck_server_{name}{{server="graf"}}"#));
+    let (memory, cores) = (graf("memory_bytes").unwrap(), graf("cpu_cores").unwrap());
+    assert!((0.9..=1.0).contains(&(memory / f64::from(64 << 20))), "{memory}");
+    assert!((0.001..=0.015).contains(&cores), "{cores}");
+    assert_eq!(graf("network_received_bytes_per_second"), None);
     deck.end().await;
 }
 
