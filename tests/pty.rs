@@ -1,5 +1,6 @@
 //! The real program on a real terminal: it starts, it draws, and it leaves the terminal whole however it ends.
 
+mod pastes;
 mod terminals;
 
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};

@@ -57,7 +57,8 @@ impl Layer {
         }
     }
 
-    pub fn paste(&mut self, text: &str) {
+    /// Takes a pasted text; false if there is no room for it.
+    pub fn paste(&mut self, text: &str) -> bool {
         match self {
             Self::Confirm(l) => l.paste(text),
             Self::Palette(l) => l.paste(text),
@@ -65,7 +66,7 @@ impl Layer {
             Self::Pick(l) => l.paste(text),
             Self::Prompt(l) => l.paste(text),
             Self::Shell(l) => l.paste(text),
-            Self::Quit(_) | Self::Explain(_) | Self::Text(_) => {}
+            Self::Quit(_) | Self::Explain(_) | Self::Text(_) => true,
         }
     }
 

@@ -8,7 +8,7 @@ use super::layer::quit::QuitDialog;
 use super::layer::{Layer, Next, confirm, help::Help, palette::Palette, shell::ShellDialog};
 use super::page::{Page, View};
 use super::shell::Left;
-use super::widget::line::LineEdit;
+use super::widget::line::{self, LineEdit};
 use crate::control::handle::Link;
 use crate::model::message::{Exec, JobOutcome, Level};
 use crate::model::{Command, Refusal, Snapshot};
@@ -245,13 +245,21 @@ impl Turn<'_> {
     }
 
     fn paste(&mut self, text: &str) {
-        if let Some(layer) = self.app.layers.last_mut() {
-            layer.paste(text);
+        let taken = if let Some(layer) = self.app.layers.last_mut() {
+            layer.paste(text)
         } else if let Some(line) = &mut self.app.filter_line {
-            line.insert(text);
+            let taken = line.insert(text);
             self.refilter();
-        } else if self.app.views.get(self.app.page).editing() {
-            self.view(|view, cx| view.paste(text, cx));
+            taken
+        } else {
+            // A view says itself what it does not take.
+            if self.app.views.get(self.app.page).editing() {
+                self.view(|view, cx| view.paste(text, cx));
+            }
+            true
+        };
+        if !taken {
+            self.notice(Level::Warn, line::no_room(text));
         }
     }
 

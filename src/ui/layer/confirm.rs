@@ -196,8 +196,8 @@ struct Sum {
 }
 
 impl Confirm {
-    pub fn paste(&mut self, text: &str) {
-        self.typed.insert(text);
+    pub fn paste(&mut self, text: &str) -> bool {
+        self.typed.insert(text)
     }
 
     pub fn answer(&mut self, token: Token, answer: &Result<Answer, Refusal>) {

@@ -35,8 +35,8 @@ impl Help {
         Self { list: Pick::new(&title, items.collect(), None).with_labels(CHORDS) }
     }
 
-    pub fn paste(&mut self, text: &str) {
-        self.list.paste(text);
+    pub fn paste(&mut self, text: &str) -> bool {
+        self.list.paste(text)
     }
 
     pub fn key(&mut self, key: KeyEvent, cx: &mut Cx) -> Next {

@@ -70,8 +70,8 @@ impl Palette {
         Self { list: Pick::new("Command", items, None), choices }
     }
 
-    pub fn paste(&mut self, text: &str) {
-        self.list.paste(text);
+    pub fn paste(&mut self, text: &str) -> bool {
+        self.list.paste(text)
     }
 
     pub fn key(&mut self, key: KeyEvent, cx: &mut Cx) -> Next {

@@ -92,9 +92,11 @@ impl Pick {
         self.found.get(self.at).map(|at| &self.items[*at])
     }
 
-    pub fn paste(&mut self, text: &str) {
-        self.line.insert(text);
+    /// False if there is no room for it.
+    pub fn paste(&mut self, text: &str) -> bool {
+        let taken = self.line.insert(text);
         self.search();
+        taken
     }
 
     /// Typing and moving; false if the key is neither.

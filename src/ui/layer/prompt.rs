@@ -37,8 +37,8 @@ impl Prompt {
         self.line = LineEdit::new(&self.earlier[self.at]);
     }
 
-    pub fn paste(&mut self, text: &str) {
-        self.line.insert(text);
+    pub fn paste(&mut self, text: &str) -> bool {
+        self.line.insert(text)
     }
 
     pub fn key(&mut self, key: KeyEvent, _cx: &mut Cx) -> Next {

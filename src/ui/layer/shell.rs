@@ -38,8 +38,8 @@ impl ShellDialog {
         cx.open(super::Layer::Shell(Self { exec, name, wanted, line: LineEdit::default(), wrong: false }));
     }
 
-    pub fn paste(&mut self, text: &str) {
-        self.line.insert(text);
+    pub fn paste(&mut self, text: &str) -> bool {
+        self.line.insert(text)
     }
 
     pub fn key(&mut self, key: KeyEvent, cx: &mut Cx) -> Next {

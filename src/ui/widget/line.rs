@@ -1,10 +1,17 @@
 //! One line of text with a cursor.
 
+use crate::model::usage::bytes;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use unicode_segmentation::UnicodeSegmentation;
 
 /// Longest text in bytes; more is not taken.
 const MAX: usize = 4096;
+
+/// Why a pasted text was not taken, for whoever pasted it. Half of it would be nobody's wish.
+pub fn no_room(pasted: &str) -> String {
+    let pasted = bytes(pasted.len() as u64);
+    format!("{pasted} were pasted and a line has room for {}: none of it was taken", bytes(MAX as u64))
+}
 
 /// A line being edited; the cursor stands before the byte `at`, on a grapheme boundary.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,14 +34,15 @@ impl LineEdit {
         self.text.split_at(self.at)
     }
 
-    /// Puts text in at the cursor; control characters become spaces.
-    pub fn insert(&mut self, text: &str) {
+    /// Puts text in at the cursor; control characters become spaces. False, and nothing is taken, if there is no room.
+    pub fn insert(&mut self, text: &str) -> bool {
         if self.text.len() + text.len() > MAX {
-            return;
+            return false;
         }
         let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         self.text.insert_str(self.at, &clean);
         self.at += clean.len();
+        true
     }
 
     /// Takes a key; false if it is none of editing.
@@ -52,7 +60,7 @@ impl LineEdit {
                 self.at = start;
             }
             KeyCode::Char(_) if ctrl || key.modifiers.contains(KeyModifiers::ALT) => return false,
-            KeyCode::Char(c) => self.insert(c.encode_utf8(&mut [0; 4])),
+            KeyCode::Char(c) => drop(self.insert(c.encode_utf8(&mut [0; 4]))),
             KeyCode::Backspace => {
                 let start = self.before();
                 self.text.drain(start..self.at);
@@ -108,7 +116,18 @@ mod tests {
     #[test]
     fn pasted_control_characters_become_spaces() {
         let mut line = LineEdit::default();
-        line.insert("a\n\x1bb");
+        assert!(line.insert("a\n\x1bb"));
         assert_eq!(line.text(), "a  b");
+    }
+
+    #[test]
+    fn what_has_no_room_is_not_taken_at_all() {
+        let mut line = LineEdit::new("abc");
+        assert!(!line.insert(&"x".repeat(MAX - 2)) && line.insert(&"y".repeat(MAX - 4)));
+        assert_eq!((line.text().len(), line.text().contains('x')), (MAX - 1, false));
+        assert_eq!(
+            no_room(&"x".repeat(5000)),
+            "4.9 KiB were pasted and a line has room for 4.0 KiB: none of it was taken"
+        );
     }
 }

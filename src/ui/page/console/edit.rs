@@ -9,15 +9,19 @@ use crate::ui::console::json::{JsonError, Step, path_text};
 use crate::ui::console::methods::TOOLS_CALL;
 use crate::ui::console::schema::bare;
 use crate::ui::layer::pick::Item;
-use crate::ui::widget::line::LineEdit;
+use crate::ui::widget::line::{self, LineEdit};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::style::Style;
 use tui_textarea::{CursorMove, TextArea};
 
 /// A longer value is edited as JSON text or in `$EDITOR`.
 const MAX_LINE: usize = 2_000;
-/// A longer buffer is edited in `$EDITOR`.
+/// A longer buffer is edited in `$EDITOR`, and one of more lines or columns: the text area counts both in 16 bits.
 const MAX_TEXT: usize = 1 << 20;
+const MAX_SIDE: usize = 60_000;
+/// Columns of a tab.
+const TAB: usize = 4;
+const TOO_MUCH: &str = "more than can be edited here";
 
 /// What is being edited.
 pub(super) enum Edit {
@@ -123,9 +127,9 @@ impl Console {
     }
 
     /// Edits the buffer as text.
-    pub(super) fn edit_text(&mut self) {
-        if self.sheet().buffer().len() > MAX_TEXT {
-            return;
+    pub(super) fn edit_text(&mut self, cx: &mut Cx) {
+        if !has_room(self.sheet().buffer()) {
+            return cx.notice(Level::Warn, format!("{TOO_MUCH}; E opens $EDITOR"));
         }
         let lines: Vec<String> =
             self.sheet().buffer().split('\n').map(|l| l.trim_end_matches('\r').to_owned()).collect();
@@ -149,10 +153,7 @@ impl Console {
                     return true;
                 }
                 let changed = area.input(key);
-                self.edit = Some(Edit::Text(area));
-                if changed {
-                    self.take_text(cx);
-                }
+                self.take_area(area, changed, cx);
                 true
             }
             None => false,
@@ -215,29 +216,31 @@ impl Console {
     pub(super) fn edit_paste(&mut self, text: &str, cx: &mut Cx) {
         match self.edit.take() {
             Some(Edit::Field { path, mut line, before }) => {
-                line.insert(text);
-                self.type_into(&path, line.text(), cx);
+                match line.insert(text) {
+                    true => self.type_into(&path, line.text(), cx),
+                    false => cx.notice(Level::Warn, line::no_room(text)),
+                }
                 self.edit = Some(Edit::Field { path, line, before });
             }
             Some(Edit::Text(mut area)) => {
-                if text.len() <= MAX_TEXT {
-                    area.insert_str(text.replace("\r\n", "\n").replace('\r', "\n"));
-                } else {
-                    cx.notice(Level::Warn, "more than 1 MiB was pasted and not taken; E opens $EDITOR");
-                }
-                self.edit = Some(Edit::Text(area));
-                self.take_text(cx);
+                let changed = area.insert_str(text);
+                self.take_area(area, changed, cx);
             }
             None => {}
         }
     }
 
-    fn take_text(&mut self, cx: &mut Cx) {
-        if let Some(Edit::Text(area)) = &self.edit {
-            let text = area.lines().join("\n");
+    /// The text area after a key or a paste, which is taken back if there is no room for it.
+    fn take_area(&mut self, mut area: Box<TextArea<'static>>, changed: bool, cx: &mut Cx) {
+        let text = changed.then(|| area.lines().join("\n"));
+        if text.as_deref().is_some_and(|text| !has_room(text)) {
+            area.undo();
+            cx.notice(Level::Warn, format!("{TOO_MUCH}: none of it was taken; esc, then E opens $EDITOR"));
+        } else if let Some(text) = text {
             self.sheet_mut().set(text);
             self.changed(cx);
         }
+        self.edit = Some(Edit::Text(area));
     }
 
     /// F6: form or JSON; in the response tree, raw, comparison.
@@ -290,4 +293,10 @@ impl Console {
             }
         }
     }
+}
+
+/// Whether a text can be edited on the screen.
+fn has_room(text: &str) -> bool {
+    let columns = |line: &str| line.chars().map(|c| if c == '\t' { TAB } else { c.len_utf8() }).sum::<usize>();
+    text.len() <= MAX_TEXT && text.split('\n').count() <= MAX_SIDE && text.split('\n').all(|l| columns(l) <= MAX_SIDE)
 }

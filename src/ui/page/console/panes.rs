@@ -119,7 +119,7 @@ impl Console {
             Stop::Method => self.pick_method(cx),
             Stop::Tool => self.pick_offer(cx),
             Stop::Field(at) => self.press_field(at, cx),
-            Stop::Text => self.edit_text(),
+            Stop::Text => self.edit_text(cx),
             Stop::Send => self.send(cx),
             Stop::Verdict(verdict) => self.answer_question(verdict, cx),
         }
