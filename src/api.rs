@@ -32,7 +32,7 @@ use patience::UnderWay;
 use rest::Rest;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -57,7 +57,8 @@ pub struct Gateway {
     pub closing: CancellationToken,
     /// Requests under way, until the end of their answers.
     pub requests: TaskTracker,
-    rest: Rest,
+    /// Made for the first who asks: a screen without a gateway need not hold all its routes.
+    rest: OnceLock<Rest>,
 }
 
 impl Gateway {
@@ -66,7 +67,7 @@ impl Gateway {
         let inside = handle.inside()?;
         let limits = Limits::new(inside.config.clone());
         Some(Arc::new(Self {
-            rest: Rest::new(),
+            rest: OnceLock::new(),
             closing: CancellationToken::new(),
             requests: TaskTracker::new(),
             current: Current::default(),
@@ -132,6 +133,10 @@ impl Gateway {
         }
     }
 
+    fn rest(&self) -> &Rest {
+        self.rest.get_or_init(Rest::new)
+    }
+
     async fn answer_rest(
         self: &Arc<Self>,
         peer: SocketAddr,
@@ -140,7 +145,7 @@ impl Gateway {
     ) -> Response<Body> {
         let tenant = caller.and_then(|caller| caller.principal.tenant.as_ref());
         match self.limits.enter(tenant) {
-            Ok(_place) => self.rest.answer(self.clone(), peer, request).await,
+            Ok(_place) => self.rest().answer(self.clone(), peer, request).await,
             Err(exceeded) => rest::beyond(self, caller, &request, exceeded).await,
         }
     }

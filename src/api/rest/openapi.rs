@@ -65,5 +65,5 @@ pub fn routes() -> OpenApiRouter {
 /// This description, as OpenAPI 3.1.
 #[utoipa::path(get, path = "/openapi.json", tag = "platform", security(()), responses((status = 200, content_type = "application/json")))]
 pub async fn openapi(Via { gateway, .. }: Via) -> Answer {
-    json_text(gateway.rest.document.clone()).map(axum::body::Body::new)
+    json_text(gateway.rest().document.clone()).map(axum::body::Body::new)
 }

@@ -93,7 +93,9 @@ impl Form {
         let mut problems = Vec::new();
         let (schema, validator) = match Schema::parse(schema) {
             Ok(read) => {
-                let validator = compile(read.text()).map_err(|why| problems.push(format!("not checked: {why}"))).ok();
+                let asks = !matches!(read.text().trim(), "" | "{}");
+                let compiled = asks.then(|| compile(read.text())).transpose();
+                let validator = compiled.map_err(|why| problems.push(format!("not checked: {why}"))).ok().flatten();
                 (read, validator)
             }
             Err(error) => {
