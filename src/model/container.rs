@@ -395,7 +395,7 @@ impl EngineRow {
 /// True if an engine that calls itself `version` (`Docker 20.10.24`) lets its networks reach each other for some
 /// milliseconds whenever one is made: Docker before 28 (moby/moby#48640) takes the jump to the rules that keep them
 /// apart out of the firewall and puts it back in.
-pub fn opens_networks(version: &str) -> bool {
+fn opens_networks(version: &str) -> bool {
     let major = version.strip_prefix("Docker ").and_then(|number| number.split('.').next()?.parse::<u32>().ok());
     major.is_some_and(|major| major < 28)
 }

@@ -134,14 +134,6 @@ impl Lab {
         }
     }
 
-    /// `Docker 20.10.24`
-    pub fn version(&self) -> String {
-        let answer = self.ask("GET", "/version", None).unwrap_or_else(|reason| panic!("{}: {reason}", self.name));
-        let answer: Value = serde_json::from_str(&answer).unwrap();
-        let make = if self.name == "docker" { "Docker" } else { "Podman" };
-        format!("{make} {}", answer["Version"].as_str().unwrap())
-    }
-
     /// As a config names it.
     pub fn def(&self) -> EngineDef {
         EngineDef { id: self.name.into(), url: Some(format!("unix://{}", self.socket.display())), simulated: None }
