@@ -102,6 +102,18 @@ proptest! {
 }
 
 #[tokio::test]
+async fn a_connection_that_was_hung_up_on_while_it_rested_costs_no_call() {
+    let platform = platform();
+    let (url, log) = made_up().await;
+    open(&platform, &url, EraChoice::Legacy).await.unwrap();
+    for n in 1..=20 {
+        let reply = platform.call(tool_call("eaton", "etim", "leaves", json!({}))).await;
+        assert_eq!(reply.record.outcome, Outcome::Ok, "{n}: {reply:?}");
+        log.leaves(n).await;
+    }
+}
+
+#[tokio::test]
 async fn an_era_can_be_pinned_for_one_call() {
     let platform = platform();
     open(&platform, &oracle(BOTH).await, EraChoice::Auto).await.unwrap();

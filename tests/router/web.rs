@@ -76,6 +76,8 @@ pub struct Log {
     /// (HTTP method, JSON-RPC method, session header).
     seen: Mutex<Vec<(String, String, String)>>,
     sessions: AtomicUsize,
+    /// Connections that are closed.
+    left: AtomicUsize,
 }
 
 impl Log {
@@ -89,13 +91,22 @@ impl Log {
     }
 
     pub async fn hears(&self, http: &str, method: &str) {
-        let waited = async {
-            while self.count(http, method) == 0 {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(20), waited).await.unwrap_or_else(|_| panic!("no {http} {method}"));
+        until(&format!("{http} {method}"), || self.count(http, method) > 0).await;
     }
+
+    /// Returns once so many connections are closed.
+    pub async fn leaves(&self, connections: usize) {
+        until("hanging up", || self.left.load(SeqCst) >= connections).await;
+    }
+}
+
+async fn until(what: &str, it_is_so: impl Fn() -> bool) {
+    let waited = async {
+        while !it_is_so() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), waited).await.unwrap_or_else(|_| panic!("no {what}"));
 }
 
 /// A legacy server with sessions, written by hand so that it can do wrong; the tool's name says what.
@@ -106,7 +117,11 @@ pub async fn made_up() -> (String, Arc<Log>) {
     let kept = log.clone();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(talk(stream, kept.clone()));
+            let log = kept.clone();
+            tokio::spawn(async move {
+                talk(stream, log.clone()).await;
+                log.left.fetch_add(1, SeqCst);
+            });
         }
     });
     (url, log)
@@ -184,6 +199,8 @@ fn answer(message: &Value, session: &str, log: &Log) -> (Vec<u8>, Then) {
         }
         ("", _) | (_, "") if id.is_null() => (full("202 Accepted", "", ""), Then::GoOn),
         (_, "plain") => (full("200 OK", JSON, &echo()), Then::GoOn),
+        // It does not say that it will.
+        (_, "leaves") => (full("200 OK", JSON, &echo()), Then::Close),
         (_, "stream") => {
             let token = &params["_meta"]["progressToken"];
             let body = [

@@ -107,7 +107,7 @@ impl Client {
         }
         request.headers_mut().entry(HOST).or_insert_with(|| self.host.clone());
         loop {
-            let rested = poll_fn(|cx| Poll::Ready(self.pool.take(cx))).await;
+            let rested = self.pool.take();
             let fresh = rested.is_none();
             let mut line = match rested {
                 Some(line) => line,
@@ -115,7 +115,7 @@ impl Client {
             };
             match line.exchange(request).await {
                 Ok(answer) => return Ok(answer.map(|incoming| Body::new(incoming, line, &self.pool))),
-                // The peer hung up in the moment in which the connection was taken: nothing was sent.
+                // The peer has hung up while the connection rested: nothing was sent.
                 Err((_, Some(unsent))) if !fresh => request = unsent,
                 Err((error, _)) => return Err(Broken::of(&error, false)),
             }
@@ -167,25 +167,21 @@ impl Line {
     }
 
     /// True if another request can be made on it now.
-    fn is_free(&mut self, cx: &mut Context<'_>) -> bool {
+    fn is_free(&mut self) -> bool {
+        let cx = &mut Context::from_waker(Waker::noop());
         Pin::new(&mut self.connection).poll(cx).is_pending() && self.sender.is_ready()
     }
 }
 
 impl Pool {
-    fn take(&self, cx: &mut Context<'_>) -> Option<Box<Line>> {
-        let home = here();
-        loop {
-            let mut line = lock(&self.idle).newest_of(home)?;
-            if line.is_free(cx) {
-                return Some(line);
-            }
-        }
+    /// One that rests. Its peer may have hung up meanwhile: whoever sends on it learns that before anything is sent.
+    fn take(&self) -> Option<Box<Line>> {
+        lock(&self.idle).newest_of(here())
     }
 
     /// Takes back a connection on which an answer came to its end. Called by whoever will not poll it any more.
     fn put(self: &Arc<Self>, mut line: Box<Line>) {
-        if !line.is_free(&mut Context::from_waker(Waker::noop())) {
+        if !line.is_free() {
             return;
         }
         let mut idle = lock(&self.idle);
