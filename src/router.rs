@@ -43,7 +43,7 @@ mod wire;
 use crate::model::call::{CallDetail, Origin};
 use crate::model::guard::Guards;
 use crate::model::instance::{ProbeFacts, Transport};
-use crate::model::message::{CallEvent, Catalog, ConsoleCall, Preview};
+use crate::model::message::{CallEvent, Catalog, ConsoleCall, Operator, Preview};
 use crate::model::principal::Role;
 use crate::model::route::Routing;
 use crate::model::secret::{Hidden, Secret};
@@ -401,9 +401,16 @@ impl Router {
     }
 
     /// Tools, prompts, resources and templates of a server as a tenant sees them (injected arguments hidden). Answers
-    /// from the cache when the server sleeps and `wake` is false.
-    pub async fn catalog(&self, tenant: &TenantId, server: &ServerId, wake: bool) -> Result<Catalog, String> {
-        inspect::catalog(self, tenant, server, wake).await
+    /// from the cache when the server sleeps and `wake` is false. `person`: who calls by hand and can be asked, in whose
+    /// own session the lists are those that its calls meet.
+    pub async fn catalog(
+        &self,
+        tenant: &TenantId,
+        server: &ServerId,
+        wake: bool,
+        person: Option<&Operator>,
+    ) -> Result<Catalog, String> {
+        inspect::catalog(self, tenant, server, wake, person).await
     }
 
     /// Where a call would go and what would be added, without sending it.

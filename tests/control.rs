@@ -441,8 +441,10 @@ async fn real_processes_are_called_and_none_is_left() {
         assert!(row.server_info.is_some(), "{row:?}");
         pids.push(row.pid.unwrap());
     }
-    let Ok(Answer::Catalog(catalog)) =
-        deck.handle.ask(Query::Catalog { tenant: "eaton".into(), server: "catalog".into(), wake: true }).await
+    let Ok(Answer::Catalog(catalog)) = deck
+        .handle
+        .ask(Query::Catalog { tenant: "eaton".into(), server: "catalog".into(), wake: true, person: None })
+        .await
     else {
         panic!()
     };

@@ -97,8 +97,12 @@ fn reads_only(session: &Session, call: &ConsoleCall, known: bool) -> Result<bool
     if known {
         return Ok(true);
     }
-    let listed =
-        session.ask(Query::Catalog { tenant: call.tenant.clone(), server: call.server.clone(), wake: true })?;
+    let listed = session.ask(Query::Catalog {
+        tenant: call.tenant.clone(),
+        server: call.server.clone(),
+        wake: true,
+        person: None,
+    })?;
     if preview(session, call)?.read_only_tool {
         return Ok(true);
     }
@@ -199,7 +203,8 @@ const METHODS: [&str; 10] = [
 fn no_method_meant(session: &Session, what: &str, tenant: &TenantId, server: &ServerId) -> Result<(), Error> {
     let near = (what.contains('/') && !is_method(what)).then(|| nearest(what, METHODS)).flatten();
     let Some(near) = near else { return Ok(()) };
-    let listed = session.ask(Query::Catalog { tenant: tenant.clone(), server: server.clone(), wake: true });
+    let listed =
+        session.ask(Query::Catalog { tenant: tenant.clone(), server: server.clone(), wake: true, person: None });
     let Ok(Answer::Catalog(catalog)) = listed else { return Ok(()) };
     let tools: Vec<Value> = serde_json::from_str(&catalog.tools).unwrap_or_default();
     if tools.iter().any(|tool| tool.get("name").and_then(Value::as_str) == Some(what)) {
@@ -215,7 +220,7 @@ fn is_method(what: &str) -> bool {
 
 /// The tool's input schema as the tenant sees it; `Null` if the server does not tell, and the server then decides.
 fn schema_of(session: &Session, tool: &str, tenant: &TenantId, server: &ServerId) -> Result<Value, Error> {
-    let query = Query::Catalog { tenant: tenant.clone(), server: server.clone(), wake: true };
+    let query = Query::Catalog { tenant: tenant.clone(), server: server.clone(), wake: true, person: None };
     let Answer::Catalog(catalog) = session.ask(query)? else { return Ok(Value::Null) };
     let tools: Vec<Value> = serde_json::from_str(&catalog.tools).unwrap_or_default();
     let found = tools.into_iter().find(|t| t.get("name").and_then(Value::as_str) == Some(tool));

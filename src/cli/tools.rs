@@ -71,7 +71,7 @@ async fn list_all(session: &Session, tenant: &TenantId, servers: Vec<ServerId>) 
     for (at, server) in servers.into_iter().enumerate() {
         let (handle, tenant) = (session.handle.clone(), tenant.clone());
         asked.spawn(async move {
-            let query = Query::Catalog { tenant, server: server.clone(), wake: true };
+            let query = Query::Catalog { tenant, server: server.clone(), wake: true, person: None };
             (at, listing(server, handle.ask(query).await))
         });
     }

@@ -57,8 +57,9 @@ impl Local {
     async fn answer(&self, query: Query) -> Result<Answer, Refusal> {
         let deck = &self.deck;
         Ok(match query {
-            Query::Catalog { tenant, server, wake } => {
-                Answer::Catalog(deck.router.catalog(&tenant, &server, wake).await.map_err(Refusal::Failed)?)
+            Query::Catalog { tenant, server, wake, person } => {
+                let catalog = deck.router.catalog(&tenant, &server, wake, person.as_ref()).await;
+                Answer::Catalog(catalog.map_err(Refusal::Failed)?)
             }
             Query::Explain(what) => Answer::Explain(explain::explain_on(deck, &what)?),
             Query::Impact(command) => {

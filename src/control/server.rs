@@ -305,6 +305,9 @@ impl Session {
         while self.work.try_join_next().is_some() {}
         let query = match query {
             Query::Preview(call) => Query::Preview(self.own(call)),
+            Query::Catalog { tenant, server, wake, person } => {
+                Query::Catalog { tenant, server, wake, person: person.map(|_| self.operator.clone()) }
+            }
             Query::Reply { tenant, server, message, .. } => {
                 Query::Reply { tenant, server, message, operator: self.operator.clone() }
             }

@@ -180,11 +180,13 @@ pub struct JournalEntry {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Query {
-    /// Tools (prompts, resources, templates) of a server under a tenant; starts it if it sleeps and `wake`.
+    /// Tools (prompts, resources, templates) of a server under a tenant; starts it if it sleeps and `wake`. `person`:
+    /// whose calls by hand they are for, who can be asked.
     Catalog {
         tenant: TenantId,
         server: ServerId,
         wake: bool,
+        person: Option<Operator>,
     },
     Explain(ExplainWhat),
     Impact(Command),

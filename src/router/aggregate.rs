@@ -337,7 +337,7 @@ impl Router {
         }
         let link = slot.live().ok_or_else(|| format!("{} is not connected", slot.key))?;
         let before = slot.lists.newest(&listing::view_key(route, route.injection()?));
-        let listing = self.view(slot, &link, route);
+        let listing = self.view(slot, &link, route, None);
         let listed = tokio::time::timeout(route.server.settings.timeout, listing).await;
         let now = listed.map_err(|_| format!("{} did not list its tools in time", slot.key))??;
         tell_changes(slot, before.as_deref(), &now);

@@ -332,7 +332,11 @@ impl Trip<'_> {
             let modern = matches!(self.client, Client::Modern(_));
             return Ok(modern.then(|| slot.lists.newest(&view_key(self.route, injection))).flatten());
         }
-        match self.router.view(slot, link, self.route).await {
+        let person = match &self.client {
+            Client::Person(session) => Some(session),
+            _ => None,
+        };
+        match self.router.view(slot, link, self.route, person).await {
             Ok(view) => Ok(Some(view)),
             // Without its schema a tool gets injected arguments as text; without its marks it is not read-only.
             Err(_) => Ok(None),

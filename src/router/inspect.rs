@@ -5,33 +5,41 @@ use super::client::Client;
 use super::context::{ArgumentType, Injection, TENANT_KEY};
 use super::gate;
 use super::listing::{catalog_of, view_key};
-use super::lists::View;
+use super::lists::Whose;
 use super::message::{Dressing, Message};
 use super::redact;
 use super::slot::Slot;
 use super::table::Route;
 use super::{CallBody, Demand};
 use crate::model::call::{Call, CallDetail};
-use crate::model::message::{Catalog, ConsoleCall, Preview};
+use crate::model::message::{Catalog, ConsoleCall, Operator, Preview};
 use crate::model::{CallId, Era, ServerId, State, TenantId};
 use bytes::Bytes;
-use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 /// See [`Router::catalog`].
-pub async fn catalog(router: &Router, tenant: &TenantId, server: &ServerId, wake: bool) -> Result<Catalog, String> {
+pub async fn catalog(
+    router: &Router,
+    tenant: &TenantId,
+    server: &ServerId,
+    wake: bool,
+    person: Option<&Operator>,
+) -> Result<Catalog, String> {
     let table = router.table.load_full();
     let route = table.route(tenant, server).map_err(|reason| reason.explain(tenant, server))?;
     let injection = route.injection()?;
-    let slot = router.slots.get_or_add(&route.instance(None));
+    let person = person.and_then(|operator| router.person(tenant, server, operator));
+    let number = person.as_ref().map(|session| session.number);
+    let slot = router.slots.get_or_add(&route.instance(number));
     let mut error = None;
     if wake && !slot.can_enter() {
         error = wake_up(router, &slot, route).await.err();
     }
     let link = slot.live().filter(|_| gate::serves(slot.gate.state()));
+    let patience = route.server.settings.timeout;
     let view = match &link {
-        Some(link) => match timeout(route.server.settings.timeout, router.view(&slot, link, route)).await {
+        Some(link) => match timeout(patience, router.view(&slot, link, route, person.as_ref())).await {
             Ok(Ok(view)) => Some(view),
             Ok(Err(reason)) => {
                 error = Some(reason);
@@ -44,7 +52,7 @@ pub async fn catalog(router: &Router, tenant: &TenantId, server: &ServerId, wake
         },
         None => None,
     };
-    let view = view.or_else(|| slot.lists.newest(&view_key(route, injection)));
+    let view = view.or_else(|| slot.lists.newest(&Whose { client: number, ..view_key(route, injection) }));
     let opened = slot.opened.load();
     Ok(catalog_of(view.as_deref(), opened.as_deref(), injection, error))
 }
@@ -89,7 +97,8 @@ fn empty_preview() -> Preview {
 
 fn preview_route(router: &Router, call: &ConsoleCall, route: &Route) -> Preview {
     let person = router.person_at(&call.tenant, &call.server, &call.operator);
-    let key = route.instance(person.as_ref().map(|session| session.number));
+    let number = person.as_ref().map(|session| session.number);
+    let key = route.instance(number);
     let slot = router.slots.get(&key);
     let state = slot.as_ref().map_or(State::Dormant, |s| s.gate.state());
     let mut preview = Preview { instance: Some(key), state: Some(state), ..empty_preview() };
@@ -106,7 +115,7 @@ fn preview_route(router: &Router, call: &ConsoleCall, route: &Route) -> Preview 
         Ok(message) => message,
         Err(stop) => return Preview { refused: Some(stop.error), ..preview },
     };
-    let view = slot.as_ref().and_then(|s| s.lists.newest(&view_key(route, injection)));
+    let view = slot.as_ref().and_then(|s| s.lists.newest(&Whose { client: number, ..view_key(route, injection) }));
     let opened = slot.as_ref().and_then(|s| s.opened.load_full());
     let era = call.era.or(opened.map(|o| o.era)).unwrap_or(Era::Legacy);
     let tool = message.name.as_deref().and_then(|name| view.as_deref()?.facts.get(name));
@@ -160,6 +169,6 @@ pub fn detail(router: &Router, id: CallId) -> Option<CallDetail> {
 }
 
 fn secret_names(slot: &Slot, call: &Call) -> Vec<String> {
-    let view: Option<Arc<View>> = slot.lists.newest(&Some(call.tenant().clone())).or_else(|| slot.lists.newest(&None));
-    call.tool().and_then(|name| Some(view?.facts.get(name)?.secret_arguments())).unwrap_or_default()
+    let facts = call.tool().and_then(|name| slot.lists.facts_of(call.tenant(), name));
+    facts.map(|facts| facts.secret_arguments()).unwrap_or_default()
 }

@@ -3,9 +3,10 @@
 use super::context::Injection;
 use super::era;
 use super::lists::{View, Whose, facts, without_bad_mirrors};
+use super::session::Session;
 use super::slot::{Link, Slot};
 use super::table::Route;
-use super::upstream::Ask;
+use super::upstream::{self, Ask};
 use super::wire::{self, Edit, ErrorObject};
 use super::{Note, Opened, Router};
 use crate::model::message::Catalog;
@@ -35,6 +36,8 @@ pub struct Asker<'a> {
     pub link: &'a Link,
     /// `None`: for ourselves.
     pub injection: Option<&'a Injection>,
+    /// Who says by its session what it can do; `None`: nobody does.
+    pub client: Option<&'a Arc<Session>>,
 }
 
 /// A list that was followed to its end.
@@ -78,9 +81,12 @@ impl Asker<'_> {
             .ok_or_else(|| format!("{method}: the answer has no `{key}`"))
     }
 
-    fn ask<'a>(&self, method: &'a str, more: &str) -> Result<Ask<'a>, String> {
+    fn ask<'s>(&'s self, method: &'s str, more: &str) -> Result<Ask<'s>, String> {
         let era = self.link.opened.era;
         let mut ask = era::own_ask(&self.link.upstream, era, method, more);
+        if let Some(client) = self.client {
+            for_client(&mut ask, client)?;
+        }
         if let Some(injection) = self.injection {
             for_tenant(&mut ask, injection)?;
         }
@@ -88,15 +94,30 @@ impl Asker<'_> {
     }
 }
 
+/// Makes a request of our own one of a client: it says what that can do.
+fn for_client<'s>(ask: &mut Ask<'s>, client: &'s Arc<Session>) -> Result<(), String> {
+    match ask.era {
+        Era::Legacy => {
+            ask.session = upstream::Whose::Client(client.number);
+            ask.client = Some(client);
+            Ok(())
+        }
+        Era::Modern => put_meta(ask, Edit::set(era::CAPABILITIES_KEY, &*client.hello.capabilities)),
+    }
+}
+
 /// Puts a tenant's context into a request of our own.
 pub fn for_tenant(ask: &mut Ask<'_>, injection: &Injection) -> Result<(), String> {
+    ask.headers.clone_from(&injection.headers);
+    put_meta(ask, injection.meta_edit())
+}
+
+fn put_meta(ask: &mut Ask<'_>, edit: Edit<'_>) -> Result<(), String> {
     let body = String::from_utf8_lossy(&ask.body).into_owned();
-    let meta = wire::Change::Within(vec![injection.meta_edit()]);
-    let params = wire::Change::Within(vec![Edit::new("_meta", meta)]);
+    let params = wire::Change::Within(vec![Edit::new("_meta", wire::Change::Within(vec![edit]))]);
     let mut out = String::new();
     wire::splice(&body, &[Edit::new("params", params)], &mut out).map_err(|e| e.to_string())?;
     ask.body = out.into_bytes();
-    ask.headers.clone_from(&injection.headers);
     Ok(())
 }
 
@@ -127,23 +148,36 @@ impl Page {
 
 /// Whose view of an instance's lists a route sees.
 pub fn view_key(route: &Route, injection: &Injection) -> Whose {
-    injection.varies().then(|| route.tenant.id.clone())
+    Whose { tenant: injection.varies().then(|| route.tenant.id.clone()), client: None }
 }
 
 impl Router {
     /// The lists as this route sees them upstream, asked for if they are not fresh; bounded by the caller's patience.
-    pub(super) async fn view(&self, slot: &Slot, link: &Link, route: &Route) -> Result<Arc<View>, String> {
+    /// `client`: whoever is shown them, where it is not all the same what that can do.
+    pub(super) async fn view(
+        &self,
+        slot: &Slot,
+        link: &Link,
+        route: &Route,
+        client: Option<&Arc<Session>>,
+    ) -> Result<Arc<View>, String> {
         let injection = route.injection()?;
-        let whose = view_key(route, injection);
+        // Each modern request, and each session over HTTP, says what its client can do; a pipe is of all or of one.
+        let hears = link.upstream.is_http() || link.opened.era == Era::Modern;
+        let only = slot.key.session.and_then(|number| self.sessions.get(number));
+        let client = only.as_ref().or(client).filter(|_| hears);
+        let number = client.map(|session| session.number).filter(|_| only.is_none());
+        let whose = Whose { client: number, ..view_key(route, injection) };
         if let Some(view) = slot.lists.fresh(&whose) {
             return Ok(view);
         }
         let asking = slot.lists.asking(&whose);
         let list = async || {
             let generation = slot.lists.generation();
-            let news = slot.lists.newest(&whose).is_none_or(|v| v.generation != generation);
+            let known = slot.lists.newest(&whose).is_some_and(|v| v.generation == generation);
+            let news = !known && whose.client.is_none();
             // Boxed: it is rare, and every call's future would hold room for it.
-            let asker = Asker { link, injection: Some(injection) };
+            let asker = Asker { link, injection: Some(injection), client };
             let view = Arc::new(Box::pin(ask_all(&asker, generation)).await?);
             if news {
                 let tools = view.facts.len() as u32;
@@ -211,5 +245,5 @@ pub fn catalog_of(
 
 /// The tools, asked for on the traffic path for a probe; how many there are.
 pub async fn probe_tools(link: &Link) -> Result<u32, String> {
-    Asker { link, injection: None }.list(TOOLS).await.map(|list| list.count)
+    Asker { link, injection: None, client: None }.list(TOOLS).await.map(|list| list.count)
 }

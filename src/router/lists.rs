@@ -1,5 +1,5 @@
-//! What an instance offers, as it was listed last: kept per tenant where upstream may answer tenants differently.
-//! Owns no I/O.
+//! What an instance offers, as it was listed last: kept per tenant where upstream may answer tenants differently, and per
+//! client that says what it can do. Owns no I/O.
 
 use super::context::ArgumentType;
 use super::flight::lock;
@@ -28,8 +28,14 @@ pub struct Lists {
     asking: Mutex<HashMap<Whose, Asking>>,
 }
 
-/// Whose view it is; `None`: everybody's.
-pub type Whose = Option<TenantId>;
+/// Whose view it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Whose {
+    /// `None`: everybody's.
+    pub tenant: Option<TenantId>,
+    /// Number of a client's session; `None`: of all who say nothing of themselves.
+    pub client: Option<u32>,
+}
 
 /// A listing under way.
 pub type Asking = Arc<OnceCell<Arc<View>>>;
@@ -70,13 +76,23 @@ impl Lists {
         self.generation.fetch_add(1, AcqRel);
     }
 
-    /// The newest view, stale or not.
+    /// The newest view, stale or not. A client for which nothing was listed yet sees what all others do.
     pub fn newest(&self, whose: &Whose) -> Option<Arc<View>> {
-        lock(&self.views).get(whose).cloned()
+        let views = lock(&self.views);
+        let others = || views.get(&Whose { client: None, ..whose.clone() }).filter(|_| whose.client.is_some());
+        views.get(whose).or_else(others).cloned()
     }
 
     pub fn fresh(&self, whose: &Whose) -> Option<Arc<View>> {
-        self.newest(whose).filter(|v| v.generation == self.generation() && Instant::now() < v.fresh_until)
+        let view = lock(&self.views).get(whose).cloned();
+        view.filter(|v| v.generation == self.generation() && Instant::now() < v.fresh_until)
+    }
+
+    /// What is known of a tool that some client of a tenant was shown.
+    pub fn facts_of(&self, tenant: &TenantId, tool: &str) -> Option<ToolFacts> {
+        let views = lock(&self.views);
+        let own = views.iter().filter(|(whose, _)| whose.tenant.as_ref().is_none_or(|id| id == tenant));
+        own.filter_map(|(_, view)| view.facts.get(tool)).next().cloned()
     }
 
     /// The listing under way for this view, or a new one.

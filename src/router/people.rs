@@ -62,7 +62,7 @@ impl Router {
         }
     }
 
-    fn person(&self, tenant: &TenantId, server: &ServerId, operator: &Operator) -> Option<Arc<Session>> {
+    pub(super) fn person(&self, tenant: &TenantId, server: &ServerId, operator: &Operator) -> Option<Arc<Session>> {
         let whose = whose(tenant, server, operator);
         if let Some(session) = self.people.get(&whose) {
             return Some(session);

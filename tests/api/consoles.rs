@@ -128,6 +128,31 @@ async fn a_modern_server_knows_what_a_console_can_be_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_console_is_shown_the_tools_that_its_calls_find() {
+    for speaks in [Speaks::Legacy, Speaks::Modern] {
+        let upstream = Upstream::start(speaks).await;
+        upstream.offer_to_who_can_be_asked("confirm");
+        let deck = Deck::start(&with(&upstream)).await;
+        let shown = async |person: Option<Operator>| {
+            let ask = Query::Catalog { tenant: "eaton".into(), server: "up".into(), wake: true, person };
+            let Ok(Answer::Catalog(catalog)) = deck.platform.handle.ask(ask).await else {
+                panic!("{speaks:?}: a catalog")
+            };
+            let tools: Value = serde_json::from_str(&catalog.tools).unwrap();
+            let names = tools.as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap().to_owned());
+            names.collect::<Vec<_>>()
+        };
+        let plain = ["echo", "progress", "ask", "hang", "input"];
+        // In either order: neither is told what was listed for the other.
+        for _ in 0..2 {
+            assert_eq!(shown(None).await, plain, "{speaks:?}: a command line has nobody to ask");
+            assert_eq!(shown(Some(operator(7))).await, [&plain[..], &["confirm"]].concat(), "{speaks:?}");
+        }
+        deck.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_console_hears_of_changes_until_it_leaves_whatever_the_server_speaks() {
     for speaks in [Speaks::Legacy, Speaks::Modern] {
         let upstream = Upstream::start(speaks).await;

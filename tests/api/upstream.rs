@@ -11,6 +11,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -41,12 +42,14 @@ pub struct Upstream {
 
 struct State {
     speaks: Speaks,
-    /// Names of the tools that it lists.
+    /// Names of the tools that it lists, and of those that it lists to clients that can be asked.
     tools: Mutex<Vec<String>>,
+    asking_tools: Mutex<Vec<String>>,
     seen: Mutex<Vec<Seen>>,
     /// Streams that are held open: session, subscription id, where to.
     streams: Mutex<Vec<(String, Value, mpsc::UnboundedSender<Value>)>>,
-    sessions: Mutex<Vec<String>>,
+    /// Each with what its client can do.
+    sessions: Mutex<BTreeMap<String, Value>>,
 }
 
 impl Upstream {
@@ -56,6 +59,7 @@ impl Upstream {
         let state = Arc::new(State {
             speaks,
             tools: Mutex::new(["echo", "progress", "ask", "hang", "input"].map(str::to_owned).into()),
+            asking_tools: Mutex::default(),
             seen: Mutex::default(),
             streams: Mutex::default(),
             sessions: Mutex::default(),
@@ -84,6 +88,11 @@ impl Upstream {
     /// Lists another tool, too.
     pub fn offer(&self, tool: &str) {
         self.state.tools.lock().unwrap().push(tool.to_owned());
+    }
+
+    /// Lists a tool to clients that can be asked (elicitation), and to no others.
+    pub fn offer_to_who_can_be_asked(&self, tool: &str) {
+        self.state.asking_tools.lock().unwrap().push(tool.to_owned());
     }
 
     pub fn seen(&self, method: &str) -> Vec<Seen> {
@@ -164,7 +173,7 @@ impl State {
             let error = json!({ "code": -32000, "message": "Server not initialized" });
             return whole(400, &json!({ "jsonrpc": "2.0", "id": message["id"], "error": error }));
         }
-        let known = message["method"] == "initialize" || self.sessions.lock().unwrap().contains(&session);
+        let known = message["method"] == "initialize" || self.sessions.lock().unwrap().contains_key(&session);
         if !modern && !known {
             return whole(404, &Value::Null);
         }
@@ -175,7 +184,7 @@ impl State {
                 events(from)
             }
             "DELETE" => {
-                self.sessions.lock().unwrap().retain(|known| *known != session);
+                self.sessions.lock().unwrap().remove(&session);
                 whole(200, &Value::Null)
             }
             _ if message["id"].is_null() || message["method"].is_null() => whole(202, &Value::Null),
@@ -198,7 +207,7 @@ impl State {
             "initialize" => {
                 let mut sessions = self.sessions.lock().unwrap();
                 let session = format!("s{}", sessions.len() + self.seen.lock().unwrap().len());
-                sessions.push(session.clone());
+                sessions.insert(session.clone(), params["capabilities"].clone());
                 let result =
                     json!({ "protocolVersion": "2025-11-25", "capabilities": capabilities, "serverInfo": info });
                 let mut response = whole(200, &stamp(result));
@@ -213,8 +222,15 @@ impl State {
             "tools/list" => {
                 let schema = json!({ "type": "object", "properties": {
                     "region": { "type": "string", "x-mcp-header": "Region" } } });
-                let named = |name: &String| json!({ "name": name, "inputSchema": schema });
-                let tools: Vec<_> = self.tools.lock().unwrap().iter().map(named).collect();
+                let can = match self.speaks {
+                    Speaks::Modern => params["_meta"]["io.modelcontextprotocol/clientCapabilities"].clone(),
+                    Speaks::Legacy => self.sessions.lock().unwrap()[session].clone(),
+                };
+                let mut names = self.tools.lock().unwrap().clone();
+                if can["elicitation"].is_object() {
+                    names.extend(self.asking_tools.lock().unwrap().iter().cloned());
+                }
+                let tools: Vec<_> = names.iter().map(|name| json!({ "name": name, "inputSchema": schema })).collect();
                 let mut result = json!({ "tools": tools });
                 if self.speaks == Speaks::Modern {
                     result["ttlMs"] = 60_000.into();

@@ -1,6 +1,7 @@
 //! Clients with sessions over servers on pipes: what is shared, what is a session's own, who hears what.
 
-use super::fixture::{Platform, Say, Speaks, Stdio, injecting, key, options, server, tenant};
+use super::fixture::{Platform, Say, Speaks, Stdio, injecting, key, options, server, tenant, tool_call};
+use mcpdeck::model::message::{Face, Operator};
 use mcpdeck::model::principal::Role;
 use mcpdeck::model::server::Scope;
 use mcpdeck::model::{InstanceKey, State};
@@ -122,6 +123,38 @@ async fn a_child_of_its_own_knows_its_client_and_may_ask_it() {
         }
     };
     assert_eq!(timeout(PATIENCE, over).await.expect("control is told"), own);
+}
+
+#[tokio::test]
+async fn a_console_is_shown_the_lists_of_the_child_that_its_calls_go_to() {
+    for speaks in [Speaks::Legacy, Speaks::Modern] {
+        let mut def = server("own");
+        def.scope = Scope::Session;
+        let mut platform = Platform::new(vec![def], vec![tenant("eaton")]);
+        let ana = Operator { name: "ana".into(), face: Face::Screen, pid: 7, grant: None };
+        let (router, person) = (platform.router.clone(), ana.clone());
+        let listed =
+            tokio::spawn(async move { router.catalog(&"eaton".into(), &"own".into(), true, Some(&person)).await });
+        let demand = timeout(PATIENCE, platform.ends.demands.recv()).await.expect("it is woken").unwrap();
+        let (connect, stdio) = Stdio::start(speaks);
+        platform.router.open(&demand.key, connect, options()).await.unwrap();
+        platform.router.set_state(&demand.key, State::Ready, "");
+        demand.reply.send(Ok(())).unwrap();
+        let catalog = listed.await.unwrap().unwrap();
+        assert!(catalog.tools.contains("echo") && catalog.error.is_none(), "{speaks:?}: {catalog:?}");
+        // It was asked as for somebody who can be asked.
+        let heard = |method: &str| stdio.heard.lock().unwrap().iter().find(|m| m["method"] == method).cloned().unwrap();
+        let can = match speaks {
+            Speaks::Modern => {
+                heard("tools/list")["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"].clone()
+            }
+            _ => heard("initialize")["params"]["capabilities"].clone(),
+        };
+        assert!(can["elicitation"].is_object() && can["roots"].is_object(), "{speaks:?}: {can}");
+        let call = tool_call("eaton", "own", "echo", json!({}));
+        let reply = platform.router.call_of_person(call, &ana, &Arc::default()).await;
+        assert_eq!(reply.record.instance.as_ref(), Some(&demand.key), "{speaks:?}: no other child is started");
+    }
 }
 
 #[tokio::test]

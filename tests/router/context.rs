@@ -131,7 +131,7 @@ async fn plain_forgeries_are_replaced_and_ambiguous_ones_refused() {
 async fn lists_are_asked_for_under_the_tenant() {
     let (platform, stdio) = Platform::with(Speaks::Legacy).await;
     for who in ["eaton", "abb"] {
-        platform.router.catalog(&who.into(), &"etim".into(), false).await.unwrap();
+        platform.router.catalog(&who.into(), &"etim".into(), false, None).await.unwrap();
         let last = stdio.heard.lock().unwrap().last().unwrap().clone();
         assert_eq!(last["params"]["_meta"]["io.mcpdeck/tenant"]["id"], who);
     }

@@ -164,31 +164,31 @@ fn scopes_choose_the_instance() {
 async fn the_catalog_is_remembered_and_hides_what_is_injected() {
     let mut platform = Platform::new(vec![injecting("etim")], vec![tenant("eaton")]);
     let (eaton, etim) = ("eaton".into(), "etim".into());
-    let empty = platform.router.catalog(&eaton, &etim, false).await.unwrap();
+    let empty = platform.router.catalog(&eaton, &etim, false, None).await.unwrap();
     assert_eq!((empty.tools.as_str(), empty.listed_at), ("[]", None));
     assert!(platform.ends.demands.try_recv().is_err(), "looking does not wake");
     let (_, stdio) = platform.open("etim", Speaks::Legacy).await.unwrap();
-    let full = platform.router.catalog(&eaton, &etim, false).await.unwrap();
+    let full = platform.router.catalog(&eaton, &etim, false, None).await.unwrap();
     assert!(full.tools.contains("echo") && full.tools.contains("hang"), "all pages: {}", full.tools);
     assert!(!full.tools.contains("customer_id"), "{}", full.tools);
     assert_eq!(full.instructions.as_deref(), Some("be kind"));
-    platform.router.catalog(&eaton, &etim, false).await.unwrap();
+    platform.router.catalog(&eaton, &etim, false, None).await.unwrap();
     assert_eq!(stdio.count("tools/list"), 2, "one listing of two pages");
     stdio.say.send(Say::Line(r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#.into())).unwrap();
     tokio::time::sleep(Duration::from_millis(10)).await;
-    platform.router.catalog(&eaton, &etim, false).await.unwrap();
+    platform.router.catalog(&eaton, &etim, false, None).await.unwrap();
     assert_eq!(stdio.count("tools/list"), 4);
     platform.router.set_state(&key("etim"), State::Dormant, "");
     platform.router.close(&key("etim"), "idle");
-    let asleep = platform.router.catalog(&eaton, &etim, false).await.unwrap();
+    let asleep = platform.router.catalog(&eaton, &etim, false, None).await.unwrap();
     assert!(asleep.tools.contains("echo") && asleep.listed_at.is_some());
-    assert!(platform.router.catalog(&"abb".into(), &etim, false).await.is_err());
+    assert!(platform.router.catalog(&"abb".into(), &etim, false, None).await.is_err());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_preview_is_what_is_sent() {
     let (platform, stdio) = Platform::with(Speaks::Legacy).await;
-    platform.router.catalog(&"eaton".into(), &"etim".into(), false).await.unwrap();
+    platform.router.catalog(&"eaton".into(), &"etim".into(), false, None).await.unwrap();
     let call = ConsoleCall {
         tenant: "eaton".into(),
         server: "etim".into(),
@@ -225,7 +225,7 @@ async fn a_preview_is_what_is_sent() {
 #[tokio::test(start_paused = true)]
 async fn what_a_call_said_is_kept_masked() {
     let (platform, _stdio) = Platform::with(Speaks::Legacy).await;
-    platform.router.catalog(&"eaton".into(), &"etim".into(), false).await.unwrap();
+    platform.router.catalog(&"eaton".into(), &"etim".into(), false, None).await.unwrap();
     let arguments = json!({"password": "hunter2", "pin": "1234", "q": "pump"});
     let reply = platform.call(tool_call("eaton", "etim", "echo", arguments)).await;
     let detail = platform.router.detail(reply.record.id).unwrap();

@@ -63,7 +63,7 @@ async fn rmcp_servers_of_both_eras_understand_us() {
         }
         let facts = platform.router.probe(&key("etim"), Duration::from_secs(5)).await;
         assert_eq!((facts.alive, facts.lists, facts.error), (Some(true), Some(true), None));
-        let catalog = platform.router.catalog(&"eaton".into(), &"etim".into(), false).await.unwrap();
+        let catalog = platform.router.catalog(&"eaton".into(), &"etim".into(), false, None).await.unwrap();
         assert!(catalog.tools.contains("region") && !catalog.tools.contains("customer_id"), "{}", catalog.tools);
     }
 }

@@ -78,7 +78,7 @@ async fn a_query_is_sent_with_the_customer_of_its_caller() {
 async fn mcp_clients_see_a_server_with_one_tool() {
     let platform = platform();
     open(&platform, &endpoint().await).await.unwrap();
-    let catalog = platform.router.catalog(&"eaton".into(), &"etim".into(), false).await.unwrap();
+    let catalog = platform.router.catalog(&"eaton".into(), &"etim".into(), false, None).await.unwrap();
     let tools: Value = serde_json::from_str(&catalog.tools).unwrap();
     assert_eq!((tools[0]["name"].as_str(), tools.as_array().unwrap().len()), (Some("query"), 1), "{tools}");
     assert_eq!(tools[0]["inputSchema"]["required"], json!(["query"]));

@@ -216,7 +216,7 @@ async fn what_may_have_been_carried_out_is_done_again_only_if_it_does_no_harm() 
     let (platform, both) = endpoints().await;
     let reply = query(&platform, "reset").await;
     assert_eq!(ended(&reply), ("first", Outcome::Transport, vec![]), "not listed yet");
-    platform.router.catalog(&"eaton".into(), &"first".into(), false).await.unwrap();
+    platform.router.catalog(&"eaton".into(), &"first".into(), false, None).await.unwrap();
     let reply = query(&platform, "reset").await;
     assert_eq!(ended(&reply), ("second", Outcome::Transport, vec!["first"]));
     assert_eq!((both[0].queries(), both[1].queries()), (2, 1));

@@ -342,7 +342,7 @@ async fn real_servers_of_2024_are_found_and_called() {
         assert_eq!(opened.transport, Transport::Sse, "{url}");
         let reply = platform.call(tool_call("eaton", "etim", "echo", json!({"message": "hello"}))).await;
         assert!(reply.body.to_string().contains("Echo: hello"), "{url}: {reply:?}");
-        let catalog = platform.router.catalog(&"eaton".into(), &"etim".into(), false).await.unwrap();
+        let catalog = platform.router.catalog(&"eaton".into(), &"etim".into(), false, None).await.unwrap();
         assert!(catalog.tools.contains("\"echo\""), "{url}: {catalog:?}");
     }
 }

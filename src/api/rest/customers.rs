@@ -161,7 +161,7 @@ async fn catalogs(caller: &Caller, view: &View, row: &TenantRow, wake: bool) -> 
 }
 
 async fn catalog(handle: &crate::control::Handle, tenant: TenantId, server: ServerId, wake: bool) -> Option<Catalog> {
-    match timeout(PATIENCE, handle.ask(Query::Catalog { tenant, server, wake })).await {
+    match timeout(PATIENCE, handle.ask(Query::Catalog { tenant, server, wake, person: None })).await {
         Ok(Ok(Answer::Catalog(catalog))) => Some(catalog),
         _ => None,
     }

@@ -211,7 +211,8 @@ impl Console {
         if self.asked.iter().any(|(_, a)| asked(a)) {
             return;
         }
-        let token = cx.ask(Query::Catalog { tenant: tenant.clone(), server: server.clone(), wake: true });
+        let person = Some(cx.shared.operator.clone());
+        let token = cx.ask(Query::Catalog { tenant: tenant.clone(), server: server.clone(), wake: true, person });
         self.expect(token, Asked::Catalog(tenant, server));
     }
 

@@ -70,8 +70,12 @@ impl Detail {
             2 => {
                 for cell in tenant.cells.iter().filter(|c| c.enabled).take(CATALOGS) {
                     if !self.catalogs.contains_key(&cell.server) {
-                        let query =
-                            Query::Catalog { tenant: tenant.def.id.clone(), server: cell.server.clone(), wake: false };
+                        let query = Query::Catalog {
+                            tenant: tenant.def.id.clone(),
+                            server: cell.server.clone(),
+                            wake: false,
+                            person: None,
+                        };
                         let token = cx.ask(query);
                         self.catalogs.insert(cell.server.clone(), (token, None));
                     }

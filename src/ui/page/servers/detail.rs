@@ -63,7 +63,7 @@ impl Detail {
         let about = (node.key(), tenant.clone());
         match (self.tab, tenant) {
             (2, Some(tenant)) if self.offers.as_ref().is_none_or(|o| o.about != about) => {
-                let token = cx.ask(Query::Catalog { tenant, server: node.server().clone(), wake: false });
+                let token = cx.ask(Query::Catalog { tenant, server: node.server().clone(), wake: false, person: None });
                 self.offers = Some(Asked { about, token, answer: None });
             }
             (3, _) if self.events.as_ref().is_none_or(|e| e.about != about) => {
