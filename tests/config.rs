@@ -58,6 +58,24 @@ fn every_invalid_file_is_told_what_is_wrong_where_and_what_to_do() {
     }
 }
 
+#[test]
+fn an_image_says_by_itself_that_it_runs_in_a_container() {
+    for (run, container) in [
+        (r#"{ image = "team/etim:3" }"#, true),
+        (r#"{ image = "team/etim:3", command = ["etim", "--stdio"] }"#, true),
+        (r#"{ backend = "docker", image = "team/etim:3" }"#, true),
+        (r#"{ command = ["etim", "--stdio"] }"#, false),
+    ] {
+        let config = good(text(&format!("[[server]]\nid = \"etim\"\nrun = {run}\n")));
+        assert_eq!(matches!(config.servers[0].run, Run::Container(_)), container, "{run}");
+    }
+    let process = r#"[[server]]
+id = "etim"
+run = { backend = "process", command = ["etim"], image = "team/etim:3" }"#;
+    let problems = problems_text(&text(process).unwrap_err());
+    assert!(problems.contains("unknown key `image`"), "who says process means it: {problems}");
+}
+
 /// A compose file as the parts that it becomes, one after the other, without what is as by default.
 #[test]
 fn every_compose_file_becomes_the_parts_it_means() {

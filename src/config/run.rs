@@ -120,6 +120,8 @@ fn running(field: &Field<'_>, extra: &Extra<'_, '_>, engines: &Engines) -> Optio
     let kind = match from.get("backend") {
         // Which other keys there may be depends on it, so a wrong one ends the reading of this table.
         Some(field) => field.choice(&kinds)?,
+        // Only a container has an image.
+        None if from.has("image") => Kind::Container,
         None => Kind::Process,
     };
     match kind {
