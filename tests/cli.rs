@@ -299,6 +299,29 @@ fn acts_wait_for_their_job_and_tell_what_became_of_it() {
     assert!(lines.contains(&"mcpdeck stop memory@lab"), "{lines:?}");
 }
 
+#[test]
+fn a_server_that_has_no_url_for_a_customer_is_enabled_with_a_word() {
+    let deck = Deck::new(
+        r#"
+[platform]
+name = "test"
+[[server]]
+id = "grafana"
+[[tenant]]
+id = "eaton"
+enabled = ["grafana"]
+server = { grafana = { url = "http://127.0.0.1:1/mcp" } }
+[[tenant]]
+id = "vatt"
+"#,
+    );
+    let _owner = deck.serve();
+    let said = deck.run(&["enable", "grafana", "vatt"]).ok().out;
+    assert!(said.contains("it has no url for vatt yet: give [tenant.server.grafana] one"), "{said}");
+    let said = deck.run(&["enable", "grafana", "eaton"]).ok().out;
+    assert!(said.contains("enabled") && !said.contains("url"), "{said}");
+}
+
 /// Incident C of product.md without a screen.
 #[test]
 fn a_rotated_credential_is_found_and_rolled_by_commands() {

@@ -162,7 +162,7 @@ pub(super) fn circle<'n>(
 fn pair(tenant: &Draft<'_, TenantDef>, server: &ServerDef) {
     let name = server.id.as_str();
     let change = tenant.def.servers.get(&server.id);
-    if matches!(server.run, Run::PerTenant { .. }) && change.is_none_or(|change| change.url.is_none()) {
+    if !server.has_url_for(&tenant.def) {
         let message = format!("`{name}` has no url of its own, and this tenant gives none");
         tenant.problem(&["enabled", name], message, format!("add [tenant.server.{name}] with url = \"...\""));
     }

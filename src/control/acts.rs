@@ -225,7 +225,14 @@ impl Actor {
         if !self.deck.options.momentary {
             self.autostart();
         }
-        self.finish(job, JobOutcome::Ok, if on { "enabled" } else { "disabled" }.to_owned());
+        let (def, customer) = (self.plan.servers.get(server), self.plan.tenants.get(tenant));
+        let nowhere = def.zip(customer).is_some_and(|(def, customer)| !def.has_url_for(customer));
+        let said = match on {
+            true if nowhere => format!("enabled; it has no url for {tenant} yet: give [tenant.server.{server}] one"),
+            true => "enabled".to_owned(),
+            false => "disabled".to_owned(),
+        };
+        self.finish(job, JobOutcome::Ok, said);
     }
 
     fn reload_secrets(&mut self, job: JobId) {

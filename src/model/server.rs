@@ -115,6 +115,12 @@ impl QueryTool {
 }
 
 impl ServerDef {
+    /// False if each tenant gives its own url, and this one gives none.
+    pub fn has_url_for(&self, tenant: &TenantDef) -> bool {
+        let own = tenant.servers.get(&self.id).is_some_and(|change| change.url.is_some());
+        own || !matches!(self.run, Run::PerTenant { .. })
+    }
+
     /// What stands before the names of its tools and prompts where all servers of a tenant are one.
     pub fn prefix(&self) -> String {
         self.hints.prefix.clone().unwrap_or_else(|| format!("{}_", self.id))
