@@ -250,7 +250,7 @@ pub enum CallBody {
     /// A whole message that is sent on as it is (after injection where it parses), malformed or not.
     Raw(Bytes),
     /// One that was read already.
-    Read(Message),
+    Read(Box<Message>),
 }
 
 /// The end of a call.

@@ -112,6 +112,9 @@ fn tell_ready(format: Output, config: &Config, api: &[SocketAddr]) -> Result<(),
     }
 }
 
+/// A thread for what blocks is kept for so long: what is sampled each second needs one of them, not all that the start did.
+const IDLE: Duration = Duration::from_millis(1500);
+
 /// A runtime for an owner, which may open as many files as it is allowed to at all: pipes and sockets add up.
 pub fn runtime() -> Result<Runtime, Error> {
     let limit = getrlimit(Resource::Nofile);
@@ -119,7 +122,8 @@ pub fn runtime() -> Result<Runtime, Error> {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    Ok(builder.worker_threads(cores.clamp(2, 8)).thread_name("mcpdeck").enable_all().build()?)
+    builder.worker_threads(cores.clamp(2, 8)).thread_name("mcpdeck").enable_all();
+    Ok(builder.thread_keep_alive(IDLE).build()?)
 }
 
 /// mcpdeck's own log: kept for the Logs view, and on standard error where nobody draws.
