@@ -16,7 +16,7 @@ const START: Duration = Duration::from_secs(3);
 
 fn main() -> ExitCode {
     let started = std::thread::Builder::new().name("start".to_owned()).spawn(|| {
-        std::thread::sleep(START);
+        std::thread::park_timeout(START);
         forget_start();
     });
     // Without that thread only memory is lost.
