@@ -11,6 +11,7 @@ use crate::model::Era;
 use crate::model::secret::Secret;
 use crate::router::era;
 use crate::router::flight::Flight;
+use crate::router::home::home;
 use crate::router::mirror;
 use crate::router::session::{Reply, Session as ClientSession};
 use crate::router::wire::{self, ErrorObject};
@@ -25,6 +26,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+
+/// Threads that are told apart.
+const ASKING: usize = 8;
 
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
@@ -58,7 +62,8 @@ struct Shared {
     max_message: u64,
     /// It answered a handshake as servers of HTTP+SSE do.
     may_be_sse: AtomicBool,
-    closing: CancellationToken,
+    /// One for each of the threads that ask, so that they do not fight for it.
+    closing: [CancellationToken; ASKING],
     closed: OnceLock<Arc<str>>,
 }
 
@@ -84,7 +89,7 @@ impl Http {
             observer,
             max_message,
             may_be_sse: AtomicBool::new(false),
-            closing: CancellationToken::new(),
+            closing: Default::default(),
             closed: OnceLock::new(),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -100,7 +105,7 @@ impl Http {
         tokio::select! {
             biased;
             answer = shared.exchange(ask) => answer,
-            () = shared.closing.cancelled() => Err(Fault::Closed(self.closed().unwrap_or_default())),
+            () = shared.closing[home() % ASKING].cancelled() => Err(Fault::Closed(self.closed().unwrap_or_default())),
         }
     }
 
@@ -139,7 +144,7 @@ impl Http {
         };
         tokio::select! {
             followed = self.shared.follow(&ask, opened) => followed,
-            () = self.shared.closing.cancelled() => Err(Fault::Closed(self.closed().unwrap_or_default())),
+            () = self.shared.closing[home() % ASKING].cancelled() => Err(Fault::Closed(self.closed().unwrap_or_default())),
         }
     }
 
@@ -153,7 +158,7 @@ impl Http {
     /// Fails what waits and ends the sessions, in the background.
     pub fn close(&self, reason: &str) {
         self.shared.closed.get_or_init(|| reason.into());
-        self.shared.closing.cancel();
+        self.shared.closing.iter().for_each(CancellationToken::cancel);
         for session in self.shared.sessions.take_all() {
             self.shared.clone().end_session(session);
         }

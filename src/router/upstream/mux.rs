@@ -11,12 +11,14 @@ use crate::router::session::Reply;
 use crate::router::wire;
 use bytes::Bytes;
 use std::ops::Range;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use tokio::sync::oneshot;
 
 /// The waiting calls of one session.
 pub struct Mux {
     waiting: Mutex<Waiting>,
+    /// Why nothing comes any more; set while `waiting` is held, and asked without.
+    closed: OnceLock<Arc<str>>,
     observer: Observer,
     max_message: u64,
 }
@@ -27,7 +29,6 @@ struct Waiting {
     /// Calls that were given up and whose answers may still come.
     left: u32,
     tenants: Tenants,
-    closed: Option<Arc<str>>,
 }
 
 /// Whose calls the session has carried.
@@ -60,6 +61,8 @@ pub struct Place<'a, C: Fn(String)> {
     mux: &'a Mux,
     id: u64,
     answer: oneshot::Receiver<Result<Answer, Fault>>,
+    /// Whoever answered took it out of the waiting.
+    answered: bool,
     /// Nobody else waited when it was taken.
     pub alone: bool,
     /// Sends the cancellation; `None` while there is nothing to cancel.
@@ -70,14 +73,14 @@ impl<C: Fn(String)> Place<'_, C> {
     /// The answer, when it comes.
     pub async fn answer(&mut self) -> Result<Answer, Fault> {
         let answer = (&mut self.answer).await;
-        self.cancel = None;
+        (self.answered, self.cancel) = (true, None);
         answer.unwrap_or_else(|_| Err(self.mux.gone()))
     }
 }
 
 impl<C: Fn(String)> Drop for Place<'_, C> {
     fn drop(&mut self) {
-        {
+        if !self.answered {
             let mut waiting = lock(&self.mux.waiting);
             let left = waiting.calls.remove(&self.id).is_some();
             waiting.left += u32::from(left);
@@ -91,7 +94,7 @@ impl<C: Fn(String)> Drop for Place<'_, C> {
 
 impl Mux {
     pub fn new(observer: Observer, max_message: u64) -> Self {
-        Self { waiting: Mutex::default(), observer, max_message }
+        Self { waiting: Mutex::default(), closed: OnceLock::new(), observer, max_message }
     }
 
     /// A message that is too long is not sent.
@@ -111,19 +114,19 @@ impl Mux {
     ) -> Result<Place<'_, C>, Fault> {
         let (sender, answer) = oneshot::channel();
         let mut waiting = lock(&self.waiting);
-        if let Some(reason) = &waiting.closed {
-            return Err(Fault::Closed(reason.clone()));
+        if let Some(reason) = self.closed() {
+            return Err(Fault::Closed(reason));
         }
         if let Some(flight) = &flight {
             waiting.tenants.count(&flight.tenant);
         }
         let alone = waiting.calls.is_empty();
         waiting.calls.insert(id, Waiter { answer: sender, flight, expects });
-        Ok(Place { mux: self, id, answer, alone, cancel: None })
+        Ok(Place { mux: self, id, answer, answered: false, alone, cancel: None })
     }
 
     pub fn closed(&self) -> Option<Arc<str>> {
-        lock(&self.waiting).closed.clone()
+        self.closed.get().cloned()
     }
 
     pub fn gone(&self) -> Fault {
@@ -135,10 +138,9 @@ impl Mux {
         let reason: Arc<str> = reason.into();
         let calls = {
             let mut waiting = lock(&self.waiting);
-            if waiting.closed.is_some() {
+            if self.closed.set(reason.clone()).is_err() {
                 return false;
             }
-            waiting.closed = Some(reason.clone());
             std::mem::take(&mut waiting.calls)
         };
         for waiter in calls.into_values() {
