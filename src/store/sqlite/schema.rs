@@ -69,14 +69,10 @@ fn prepare_file(path: &Path) -> Result<(), StoreError> {
 }
 
 fn migrate(path: &Path, db: &mut Connection) -> Result<(), StoreError> {
-    let tables: u32 = db
-        .query_row("SELECT count(*) FROM sqlite_schema WHERE type = 'table'", [], |row| row.get(0))
-        .map_err(|e| translate(path, e))?;
-    let owner: i32 = db.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(|e| translate(path, e))?;
+    let (tables, owner, found) = look(db).map_err(|e| translate(path, e))?;
     if tables > 0 && owner != APPLICATION_ID {
         return Err(corrupt(path, "it is the database of another program"));
     }
-    let found = version(db).map_err(|e| translate(path, e))?;
     let known = MIGRATIONS.len() as u32;
     if found > known {
         return Err(StoreError::Newer { path: path.display().to_string(), found, known });
@@ -85,6 +81,15 @@ fn migrate(path: &Path, db: &mut Connection) -> Result<(), StoreError> {
         return if tables == 0 { Err(corrupt(path, "its tables are missing")) } else { Ok(()) };
     }
     apply(db, found).map_err(|e| translate(path, e))
+}
+
+/// Tables, the program whose file it is, and the version of the schema, at one moment: another program may be creating
+/// the same file.
+fn look(db: &mut Connection) -> rusqlite::Result<(u32, i32, u32)> {
+    let moment = db.transaction()?;
+    let tables = moment.query_row("SELECT count(*) FROM sqlite_schema WHERE type = 'table'", [], |row| row.get(0))?;
+    let owner = moment.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    Ok((tables, owner, version(&moment)?))
 }
 
 /// Runs every migration after `found` in one transaction: all of them or none. The version is read again inside it:

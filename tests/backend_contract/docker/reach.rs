@@ -54,6 +54,8 @@ async fn a_tenants_container_reaches_its_own_and_no_others() {
                 client.network = harbour.network(tenant);
                 let started = harbour.start(client).await;
                 got = Pipes::of(started.attached).rest_of_stdout().await;
+                // The next one has the same name.
+                let _ = started.exit.await;
                 if got == answer {
                     break;
                 }
