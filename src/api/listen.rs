@@ -250,7 +250,7 @@ impl Door {
         let _ = stream.set_nodelay(true);
         let _open = self.gateway.connections.clone();
         let gateway = self.gateway.clone();
-        let requests = Arc::<Requests>::default();
+        let requests = Requests::new();
         let begin = requests.clone();
         let service = service_fn(move |request| {
             let (gateway, under_way) = (gateway.clone(), begin.begin());

@@ -4,48 +4,54 @@
 use std::io::{Error, ErrorKind, IoSlice, Result};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
-/// The time without a request is measured in so many steps.
-const STEPS: u32 = 4;
-
-/// The requests of one connection. Counted, not timed: a timer for each would cost more than the rest of it.
-#[derive(Default)]
+/// The requests of one connection. Their ends are noted, not timed: a timer for each would cost more than the rest of it.
 pub struct Requests {
-    begun: AtomicU32,
+    since: Instant,
     under_way: AtomicU32,
+    /// When the last one ended, in microseconds after `since`.
+    ended: AtomicU64,
 }
 
 /// A request under way, until the end of its answer.
 pub struct UnderWay(Arc<Requests>);
 
 impl Requests {
+    /// Of a connection that begins now.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self { since: Instant::now(), under_way: AtomicU32::new(0), ended: AtomicU64::new(0) })
+    }
+
     /// The head of one has come, whole.
     pub fn begin(self: &Arc<Self>) -> UnderWay {
-        self.begun.fetch_add(1, Relaxed);
         self.under_way.fetch_add(1, Relaxed);
         UnderWay(self.clone())
     }
 
-    /// Returns once none was under way, and none began, for `most` (and a step of it, or two).
+    /// Returns once none was under way for `most`.
     pub async fn overdue(self: Arc<Self>, most: Duration) {
-        let (mut begun, mut quiet) = (0, 0);
-        while quiet <= STEPS {
-            sleep(most / STEPS).await;
-            let now = self.begun.load(Relaxed);
-            let same = now == begun && self.under_way.load(Relaxed) == 0;
-            (begun, quiet) = (now, if same { quiet + 1 } else { 0 });
+        loop {
+            let now = Instant::now();
+            let idle = self.under_way.load(Relaxed) == 0;
+            let from = if idle { self.since + Duration::from_micros(self.ended.load(Relaxed)) } else { now };
+            if idle && now >= from + most {
+                return;
+            }
+            sleep_until(from + most).await;
         }
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.under_way.fetch_sub(1, Relaxed);
+        let Requests { since, under_way, ended } = &*self.0;
+        ended.fetch_max(since.elapsed().as_micros().try_into().unwrap_or(u64::MAX), Relaxed);
+        under_way.fetch_sub(1, Relaxed);
     }
 }
 
@@ -111,12 +117,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::time::Instant;
 
     #[tokio::test(start_paused = true)]
     async fn who_sends_no_request_for_so_long_is_overdue_and_nobody_who_waits_for_an_answer() {
-        let (began, most) = (Instant::now(), Duration::from_secs(8));
-        let requests = Arc::<Requests>::default();
+        let most = Duration::from_secs(8);
+        let requests = Requests::new();
         let overdue = tokio::spawn(requests.clone().overdue(most));
         for _ in 0..3 {
             sleep(Duration::from_secs(7)).await;
@@ -128,6 +133,7 @@ mod tests {
         drop(slow);
         let since = Instant::now();
         overdue.await.unwrap();
-        assert!((most..=most * 3 / 2).contains(&since.elapsed()), "{:?} of {:?}", since.elapsed(), began.elapsed());
+        let late = since.elapsed().checked_sub(most).expect("not before its time");
+        assert!(late < Duration::from_millis(10), "{late:?}");
     }
 }

@@ -1,4 +1,5 @@
-//! Calls under way: their deadlines, progress and cancellation. Sharded by the thread on which they began; no lock is held over an await.
+//! Calls under way: their deadlines, progress and cancellation. Sharded by the thread on which they began; no lock is
+//! held over an await.
 
 use super::client::Relay;
 use super::home::home;
