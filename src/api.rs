@@ -9,6 +9,7 @@ mod error;
 mod guard;
 mod lanes;
 mod limits;
+mod linger;
 mod listen;
 mod mcp;
 mod patience;
@@ -86,6 +87,7 @@ impl Gateway {
         of_connection: UnderWay,
     ) -> Response<Body> {
         let under_way = (self.requests.token(), of_connection);
+        let _busy = linger::Busy::begin();
         let line = access::Line::begin(peer, &request);
         let response = AMBIENT.scope(line.ambient(), self.respond(peer, request)).await;
         line.end(&response);

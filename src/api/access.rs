@@ -4,7 +4,8 @@ use super::Body;
 use crate::model::trace::Trace;
 use crate::router::Ambient;
 use hyper::body::Incoming;
-use hyper::{HeaderMap, Method, Request, Response};
+use hyper::header::HeaderName;
+use hyper::{HeaderMap, Method, Request, Response, Uri};
 use std::cell::Cell;
 use std::net::SocketAddr;
 use tokio::time::Instant;
@@ -13,21 +14,21 @@ use tracing::Level;
 const TARGET: &str = "mcpdeck::access";
 /// A path that is longer is cut in the log.
 const PATH_MAX: usize = 200;
+const TRACE: HeaderName = HeaderName::from_static("traceparent");
 
 /// A request under way, as the log will tell it. Nothing of its query, headers or body.
 pub struct Line {
     /// The caller's, or a new one.
     trace: Trace,
     began: Instant,
-    what: Option<(SocketAddr, Method, String)>,
+    what: Option<(SocketAddr, Method, Uri)>,
 }
 
 impl Line {
     pub fn begin(peer: SocketAddr, request: &Request<Incoming>) -> Self {
         let trace = named(request.headers()).unwrap_or_else(Trace::random);
         let told = tracing::enabled!(target: TARGET, Level::INFO);
-        let path = || request.uri().path().chars().take(PATH_MAX).collect();
-        let what = told.then(|| (peer, request.method().clone(), path()));
+        let what = told.then(|| (peer, request.method().clone(), request.uri().clone()));
         Self { trace, began: Instant::now(), what }
     }
 
@@ -38,11 +39,16 @@ impl Line {
 
     /// The answer begins.
     pub fn end(self, response: &Response<Body>) {
-        let Some((peer, method, path)) = self.what else { return };
+        let Some((peer, method, uri)) = self.what else { return };
+        let failed = response.status().is_server_error();
+        // Most requests are of no level that is told.
+        if !failed && !tracing::enabled!(target: TARGET, Level::DEBUG) {
+            return;
+        }
         let took_us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let (trace, status) = (self.trace.id(), response.status());
-        let status = status.as_u16();
-        if status >= 500 {
+        let (trace, status) = (self.trace.id(), response.status().as_u16());
+        let path: String = uri.path().chars().take(PATH_MAX).collect();
+        if failed {
             tracing::info!(target: TARGET, trace, %peer, %method, path, status, took_us);
         } else {
             tracing::debug!(target: TARGET, trace, %peer, %method, path, status, took_us);
@@ -51,7 +57,7 @@ impl Line {
 }
 
 fn named(headers: &HeaderMap) -> Option<Trace> {
-    Trace::parse(headers.get("traceparent")?.to_str().ok()?)
+    Trace::parse(headers.get(TRACE)?.to_str().ok()?)
 }
 
 /// What whoever watches us must still be told while we end.

@@ -1,6 +1,7 @@
 //! Threads that serve connections, one a core, each with a runtime of its own: what a connection leads to stays on its
 //! thread, so that nothing is handed from core to core on a call's way, and nobody is woken for it.
 
+use super::linger;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Handle};
@@ -48,10 +49,11 @@ impl Lanes {
 
 impl Lane {
     fn start(number: usize) -> std::io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let runtime = Builder::new_current_thread().enable_all().on_thread_park(linger::before_sleep).build()?;
         let (handle, stop) = (runtime.handle().clone(), CancellationToken::new());
         let stopped = stop.clone().cancelled_owned();
         std::thread::Builder::new().name(format!("lane-{number}")).spawn(move || {
+            runtime.spawn(linger::keep());
             runtime.block_on(stopped);
             runtime.shutdown_background();
         })?;

@@ -22,7 +22,9 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body as _, Incoming};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use reply::{Refused, json};
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use tokio::time::timeout;
 
 /// Who calls, and what.
@@ -42,7 +44,7 @@ impl Caller {
         }
     }
 
-    fn request(self, client: Client, message: Message, outbox: Option<Arc<Outbox>>) -> ClientRequest {
+    fn request(self, client: Client, message: Box<Message>, outbox: Option<Arc<Outbox>>) -> ClientRequest {
         let Self { tenant, principal, role, endpoint } = self;
         ClientRequest { tenant, principal, role, endpoint, client, message, outbox }
     }
@@ -111,6 +113,7 @@ async fn post(gateway: &Gateway, caller: Caller, headers: &HeaderMap, body: Inco
         Err(Error::TooLarge(most)) => return Ok(beyond(gateway, caller, Bytes::new(), Exceeded::Large(most)).await),
         body => body?,
     };
+    come_back().await;
     // Judged after the body has come: who is refused is told for which request.
     let place = match gateway.limits.enter(Some(&caller.tenant)) {
         Ok(place) => place.map(Arc::new),
@@ -118,7 +121,7 @@ async fn post(gateway: &Gateway, caller: Caller, headers: &HeaderMap, body: Inco
     };
     let text = body.clone();
     let message = aside(body.len(), move || Message::of_client(&text)).await;
-    let face = head::face(headers, message.as_ref().ok());
+    let face = head::face(headers, message.as_deref().ok());
     let router = &gateway.inside.router;
     let mut response = match (face, message) {
         (Face::Bare, message) => bare(router, caller, message, body).await,
@@ -145,7 +148,7 @@ async fn beyond(gateway: &Gateway, caller: Caller, body: Bytes, exceeded: Exceed
 async fn bare(
     router: &Arc<Router>,
     caller: Caller,
-    message: Result<Message, Unreadable>,
+    message: Result<Box<Message>, Unreadable>,
     body: Bytes,
 ) -> Response<Body> {
     if let Ok(message) = message
@@ -175,6 +178,20 @@ fn accepts(headers: &HeaderMap, id: &str) -> Result<Accepts, Box<Response<Body>>
     }
     let text = "answers are application/json or text/event-stream: accept one, or better both".to_owned();
     Err(Box::new(Refused::new(StatusCode::NOT_ACCEPTABLE, reply::INVALID_REQUEST, text).respond(Some(id))))
+}
+
+/// Lets the task begin anew. hyper wakes it for each part of a body that is taken, whether or not more is to come: the
+/// look that follows costs least from here, before there is a call to look through.
+async fn come_back() {
+    let mut gone = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut gone, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// The whole body, if it is not too large.

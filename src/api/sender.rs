@@ -77,8 +77,10 @@ fn is_here(host: &str) -> bool {
 
 /// The origin of a page that `[api] origins` lists.
 pub fn page(gateway: &Gateway, headers: &HeaderMap) -> Option<HeaderValue> {
+    let config = gateway.inside.config.peek();
+    let listed = Some(&config.api.origins).filter(|listed| !listed.is_empty())?;
     let origin = headers.get(ORIGIN)?;
-    is_listed(&gateway.inside.config.peek().api.origins, origin.to_str().ok()?).then(|| origin.clone())
+    is_listed(listed, origin.to_str().ok()?).then(|| origin.clone())
 }
 
 /// The answer to a browser that asks whether its page may send a request; `None`: this is no such question.

@@ -1,5 +1,7 @@
 //! Trace context (W3C Trace Context, level 1): what ties together what several parties log of one request.
 
+use std::ops::{Deref, Range};
+
 /// A position in a trace: the caller's, or ours below it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trace {
@@ -43,33 +45,42 @@ impl Trace {
 
     /// What a log line names the whole by.
     pub fn id(&self) -> String {
-        let mut text = String::with_capacity(32);
-        push_hex(&self.id, &mut text);
-        text
+        self.text()[ID].to_owned()
+    }
+
+    /// As a `traceparent`.
+    pub fn text(&self) -> Text {
+        let mut text = *b"00-................................-................-..";
+        // The version is the highest whose flags we understand.
+        put_hex(&self.id, &mut text[ID]);
+        put_hex(&self.span.to_be_bytes(), &mut text[SPAN]);
+        put_hex(&[self.flags & 1], &mut text[FLAGS]);
+        Text(text)
+    }
+}
+
+/// Where the parts of a `traceparent` stand.
+const ID: Range<usize> = 3..35;
+const SPAN: Range<usize> = 36..52;
+const FLAGS: Range<usize> = 53..55;
+
+/// A `traceparent` as it is written.
+pub struct Text([u8; FLAGS.end]);
+
+impl Deref for Text {
+    type Target = str;
+    fn deref(&self) -> &str {
+        // Digits and dashes are all there is.
+        std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 
 /// Each call writes its trace: the formatter would take ten times as long.
-fn push_hex(bytes: &[u8], text: &mut String) {
+fn put_hex(bytes: &[u8], text: &mut [u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for byte in bytes {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
-    }
-}
-
-/// A `traceparent`.
-impl From<Trace> for String {
-    fn from(trace: Trace) -> Self {
-        let mut text = Self::with_capacity(55);
-        // The highest version whose flags we understand.
-        text.push_str("00-");
-        push_hex(&trace.id, &mut text);
-        text.push('-');
-        push_hex(&trace.span.to_be_bytes(), &mut text);
-        text.push('-');
-        push_hex(&[trace.flags & 1], &mut text);
-        text
+    for (byte, digits) in bytes.iter().zip(text.chunks_exact_mut(2)) {
+        digits[0] = DIGITS[usize::from(byte >> 4)];
+        digits[1] = DIGITS[usize::from(byte & 15)];
     }
 }
 
@@ -104,7 +115,7 @@ mod tests {
         let caller = Trace::parse(GOOD).unwrap();
         let child = caller.child(0xabc);
         assert_eq!(child.id(), "4bf92f3577b34da6a3ce929d0e0e4736");
-        assert_eq!(String::from(child), "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000abc-01");
-        assert_eq!(String::from(caller), GOOD);
+        assert_eq!(&*child.text(), "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000abc-01");
+        assert_eq!(&*caller.text(), GOOD);
     }
 }

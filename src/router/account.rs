@@ -24,7 +24,7 @@ impl Router {
         let message = Message::read(body, CallId(0), false).ok();
         let id = message.as_ref().map_or("null", |message| &message.id);
         let end = End::stopped(Stop::refused(exceeded.to_string()), id);
-        let reply = self.account(&request, request.server.clone(), message.as_ref()).close(end).await;
+        let reply = self.account(&request, request.server.clone(), message.as_deref()).close(end).await;
         CallReply { exceeded: Some(exceeded), ..reply }
     }
 

@@ -129,7 +129,7 @@ pub fn tellable(stop: Stop, role: Option<Role>, server: &ServerId, instance: Opt
 struct Trip<'a> {
     router: &'a Router,
     flight: Arc<Flight>,
-    message: Message,
+    message: Box<Message>,
     route: &'a Arc<Route>,
     /// Pinned by the caller.
     era: Option<Era>,
@@ -182,11 +182,11 @@ impl Trip<'_> {
         self.check_read_only(view.as_deref())?;
         self.check_mirrors(view.as_deref())?;
         let tool = self.message.name.as_deref().and_then(|name| view.as_deref()?.facts.get(name));
-        let ask = self.ask(&link, era, tool)?;
+        let mut ask = self.ask(&link, era, tool)?;
         let expects = ask.expects;
         ledger.asked(&ask.body);
         self.tell_wire(true, &ask.body, slot, tool);
-        let answer = Box::pin(link.upstream.ask(ask)).await;
+        let answer = Box::pin(link.upstream.ask(&mut ask)).await;
         let at = ledger.answered();
         if let Err(Fault::Unreachable(_)) = &answer {
             ledger.unsent();

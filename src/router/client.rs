@@ -59,7 +59,7 @@ pub struct ClientRequest {
     pub role: Role,
     pub endpoint: Endpoint,
     pub client: Client,
-    pub message: Message,
+    pub message: Box<Message>,
     /// Where progress, log messages and questions of the call go; `None`: the client takes its answer alone.
     pub outbox: Option<Arc<Outbox>>,
 }

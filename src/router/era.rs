@@ -105,7 +105,7 @@ pub async fn greet(upstream: &Upstream, options: &OpenOptions, hello: Option<&He
 async fn insist_modern(upstream: &Upstream, options: &OpenOptions) -> Result<Greeting, OpenError> {
     let mut ask = own_ask(upstream, Era::Modern, "server/discover", "");
     ask.quiet = true;
-    let answer = within(options.timeout, "server/discover", upstream.ask(ask)).await?;
+    let answer = within(options.timeout, "server/discover", upstream.ask(&mut ask)).await?;
     let answer = answer.map_err(open_error)?;
     Ok(read_discover(&answer).unwrap_or_else(|| modern_greeting(None, None)))
 }
@@ -115,7 +115,7 @@ async fn discover(upstream: &Upstream, options: &OpenOptions) -> Result<Option<G
     let mut ask = own_ask(upstream, Era::Modern, "server/discover", "");
     ask.quiet = true;
     let limit = options.probe_timeout.min(options.timeout);
-    match tokio::time::timeout(limit, upstream.ask(ask)).await {
+    match tokio::time::timeout(limit, upstream.ask(&mut ask)).await {
         // Some servers say nothing to what they do not know.
         Err(_silence) => Ok(None),
         Ok(Ok(answer)) => Ok(read_discover(&answer)),
@@ -206,7 +206,7 @@ pub async fn initialize(upstream: &Upstream, limit: Duration, hello: Option<&Hel
     let mut done = own_ask(upstream, Era::Legacy, "notifications/initialized", "");
     done.body = wire::notification("notifications/initialized", "{}").into_bytes();
     done.expects = Expects::Nothing;
-    within(limit, "notifications/initialized", upstream.ask(done)).await?.map_err(open_error)?;
+    within(limit, "notifications/initialized", upstream.ask(&mut done)).await?.map_err(open_error)?;
     Ok(greeting)
 }
 
@@ -235,7 +235,7 @@ pub fn initialize_params(hello: Option<&Hello>) -> String {
 async fn ask_initialize(upstream: &Upstream, hello: Option<&Hello>) -> Result<Greeting, OpenError> {
     let mut ask = own_ask(upstream, Era::Legacy, "initialize", &initialize_params(hello));
     ask.quiet = true;
-    let answer = upstream.ask(ask).await.map_err(open_error)?;
+    let answer = upstream.ask(&mut ask).await.map_err(open_error)?;
     if let Some(error) = answer.error() {
         let error = ErrorObject::read(error);
         let text = format!("initialize was refused: {} ({})", error.message, error.code);

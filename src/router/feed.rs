@@ -235,7 +235,7 @@ impl Ear<'_> {
             ask.client = self.to.session;
             if self.route.injection().is_ok_and(|injection| for_tenant(&mut ask, injection).is_ok()) {
                 // What it does not tell of, it does not tell of: the rest of the stream is none the worse.
-                let _ = link.upstream.ask(ask).await;
+                let _ = link.upstream.ask(&mut ask).await;
             }
         }
     }
@@ -248,7 +248,7 @@ impl Ear<'_> {
         if let Err(why) = dressed {
             return Listened::Refused(format!(r#"{{"code":{INVALID_PARAMS},"message":{}}}"#, wire::quote(&why)));
         }
-        match link.upstream.ask(ask).await {
+        match link.upstream.ask(&mut ask).await {
             Ok(answer) => answer.error().map_or(Listened::Ended, |error| Listened::Refused(error.to_owned())),
             Err(Fault::Closed(_) | Fault::Unreachable(_) | Fault::Transport(_)) => Listened::Ended,
             Err(fault @ (Fault::Auth(_) | Fault::Protocol(_) | Fault::TooLong(_))) => {

@@ -71,8 +71,8 @@ impl Asker<'_> {
 
     async fn page(&self, method: &str, key: &str, cursor: Option<&str>) -> Result<Page, String> {
         let more = cursor.map(|c| format!(r#""cursor":{}"#, wire::quote(c))).unwrap_or_default();
-        let ask = self.ask(method, &more)?;
-        let answer = self.link.upstream.ask(ask).await.map_err(|fault| format!("{method}: {fault}"))?;
+        let mut ask = self.ask(method, &more)?;
+        let answer = self.link.upstream.ask(&mut ask).await.map_err(|fault| format!("{method}: {fault}"))?;
         if let Some(error) = answer.error() {
             let error = ErrorObject::read(error);
             return Err(format!("{method}: {} ({})", error.message, error.code));

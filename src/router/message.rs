@@ -22,6 +22,11 @@ const PARSE_ERROR: i64 = -32700;
 const INVALID_REQUEST: i64 = -32600;
 /// The `_meta` key of a trace (SEP-414).
 const TRACE_KEY: &str = "traceparent";
+/// So many edits at most are made in `_meta`, and in `params`.
+const META_EDITS: usize = 7;
+const PARAMS_EDITS: usize = 4;
+/// The member that is looked into.
+const PARAMS: &str = "params";
 
 /// A message that was read.
 #[derive(Debug)]
@@ -106,7 +111,7 @@ pub struct Dressing<'a> {
 
 impl Message {
     /// Reads a caller's message. `operator`: it may be malformed.
-    pub fn read(body: CallBody, id: CallId, operator: bool) -> Result<Self, Stop> {
+    pub fn read(body: CallBody, id: CallId, operator: bool) -> Result<Box<Self>, Stop> {
         let bytes = match body {
             CallBody::Read(message) => return message.judged(operator),
             CallBody::Raw(bytes) => bytes,
@@ -120,10 +125,11 @@ impl Message {
             let why = format!("more than {MAX_DEPTH} lists and objects in each other");
             return Err(invalid(why));
         }
-        match wire::members(text) {
-            Ok(members) => {
-                let read = Self::of_members(text, members)?;
-                Self { text: bytes, ..read }.judged(operator)
+        match wire::members_within(text, Some(PARAMS)) {
+            Ok((members, inside)) => {
+                let mut read = Self::of_members(text, members, inside)?;
+                read.text = bytes;
+                read.judged(operator)
             }
             // A list of messages would carry what nobody looked at.
             Err(_) if text.trim_start().starts_with('[') => {
@@ -135,7 +141,7 @@ impl Message {
     }
 
     /// What only operators may send.
-    fn judged(self, operator: bool) -> Result<Self, Stop> {
+    fn judged(self: Box<Self>, operator: bool) -> Result<Box<Self>, Stop> {
         match self.kind {
             Kind::Response if !operator => Err(invalid("not a request: it has no method")),
             // Nothing tells its answer from those of others.
@@ -145,7 +151,7 @@ impl Message {
     }
 
     /// Reads what a client sent; it may be an answer as well.
-    pub fn of_client(bytes: &Bytes) -> Result<Self, Unreadable> {
+    pub fn of_client(bytes: &Bytes) -> Result<Box<Self>, Unreadable> {
         let text = std::str::from_utf8(bytes);
         let text = text.map_err(|e| Unreadable { code: PARSE_ERROR, text: format!("not UTF-8: {e}") })?;
         let invalid = |text: String| Unreadable { code: INVALID_REQUEST, text };
@@ -155,17 +161,20 @@ impl Message {
         if text.trim_start().starts_with('[') {
             return Err(invalid("batches are not carried: send one message at a time".to_owned()));
         }
-        let members = wire::members(text).map_err(|error| match error {
+        let (members, inside) = wire::members_within(text, Some(PARAMS)).map_err(|error| match error {
             WireError::Json(error) => {
                 Unreadable { code: PARSE_ERROR, text: format!("not a JSON-RPC message: {error}") }
             }
             other => invalid(other.to_string()),
         })?;
-        let read = Self::of_members(text, members).map_err(|stop| invalid(stop.error))?;
+        let mut read = Self::of_members(text, members, inside).map_err(|stop| invalid(stop.error))?;
         match read.kind {
             Kind::Nameless => Err(invalid("the id of a request is a string or a number".to_owned())),
             Kind::Response if read.id == "null" => Err(invalid("neither a request nor an answer".to_owned())),
-            _ => Ok(Self { text: bytes.clone(), ..read }),
+            _ => {
+                read.text = bytes.clone();
+                Ok(read)
+            }
         }
     }
 
@@ -174,7 +183,7 @@ impl Message {
         std::str::from_utf8(self.text.get(self.params.clone()?)?).ok()
     }
 
-    fn malformed(text: Bytes, operator: bool, error: &str) -> Result<Self, Stop> {
+    fn malformed(text: Bytes, operator: bool, error: &str) -> Result<Box<Self>, Stop> {
         if !operator {
             let why = format!("not a JSON-RPC message: {error}");
             return Err(told(PARSE_ERROR, Stop::new(Outcome::Protocol, why)));
@@ -184,7 +193,7 @@ impl Message {
         if matches!((values.next(), values.next()), (Some(Ok(_)), Some(_))) {
             return Err(ambiguous("more than one message: send one at a time"));
         }
-        Ok(Self {
+        Ok(Box::new(Self {
             text,
             kind: Kind::Malformed,
             method: String::new(),
@@ -194,10 +203,10 @@ impl Message {
             params: None,
             shape: Shape::default(),
             positional: false,
-        })
+        }))
     }
 
-    fn of_members(text: &str, members: Vec<Member<'_>>) -> Result<Self, Stop> {
+    fn of_members<'t>(text: &'t str, members: Vec<Member<'t>>, inside: Vec<Member<'t>>) -> Result<Box<Self>, Stop> {
         let find = |key: &str| members.iter().find(|m| m.key == key).map(|m| m.text(text));
         let method = find("method").and_then(wire::unquote).map(Cow::into_owned);
         let id = find("id");
@@ -209,12 +218,16 @@ impl Message {
             }
             (Some(_), Some(_)) => Kind::Nameless,
         };
-        let place = members.iter().find(|m| m.key == "params").map(Member::place);
-        let params = find("params").filter(|p| p.starts_with('{')).unwrap_or_default();
+        let place = members.iter().find(|m| m.key == PARAMS).map(Member::place);
+        let params = place.clone().map_or("", |place| &text[place]);
+        let positional = !params.is_empty() && !params.starts_with(['{', 'n']);
+        let params = if params.starts_with('{') { params } else { "" };
         let inside = match params {
-            "" => Vec::new(),
-            params => wire::members(params).map_err(|e| ambiguous(format!("params: {e}")))?,
+            "" => Ok(inside),
+            params if inside.is_empty() => wire::members(params),
+            _ => wire::unique(&inside).map(|()| inside),
         };
+        let inside = inside.map_err(|error| ambiguous(format!("params: {error}")))?;
         let of_params = |key: &str| inside.iter().find(|m| m.key == key).map(|m| m.text(params));
         // Of two names, the one by which the method knows its object.
         let name = match method.as_deref() {
@@ -222,7 +235,7 @@ impl Message {
             _ => of_params("name").or_else(|| of_params("uri")),
         };
         let name = name.and_then(wire::unquote).map(Cow::into_owned);
-        Ok(Self {
+        Ok(Box::new(Self {
             text: Bytes::new(),
             kind,
             method: method.unwrap_or_default(),
@@ -230,9 +243,9 @@ impl Message {
             id: id.unwrap_or("null").to_owned(),
             meta: of_params("_meta").map(Meta::read).unwrap_or_default(),
             params: place,
-            positional: find("params").is_some_and(|p| !p.starts_with(['{', 'n'])),
-            shape: Shape::new(members, "params", inside),
-        })
+            positional,
+            shape: Shape::new(members, PARAMS, inside),
+        }))
     }
 
     pub fn is_tool_call(&self) -> bool {
@@ -272,17 +285,17 @@ impl Message {
         if self.positional && with.injection.meta.is_none() && with.injection.arguments.is_empty() {
             return Change::Keep;
         }
-        let mut meta = vec![with.injection.meta_edit()];
+        let mut meta = Vec::with_capacity(META_EDITS);
+        meta.push(with.injection.meta_edit());
         if self.kind == Kind::Request && (self.meta.token.is_some() || with.progress) {
             meta.push(Edit::set("progressToken", with.id.to_string()));
         }
         meta.extend(Cell { client: with.client, era: with.era }.meta_edits());
-        meta.extend(with.trace.map(|trace| Edit::set(TRACE_KEY, wire::quote(&String::from(trace)))));
-        let mut params = vec![
-            Edit::new("name", Change::Keep),
-            Edit::new("uri", Change::Keep),
-            Edit::new("_meta", Change::Within(meta)),
-        ];
+        meta.extend(with.trace.map(|trace| Edit::set(TRACE_KEY, wire::quote(&trace.text()))));
+        let mut params = Vec::with_capacity(PARAMS_EDITS);
+        params.push(Edit::new("name", Change::Keep));
+        params.push(Edit::new("uri", Change::Keep));
+        params.push(Edit::new("_meta", Change::Within(meta)));
         if self.is_tool_call() && !with.injection.arguments.is_empty() {
             params.push(Edit::new("arguments", Change::Within(with.injection.argument_edits(type_of))));
         }

@@ -4,11 +4,11 @@
 use crate::model::trace::Trace;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
 use serde_json::Value;
 
 const PREFIX: &str = "mcp-param-";
+const TRACE: HeaderName = HeaderName::from_static("traceparent");
 /// Deepest schema that is looked into.
 const MAX_DEPTH: usize = 16;
 
@@ -22,8 +22,8 @@ pub struct Mirror {
 
 /// `traceparent` (W3C Trace Context section 3.2).
 pub fn trace(trace: Trace) -> (HeaderName, HeaderValue) {
-    let value = HeaderValue::from_maybe_shared(Bytes::from(String::from(trace)));
-    (HeaderName::from_static("traceparent"), value.unwrap_or(HeaderValue::from_static("")))
+    let value = HeaderValue::from_str(&trace.text());
+    (TRACE, value.unwrap_or(HeaderValue::from_static("")))
 }
 
 /// Headers that are computed, never configured or injected.

@@ -92,7 +92,9 @@ fn of_tool(result: &str) -> (Outcome, Option<String>) {
         #[serde(borrow)]
         text: Option<Cow<'a, str>>,
     }
-    let failed = serde_json::from_str::<Result>(result).is_ok_and(|r| r.is_error == Some(true));
+    // JSON has one way to write it, and most results have it nowhere.
+    let failed =
+        result.contains("true") && serde_json::from_str::<Result>(result).is_ok_and(|r| r.is_error == Some(true));
     if !failed {
         return (Outcome::Ok, None);
     }

@@ -39,7 +39,8 @@ async fn ask(link: &Link, facts: &mut ProbeFacts) -> Result<(), String> {
         Era::Legacy => (Era::Legacy, "ping"),
         Era::Modern => (Era::Modern, "server/discover"),
     };
-    let answer = link.upstream.ask(era::own_ask(&link.upstream, era, method, "")).await.map_err(|f| f.to_string())?;
+    let mut ask = era::own_ask(&link.upstream, era, method, "");
+    let answer = link.upstream.ask(&mut ask).await.map_err(|f| f.to_string())?;
     if let Some(error) = answer.error().map(ErrorObject::read).filter(|e| e.code != UNKNOWN_METHOD) {
         facts.alive = Some(true);
         return Err(format!("{method}: {} ({})", error.message, error.code));

@@ -36,7 +36,7 @@ impl Router {
         let request = CallRequest {
             tenant,
             server: ServerId::from(""),
-            body: CallBody::Read(Box::new(message)),
+            body: CallBody::Read(message),
             era: None,
             timeout: None,
             origin: Origin::Http,

@@ -127,7 +127,8 @@ impl Upstream {
     }
 
     /// Sends a message and waits for what it expects; has no timeout. Dropping the future cancels it upstream.
-    pub async fn ask(&self, ask: Ask<'_>) -> Result<Answer, Fault> {
+    /// Takes the body out of `ask`.
+    pub async fn ask(&self, ask: &mut Ask<'_>) -> Result<Answer, Fault> {
         match &self.wire {
             Wire::Stdio(stdio) => stdio.ask(ask).await,
             Wire::Http(http) => http.ask(ask).await,

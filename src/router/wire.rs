@@ -80,13 +80,24 @@ impl Shape {
 
 /// The members of the JSON object `source`, in order; duplicate keys (after unescaping) are refused.
 pub fn members(source: &str) -> Result<Vec<Member<'_>>, WireError> {
+    members_within(source, None).map(|(members, _)| members)
+}
+
+/// As [`members`]; of an object that stands under `key`, its members as well, their places counted from its own start and
+/// not [`unique`] perhaps. None of them: read it by itself.
+pub fn members_within<'s>(source: &'s str, key: Option<&str>) -> Result<(Vec<Member<'s>>, Vec<Member<'s>>), WireError> {
     let mut text = serde_json::Deserializer::from_str(source);
-    let read = Read(source).deserialize(&mut text).and_then(|read| text.end().map(|()| read));
-    let members = read.map_err(|e| WireError::Json(e.to_string()))??;
-    match duplicate(&members) {
-        Some(key) => Err(WireError::Duplicate(key.to_owned())),
-        None => Ok(members),
-    }
+    let mut inside = Vec::new();
+    let read = Read { source, start: 0, within: key.map(|key| (key, &mut inside)) };
+    let read = read.deserialize(&mut text).and_then(|read| text.end().map(|()| read));
+    let members = read.map_err(|e| WireError::Json(e.to_string()))?;
+    unique(&members)?;
+    Ok((members, inside))
+}
+
+/// Refuses a key that stands there twice (after unescaping).
+pub fn unique(members: &[Member<'_>]) -> Result<(), WireError> {
+    duplicate(members).map_or(Ok(()), |key| Err(WireError::Duplicate(key.to_owned())))
 }
 
 /// A key that stands there twice, if one does: few are looked through, many are hashed.
@@ -167,32 +178,82 @@ fn is_plain(text: &str) -> bool {
     text.bytes().fold(true, |plain, byte| plain & (byte >= 0x20) & (byte != b'"') & (byte != b'\\'))
 }
 
-/// Reads an object's members as places in this text; the inner error is of a key that is no Unicode.
-struct Read<'s>(&'s str);
+/// Reads an object's members as places in the text.
+struct Read<'s, 'r> {
+    /// The whole text.
+    source: &'s str,
+    /// Where in it the object begins; its members' places are counted from there.
+    start: usize,
+    /// The key of an object that is to be read as well, and where its members go.
+    within: Option<(&'r str, &'r mut Vec<Member<'s>>)>,
+}
 
-impl<'de> DeserializeSeed<'de> for Read<'de> {
-    type Value = Result<Vec<Member<'de>>, WireError>;
+impl<'de> DeserializeSeed<'de> for Read<'de, '_> {
+    type Value = Vec<Member<'de>>;
     fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<Self::Value, D::Error> {
         d.deserialize_map(self)
     }
 }
 
-impl<'de> Visitor<'de> for Read<'de> {
-    type Value = Result<Vec<Member<'de>>, WireError>;
+impl<'de> Visitor<'de> for Read<'de, '_> {
+    type Value = Vec<Member<'de>>;
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self::Value, A::Error> {
         const USUAL: usize = 8;
-        let (mut members, mut bad) = (Vec::with_capacity(USUAL), None);
-        while let Some((key, value)) = map.next_entry::<&RawValue, &RawValue>()? {
-            let (raw, value) = (key.get(), place(self.0, value.get()));
-            match unquote(raw) {
-                Some(key) => members.push(Member { key, start: place(self.0, raw).start, value }),
-                None => bad = bad.or_else(|| Some(WireError::Json(format!("bad key {raw}")))),
+        let mut members = Vec::with_capacity(USUAL);
+        let mut end = self.start;
+        while let Some(Key(key)) = map.next_key()? {
+            // Between two members there are spaces and a comma.
+            let start = end + self.source[end..].bytes().position(|byte| byte == b'"').unwrap_or_default();
+            let value = match self.object_under(&key) {
+                Some((object, inside)) => {
+                    *inside = map.next_value_seed(Read { source: self.source, start: object, within: None })?;
+                    let last = inside.last().map_or(object + 1, |member| object + member.value.end);
+                    object..last + self.source[last..].bytes().position(|byte| byte == b'}').unwrap_or_default() + 1
+                }
+                None => place(self.source, map.next_value::<&RawValue>()?.get()),
+            };
+            end = value.end;
+            members.push(Member { key, start: start - self.start, value: value.start - self.start..end - self.start });
+        }
+        Ok(members)
+    }
+}
+
+impl<'s, 'r> Read<'s, 'r> {
+    /// Where the object under this key begins, if its members are wanted and the key stands there as it is; taken once.
+    fn object_under(&mut self, key: &Cow<'s, str>) -> Option<(usize, &'r mut Vec<Member<'s>>)> {
+        let Cow::Borrowed(plain) = key else { return None };
+        self.within.as_ref().filter(|(wanted, _)| wanted == plain)?;
+        let behind = place(self.source, plain).end;
+        let colon = behind + self.source[behind..].find(':')? + 1;
+        let object = colon + self.source[colon..].bytes().position(|byte| !byte.is_ascii_whitespace())?;
+        self.source[object..].starts_with('{').then_some(())?;
+        self.within.take().map(|(_, inside)| (object, inside))
+    }
+}
+
+/// A key, borrowed where it stands there as it is.
+struct Key<'s>(Cow<'s, str>);
+
+impl<'de> Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl<'de> Visitor<'de> for Text {
+            type Value = Key<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Key(Cow::Borrowed(text)))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Key(Cow::Owned(text.to_owned())))
             }
         }
-        Ok(bad.map_or(Ok(members), Err))
+        d.deserialize_str(Text)
     }
 }
 

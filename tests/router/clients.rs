@@ -14,7 +14,7 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(60);
 const LIMITS: SessionLimits = SessionLimits { all: 20_000, tenant: 10_000 };
 
-fn message(value: &Value) -> Message {
+fn message(value: &Value) -> Box<Message> {
     Message::of_client(&value.to_string().into()).unwrap()
 }
 

@@ -23,7 +23,7 @@ pub async fn post(
     gateway: &Gateway,
     caller: Caller,
     headers: &HeaderMap,
-    message: Message,
+    message: Box<Message>,
 ) -> Result<Response<Body>, Error> {
     let router = &gateway.inside.router;
     let accepts = match accepts(headers, &message.id) {
@@ -61,7 +61,7 @@ fn find(router: &Router, caller: &Caller, headers: &HeaderMap) -> Result<Arc<Ses
     router.session(id, &caller.owner()).ok_or_else(|| Refused::new(StatusCode::NOT_FOUND, NO_SESSION, gone))
 }
 
-async fn initialize(gateway: &Gateway, caller: Caller, message: Message) -> Response<Body> {
+async fn initialize(gateway: &Gateway, caller: Caller, message: Box<Message>) -> Response<Body> {
     let router = &gateway.inside.router;
     let config = gateway.inside.config.get();
     let api = &config.api;
@@ -107,7 +107,12 @@ impl Drop for Begun<'_> {
     }
 }
 
-async fn notification(router: &Arc<Router>, caller: Caller, session: Arc<Session>, message: Message) -> Response<Body> {
+async fn notification(
+    router: &Arc<Router>,
+    caller: Caller,
+    session: Arc<Session>,
+    message: Box<Message>,
+) -> Response<Body> {
     match message.method.as_str() {
         "notifications/cancelled" => {
             if let Some(id) = cancelled(&message) {
@@ -138,7 +143,7 @@ async fn request(
     caller: Caller,
     session: Arc<Session>,
     accepts: Accepts,
-    message: Message,
+    message: Box<Message>,
 ) -> Response<Body> {
     let name = message.name.clone().unwrap_or_default();
     match message.method.as_str() {

@@ -22,7 +22,7 @@ use std::sync::Arc;
 const REMOVED: [&str; 5] = ["initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"];
 
 /// A message of a modern client.
-pub async fn post(router: &Arc<Router>, caller: Caller, headers: &HeaderMap, message: Message) -> Response<Body> {
+pub async fn post(router: &Arc<Router>, caller: Caller, headers: &HeaderMap, message: Box<Message>) -> Response<Body> {
     match message.kind {
         Kind::Request => {}
         // Cancelling is closing the stream; there is nothing else that a client has to tell.
@@ -51,7 +51,7 @@ async fn call(
     caller: Caller,
     headers: &HeaderMap,
     accepts: Accepts,
-    message: Message,
+    message: Box<Message>,
 ) -> Response<Body> {
     let params = headers.iter().filter(|(name, _)| name.as_str().starts_with(head::PARAM));
     let modern = Modern { params: params.map(|(name, value)| (name.clone(), value.clone())).collect() };

@@ -96,7 +96,7 @@ impl Http {
     }
 
     /// See [`super::Upstream::ask`].
-    pub async fn ask(&self, ask: Ask<'_>) -> Result<Answer, Fault> {
+    pub async fn ask(&self, ask: &mut Ask<'_>) -> Result<Answer, Fault> {
         let shared = &self.shared;
         if ask.body.len() as u64 > shared.max_message {
             let (len, max) = (ask.body.len(), shared.max_message);
@@ -172,24 +172,24 @@ impl Drop for Http {
 }
 
 impl Shared {
-    async fn exchange(self: &Arc<Self>, mut ask: Ask<'_>) -> Result<Answer, Fault> {
+    async fn exchange(self: &Arc<Self>, ask: &mut Ask<'_>) -> Result<Answer, Fault> {
         let body = Bytes::from(std::mem::take(&mut ask.body));
         if ask.era == Era::Modern {
-            let response = self.send(Method::POST, body, self.modern_head(&ask)).await?;
-            return self.read(&ask, response, None).await;
+            let response = self.send(Method::POST, body, self.modern_head(ask)).await?;
+            return self.read(ask, response, None).await;
         }
         if ask.method == "initialize" {
-            return Box::pin(self.first_handshake(&ask, body)).await;
+            return Box::pin(self.first_handshake(ask, body)).await;
         }
-        let (place, session) = self.session(&ask).await?;
-        let (status, answer) = self.ask_on(&session, &ask, body.clone()).await?;
+        let (place, session) = self.session(ask).await?;
+        let (status, answer) = self.ask_on(&session, ask, body.clone()).await?;
         if !is_gone(status, &answer, &session) {
             return answer;
         }
         // The request was refused for its session, so it may be repeated on a new one; once.
         self.sessions.forget(ask.session, &place);
-        let (_, session) = self.session(&ask).await?;
-        self.ask_on(&session, &ask, body).await?.1
+        let (_, session) = self.session(ask).await?;
+        self.ask_on(&session, ask, body).await?.1
     }
 
     /// One legacy exchange; left early, it is cancelled upstream.

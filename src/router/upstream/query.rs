@@ -86,7 +86,7 @@ impl Query {
     }
 
     /// See [`super::Upstream::ask`].
-    pub async fn ask(&self, ask: Ask<'_>) -> Result<Answer, Fault> {
+    pub async fn ask(&self, ask: &mut Ask<'_>) -> Result<Answer, Fault> {
         if ask.expects != Expects::Answer {
             return match ask.expects {
                 Expects::Nothing => Ok(Answer::default()),
@@ -95,7 +95,7 @@ impl Query {
         }
         tokio::select! {
             biased;
-            answer = self.answer(&ask) => read(&answer?),
+            answer = self.answer(ask) => read(&answer?),
             () = self.closing.cancelled() => Err(Fault::Closed(self.closed().unwrap_or_default())),
         }
     }

@@ -104,7 +104,7 @@ impl Sse {
     }
 
     /// See [`super::Upstream::ask`].
-    pub async fn ask(&self, ask: Ask<'_>) -> Result<Answer, Fault> {
+    pub async fn ask(&self, ask: &mut Ask<'_>) -> Result<Answer, Fault> {
         if ask.era == Era::Modern {
             return Err(Fault::Protocol("HTTP+SSE is spoken in the legacy era alone".to_owned()));
         }
@@ -134,12 +134,12 @@ impl Drop for Sse {
 }
 
 impl Shared {
-    async fn exchange(self: &Arc<Self>, mut ask: Ask<'_>) -> Result<Answer, Fault> {
+    async fn exchange(self: &Arc<Self>, ask: &mut Ask<'_>) -> Result<Answer, Fault> {
         let body = Bytes::from(std::mem::take(&mut ask.body));
         let place = self.place();
         // The first handshake is the caller's own: it wants to see the answer.
         let session = place.get_or_try_init(|| self.open(&ask.headers, ask.method != "initialize")).await?;
-        match self.ask_on(session, &ask, body.clone()).await {
+        match self.ask_on(session, ask, body.clone()).await {
             Ok(answer) => return Ok(answer),
             Err(Refused::Fault(fault)) => return Err(fault),
             Err(Refused::Gone) => self.forget(&place),
@@ -147,7 +147,7 @@ impl Shared {
         // The message was refused for its session, so it may be repeated on a new one; once.
         let place = self.place();
         let session = place.get_or_try_init(|| self.open(&ask.headers, true)).await?;
-        self.ask_on(session, &ask, body).await.map_err(|refused| match refused {
+        self.ask_on(session, ask, body).await.map_err(|refused| match refused {
             Refused::Fault(fault) => fault,
             Refused::Gone => Fault::Protocol(format!("{} forgets each session at once", self.shown)),
         })

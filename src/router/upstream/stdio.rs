@@ -39,10 +39,10 @@ impl Stdio {
     }
 
     /// See [`super::Upstream::ask`].
-    pub async fn ask(&self, ask: Ask<'_>) -> Result<Answer, Fault> {
+    pub async fn ask(&self, ask: &mut Ask<'_>) -> Result<Answer, Fault> {
         let Shared { inlet, mux } = &*self.shared;
         mux.check_length(&ask.body)?;
-        let mut line = ask.body;
+        let mut line = std::mem::take(&mut ask.body);
         wire::to_one_line(&mut line);
         line.push(b'\n');
         if ask.expects == Expects::Nothing {

@@ -7,6 +7,11 @@ fn spliced(source: &str, edits: &[Edit<'_>]) -> Result<String, WireError> {
     let spliced = splice(source, edits, &mut out).map(|()| out);
     if let Ok(read) = members(source) {
         let inside = read.iter().find(|member| member.key == "m").and_then(|m| members(m.text(source)).ok());
+        let (again, within) = members_within(source, Some("m")).unwrap();
+        assert_eq!(again, read, "{source}");
+        if unique(&within).is_ok() && !within.is_empty() {
+            assert_eq!(Some(within), inside, "{source}");
+        }
         let mut out = String::new();
         let again = match inside {
             Some(inside) => Shape::new(read, "m", inside).splice(source, edits, &mut out),
@@ -40,6 +45,28 @@ fn edits_touch_nothing_else() {
     for (source, edits, want) in cases {
         assert_eq!(spliced(source, edits).as_deref(), Ok(*want), "{source}");
     }
+}
+
+#[test]
+fn an_object_within_is_read_on_the_way() {
+    for (source, within) in [
+        (r#"{"m":{"x":1}}"#, "x=1"),
+        (r#"{"a" : [{}] , "m" : { "x" : { "y" : 1 } , "z":"}" } , "b":0 }"#, r#"x={ "y" : 1 } z="}""#),
+        (r#"{"m":{"\u0078":1}}"#, "x=1"),
+        (r#"{"m":{ }, "b":1}"#, ""),
+        (r#"{"\u006d":{"x":1}}"#, ""),
+        (r#"{"m":[{"x":1}]}"#, ""),
+        (r#"{"m":null}"#, ""),
+        (r#"{"a":{"m":{"x":1}}}"#, ""),
+    ] {
+        let (read, inside) = members_within(source, Some("m")).unwrap();
+        assert_eq!(read, members(source).unwrap(), "{source}");
+        let object = read.iter().find(|member| member.key == "m").map_or("", |member| member.text(source));
+        let told: Vec<_> = inside.iter().map(|member| format!("{}={}", member.key, member.text(object))).collect();
+        assert_eq!(told.join(" "), within, "{source}");
+    }
+    let (_, twice) = members_within(r#"{"m":{"x":1,"\u0078":2}}"#, Some("m")).unwrap();
+    assert_eq!(unique(&twice), Err(WireError::Duplicate("x".to_owned())));
 }
 
 #[test]

@@ -166,7 +166,8 @@ impl Line {
         })
     }
 
-    /// True if another request can be made on it now.
+    /// True if another request can be made on it now. From here on nobody is woken for it: not who asked last, and not who
+    /// asks next for its own request.
     fn is_free(&mut self) -> bool {
         let cx = &mut Context::from_waker(Waker::noop());
         Pin::new(&mut self.connection).poll(cx).is_pending() && self.sender.is_ready()
