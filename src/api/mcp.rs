@@ -23,6 +23,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use reply::{Refused, json};
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use tokio::time::timeout;
@@ -109,7 +110,13 @@ async fn post(gateway: &Gateway, caller: Caller, headers: &HeaderMap, body: Inco
     };
     let most = gateway.limits.body(Some(&caller.tenant), server.as_ref());
     let patience = gateway.inside.config.peek().api.read_timeout;
-    let body = match timeout(patience, read(body, most)).await.map_err(|_| Error::TooSlow)? {
+    let mut reading = pin!(read(body, most));
+    // Most bodies are there with their head, and need no clock.
+    let body = match poll_fn(|cx| Poll::Ready(reading.as_mut().poll(cx))).await {
+        Poll::Ready(body) => body,
+        Poll::Pending => timeout(patience, reading).await.map_err(|_| Error::TooSlow)?,
+    };
+    let body = match body {
         Err(Error::TooLarge(most)) => return Ok(beyond(gateway, caller, Bytes::new(), Exceeded::Large(most)).await),
         body => body?,
     };

@@ -202,15 +202,15 @@ impl Flight {
         }
     }
 
-    /// What is to be kept of it.
+    /// Both sides of it so far.
     pub fn trail(&self, response: Bytes) -> Trail {
+        let sent = self.sent.get().cloned().unwrap_or_default();
+        Trail { request: self.request.clone(), sent, response, timeline: self.timeline() }
+    }
+
+    pub fn timeline(&self) -> Timeline {
         let passed_us = std::array::from_fn(|at| self.passed_us[at].load(Relaxed));
-        Trail {
-            request: self.request.clone(),
-            sent: self.sent.get().cloned().unwrap_or_default(),
-            response,
-            timeline: Timeline { auth_us: self.auth_us, passed_us },
-        }
+        Timeline { auth_us: self.auth_us, passed_us }
     }
 
     pub fn set_waking(&self, waking: bool) {

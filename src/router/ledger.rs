@@ -3,7 +3,6 @@
 
 use super::flight::Flight;
 use super::outcome::{Stop, first_line};
-use super::payload::Payload;
 use super::redact::CUT_BYTES;
 use super::{CallReply, Router};
 use crate::model::tenant::AuditPolicy;
@@ -115,7 +114,9 @@ impl<'a> Ledger<'a> {
         self.router.flights.remove(&self.flight);
         self.router.meter.count(record);
         self.router.lifetimes.count(record);
-        self.router.payloads.keep(Payload { record: record.clone(), trail: self.flight.trail(body.clone()) });
+        let flight = &*self.flight;
+        let sent = flight.sent.get().map(|sent| &**sent).unwrap_or_default();
+        self.router.payloads.keep(record.clone(), [&flight.request, sent, body], flight.timeline());
     }
 
     fn record(&self, end: &End) -> Arc<CallRecord> {

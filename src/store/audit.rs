@@ -2,8 +2,8 @@
 
 use super::rotate::RotatedFile;
 use super::{StoreError, advice};
-use crate::model::CallRecord;
 use crate::model::message::JournalEntry;
+use crate::model::{CallRecord, Stamp};
 use serde::Serialize;
 use std::fmt;
 use std::io::{self, Write};
@@ -18,6 +18,8 @@ pub const FILE_NAME: &str = "audit.jsonl";
 pub struct Audit {
     file: RotatedFile,
     line: Vec<u8>,
+    /// The time of the last call, as it is written: many come in one millisecond.
+    time: (Stamp, String),
 }
 
 /// An act as it is written: `time` for people, and `act` where a call has its fields.
@@ -32,7 +34,7 @@ impl Audit {
     pub fn open(folder: &Path, rotate_bytes: u64, keep: u32) -> Result<Self, StoreError> {
         let path = folder.join(FILE_NAME);
         let file = RotatedFile::open(&path, rotate_bytes, keep).map_err(|error| failed(&path, &error))?;
-        Ok(Self { file, line: Vec::new() })
+        Ok(Self { file, line: Vec::new(), time: (Stamp(0), Rfc3339(0).to_string()) })
     }
 
     /// Appends `calls`; they are on disk only after [`sync`](Self::sync). An error names the lines lost so far.
@@ -52,8 +54,11 @@ impl Audit {
 
     /// `time` for people, then the fields of [`CallRecord`].
     fn write_call(&mut self, call: &CallRecord) -> io::Result<()> {
+        if self.time.0 != call.at {
+            self.time = (call.at, Rfc3339(call.at.0).to_string());
+        }
         self.line.clear();
-        write!(self.line, "{{\"time\":\"{}\"", Rfc3339(call.at.0))?;
+        write!(self.line, "{{\"time\":\"{}\"", self.time.1)?;
         let brace = self.line.len();
         serde_json::to_writer(&mut self.line, call)?;
         self.line[brace] = b',';

@@ -182,6 +182,9 @@ impl Shared {
             return Box::pin(self.first_handshake(ask, body)).await;
         }
         let (place, session) = self.session(ask).await?;
+        if session.id.is_none() {
+            return self.ask_on(&session, ask, body).await?.1;
+        }
         let (status, answer) = self.ask_on(&session, ask, body.clone()).await?;
         if !is_gone(status, &answer, &session) {
             return answer;

@@ -3,9 +3,10 @@
 
 use super::prune::minute_of;
 use super::write::int;
+use crate::model::hash::Map;
 use crate::model::{CallRecord, ServerId, TenantId};
 use crate::store::StoreError;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -44,8 +45,8 @@ struct Newest {
 pub struct Tail {
     /// Of each tenant and kind.
     keep: usize,
-    tenants: HashMap<TenantId, Newest>,
-    sums: HashMap<Operation, Sum>,
+    tenants: Map<TenantId, Newest>,
+    sums: Map<Operation, Sum>,
     rows: usize,
     came: u64,
     tried: Option<Instant>,
@@ -56,7 +57,7 @@ pub struct Tail {
 impl Tail {
     pub fn new(keep: u32) -> Self {
         let keep = usize::try_from(keep).unwrap_or(usize::MAX);
-        let (tenants, sums) = (HashMap::new(), HashMap::new());
+        let (tenants, sums) = (Map::new(), Map::new());
         Self { keep, tenants, sums, rows: 0, came: 0, tried: None, failed: None }
     }
 
@@ -84,7 +85,7 @@ impl Tail {
 
     /// Most calls of a batch are of the same few operations: a name is copied for the first of them.
     fn sum(&mut self, calls: &[Arc<CallRecord>]) {
-        let mut sums: HashMap<_, Sum> = HashMap::new();
+        let mut sums: Map<_, Sum> = Map::new();
         for call in calls {
             let tool = call.tool.as_deref().unwrap_or_default();
             let sum = sums.entry((minute_of(call.at), &call.tenant, &call.server, &*call.method, tool)).or_default();
