@@ -142,7 +142,7 @@ fn request() -> CallRequest {
         era: None,
         timeout: None,
         origin: Origin::Cli,
-        principal: "bench".to_owned(),
+        principal: "bench".into(),
         role: None,
         session: None,
         events: None,

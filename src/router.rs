@@ -49,7 +49,7 @@ use crate::model::route::Routing;
 use crate::model::secret::{Hidden, Secret};
 use crate::model::server::EraChoice;
 use crate::model::{
-    CallId, CallRecord, Era, InstanceKey, PendingCall, ServerDef, ServerId, Stamp, State, TenantDef, TenantId,
+    CallId, CallRecord, Era, InstanceKey, PendingCall, ServerDef, ServerId, Short, Stamp, State, TenantDef, TenantId,
 };
 pub use aggregate::{ALL_SERVERS, AllReply, SERVERS_KEY};
 use arc_swap::ArcSwap;
@@ -235,7 +235,7 @@ pub struct CallRequest {
     pub era: Option<Era>,
     pub timeout: Option<Duration>,
     pub origin: Origin,
-    pub principal: String,
+    pub principal: Short,
     /// What the principal's credential allows; `None` for who needs none.
     pub role: Option<Role>,
     /// Session-scoped servers: which session.

@@ -40,8 +40,8 @@ fn call(id: u64, tenant: &str, outcome: Outcome) -> CallRecord {
         tenant: tenant.into(),
         server: "etim".into(),
         instance: Some("etim".parse().unwrap()),
-        method: "tools/call".to_owned(),
-        tool: Some("search".to_owned()),
+        method: "tools/call".into(),
+        tool: Some("search".into()),
         outcome,
         took_us: 100 + id,
         wake_us: 1,
@@ -50,7 +50,7 @@ fn call(id: u64, tenant: &str, outcome: Outcome) -> CallRecord {
         response_bytes: 1_024,
         era: Some(Era::Modern),
         origin: Origin::Cli,
-        principal: "anna".to_owned(),
+        principal: "anna".into(),
         role: id.is_multiple_of(2).then_some(Role::Operator),
         error: outcome.is_error().then(|| "no answer within 30s".to_owned()),
     }
@@ -80,7 +80,7 @@ fn history_entry(tenant: &str, params: String) -> HistoryEntry {
         at: Stamp(5),
         tenant: tenant.into(),
         server: "etim".into(),
-        method: "tools/call".to_owned(),
+        method: "tools/call".into(),
         tool: None,
         params,
         raw: true,
@@ -178,7 +178,7 @@ async fn metrics_sum_calls_of_one_operation() {
             store.add_calls(vec![Arc::new(call(id, "eaton", outcome))]).await.unwrap();
         }
         store.add_calls(vec![Arc::new(old)]).await.unwrap();
-        let listing = CallRecord { tool: None, method: "tools/list".to_owned(), ..call(5, "eaton", Outcome::Ok) };
+        let listing = CallRecord { tool: None, method: "tools/list".into(), ..call(5, "eaton", Outcome::Ok) };
         store.add_calls(vec![Arc::new(listing)]).await.unwrap();
 
         let row = |method: &str, tool: Option<&str>, calls, errors, total_us, max_us| MetricRow {

@@ -49,7 +49,8 @@ impl Lanes {
 
 impl Lane {
     fn start(number: usize) -> std::io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().on_thread_park(linger::before_sleep).build()?;
+        let runtime =
+            Builder::new_current_thread().enable_io().enable_time().on_thread_park(linger::before_sleep).build()?;
         let (handle, stop) = (runtime.handle().clone(), CancellationToken::new());
         let stopped = stop.clone().cancelled_owned();
         std::thread::Builder::new().name(format!("lane-{number}")).spawn(move || {

@@ -11,7 +11,7 @@ use super::{Body, Error, Gateway, auth};
 use crate::control::handle::Caller as Asking;
 use crate::model::call::Origin;
 use crate::model::principal::Role;
-use crate::model::{ServerId, TenantId};
+use crate::model::{ServerId, Short, TenantId};
 use crate::router::{
     ALL_SERVERS, CallBody, CallRequest, Client, ClientRequest, Endpoint, Exceeded, Kind, Message, Outbox, Owner,
     Router, Unreadable, apart, aside,
@@ -31,7 +31,7 @@ use tokio::time::timeout;
 /// Who calls, and what.
 struct Caller {
     tenant: TenantId,
-    principal: String,
+    principal: Short,
     role: Role,
     endpoint: Endpoint,
 }
@@ -83,7 +83,7 @@ pub async fn answer(
     let (head, body) = request.into_parts();
     let tenant = auth::tenant(gateway, principal, &head.headers)?;
     let endpoint = endpoint(head.uri.path())?;
-    let caller = Caller { tenant, principal: principal.name.clone(), role: principal.role, endpoint };
+    let caller = Caller { tenant, principal: principal.name.as_str().into(), role: principal.role, endpoint };
     let router = &gateway.inside.router;
     match head.method {
         Method::POST => post(gateway, caller, &head.headers, body).await,

@@ -89,7 +89,7 @@ async fn record(gateway: &Gateway, who: &Principal, (method, path): (&Method, &s
         era: None,
         timeout: None,
         origin: Origin::Http,
-        principal: who.name.clone(),
+        principal: who.name.as_str().into(),
         role: Some(who.role),
         session: None,
         events: None,

@@ -206,13 +206,13 @@ impl Listed for CallRecord {
             self.id.to_string(),
             self.tenant.to_string(),
             self.server.to_string(),
-            self.method.clone(),
-            maybe(self.tool.clone()),
+            self.method.to_string(),
+            maybe(self.tool.as_ref()),
             self.outcome.to_string(),
             millis(self.took_us),
             self.response_bytes.to_string(),
             self.origin.name().to_owned(),
-            self.principal.clone(),
+            self.principal.to_string(),
             self.error.clone().unwrap_or_default(),
         ]
     }

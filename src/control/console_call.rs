@@ -123,7 +123,7 @@ async fn listen(deck: &Deck, call: &ConsoleCall, to: &mpsc::Sender<Chunk>) -> Op
     };
     let request = ClientRequest {
         tenant: call.tenant.clone(),
-        principal: call.operator.name.clone(),
+        principal: call.operator.name.as_str().into(),
         role: Role::Operator,
         endpoint: Endpoint::Server(call.server.clone()),
         client: Client::Modern(Modern::default()),
@@ -160,7 +160,7 @@ fn request(call: &ConsoleCall, events: mpsc::Sender<CallEvent>) -> CallRequest {
         era: call.era,
         timeout: call.timeout_ms.map(Duration::from_millis),
         origin: call.origin,
-        principal: call.operator.name.clone(),
+        principal: call.operator.name.as_str().into(),
         role: call.operator.grant.as_ref().map(|grant| grant.role),
         session: Some(session(&call.operator)),
         events: Some(events),
@@ -223,8 +223,8 @@ async fn keep(deck: &Deck, call: &ConsoleCall, reply: &CallReply) {
         at: record.at,
         tenant: call.tenant.clone(),
         server: call.server.clone(),
-        method: record.method.clone(),
-        tool: record.tool.clone(),
+        method: record.method.to_string(),
+        tool: record.tool.as_ref().map(ToString::to_string),
         params,
         raw,
         outcome: record.outcome,

@@ -38,7 +38,7 @@ pub async fn run(deck: Arc<Deck>, traffic: ExampleTraffic) {
                 era: None,
                 timeout: None,
                 origin: Origin::Example,
-                principal: "example".to_owned(),
+                principal: "example".into(),
                 role: None,
                 session: None,
                 events: None,

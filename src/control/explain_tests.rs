@@ -127,10 +127,10 @@ fn a_customer_and_a_call_are_explained_by_their_rules() {
         tenant: "eaton".into(),
         server: "etim".into(),
         instance: Some("etim".parse().unwrap()),
-        method: "tools/call".to_owned(),
+        method: "tools/call".into(),
         tool: None,
         origin: Origin::Http,
-        principal: "agent".to_owned(),
+        principal: "agent".into(),
         waking: false,
         progress: None,
     };

@@ -2,7 +2,7 @@
 
 use super::principal::Role;
 use super::timeline::Timeline;
-use super::{InstanceKey, ServerId, Stamp, TenantId};
+use super::{InstanceKey, ServerId, Short, Stamp, TenantId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
@@ -124,9 +124,9 @@ pub struct CallRecord {
     pub server: ServerId,
     /// `None` if it was refused before an instance was chosen.
     pub instance: Option<InstanceKey>,
-    pub method: String,
+    pub method: Short,
     /// Tool, prompt or resource name.
-    pub tool: Option<String>,
+    pub tool: Option<Short>,
     pub outcome: Outcome,
     /// Arrival to answer, microseconds.
     pub took_us: u64,
@@ -139,7 +139,7 @@ pub struct CallRecord {
     pub era: Option<Era>,
     pub origin: Origin,
     /// Operator or credential.
-    pub principal: String,
+    pub principal: Short,
     /// What the credential allowed; `None` for who needs none: consoles and command lines.
     pub role: Option<Role>,
     /// First line of the error, 200 characters at most; no payload.
@@ -154,10 +154,10 @@ pub struct PendingCall {
     pub tenant: TenantId,
     pub server: ServerId,
     pub instance: Option<InstanceKey>,
-    pub method: String,
-    pub tool: Option<String>,
+    pub method: Short,
+    pub tool: Option<Short>,
     pub origin: Origin,
-    pub principal: String,
+    pub principal: Short,
     /// True while it waits for an instance to start.
     pub waking: bool,
     /// Newest progress in percent, if the upstream tells.

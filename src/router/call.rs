@@ -80,7 +80,7 @@ pub async fn carry(router: &Router, request: CallRequest, client: Client, outbox
     }));
     let mut ledger = Ledger::open(router, flight.clone());
     flight.tell(|| CallEvent::Accepted { id });
-    let caller_id = message.as_ref().map_or_else(|_| "null".to_owned(), |m| m.id.clone());
+    let caller_id = message.as_ref().map_or_else(|_| "null".into(), |m| m.id.clone());
     let session_calls = client.session().filter(|_| caller_id != "null").map(|s| s.begin(&caller_id, id));
     let mut exceeded = None;
     let carried = match (message, route) {

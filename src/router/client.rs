@@ -8,7 +8,7 @@ use super::session::Session;
 use super::upstream::serverside::Notice;
 use super::wire::{self, Change, Edit};
 use crate::model::principal::Role;
-use crate::model::{ServerId, TenantId};
+use crate::model::{ServerId, Short, TenantId};
 use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
 use std::collections::VecDeque;
@@ -55,7 +55,7 @@ pub struct Modern {
 /// One message of a client at an endpoint.
 pub struct ClientRequest {
     pub tenant: TenantId,
-    pub principal: String,
+    pub principal: Short,
     pub role: Role,
     pub endpoint: Endpoint,
     pub client: Client,

@@ -15,7 +15,7 @@ use crate::model::message::CallEvent;
 use crate::model::principal::Role;
 use crate::model::route::{Candidate, Decision, RouteAsk, RoutePreview};
 use crate::model::server::Via;
-use crate::model::{Outcome, ServerId, Stamp, State, TenantId};
+use crate::model::{Outcome, ServerId, Short, Stamp, State, TenantId};
 use bytes::Bytes;
 use serde_json::json;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub struct RoutedRequest {
     pub what: RoutedWhat,
     pub timeout: Option<Duration>,
     pub origin: Origin,
-    pub principal: String,
+    pub principal: Short,
     pub role: Option<Role>,
     pub events: Option<mpsc::Sender<CallEvent>>,
 }

@@ -10,7 +10,7 @@ use crate::model::message::CallEvent;
 use crate::model::principal::Role;
 use crate::model::timeline::{Station, Timeline};
 use crate::model::trace::Trace;
-use crate::model::{CallId, InstanceKey, PendingCall, ServerId, Stamp, TenantId};
+use crate::model::{CallId, InstanceKey, PendingCall, ServerId, Short, Stamp, TenantId};
 use bytes::Bytes;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -34,10 +34,10 @@ pub struct Flight {
     pub began: Instant,
     pub tenant: TenantId,
     pub server: ServerId,
-    pub method: String,
-    pub tool: Option<String>,
+    pub method: Short,
+    pub tool: Option<Short>,
     pub origin: Origin,
-    pub principal: String,
+    pub principal: Short,
     pub role: Option<Role>,
     pub trace: Option<Trace>,
     pub instance: OnceLock<InstanceKey>,
@@ -73,10 +73,10 @@ pub struct Plan {
     pub began: Instant,
     pub tenant: TenantId,
     pub server: ServerId,
-    pub method: String,
-    pub tool: Option<String>,
+    pub method: Short,
+    pub tool: Option<Short>,
     pub origin: Origin,
-    pub principal: String,
+    pub principal: Short,
     pub role: Option<Role>,
     pub trace: Option<Trace>,
     pub events: Option<mpsc::Sender<CallEvent>>,

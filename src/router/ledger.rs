@@ -105,9 +105,9 @@ impl<'a> Ledger<'a> {
             call = %record.id,
             tenant = %record.tenant,
             server = %record.server,
-            method = record.method,
-            tool = record.tool,
-            principal = record.principal,
+            method = &*record.method,
+            tool = record.tool.as_deref(),
+            principal = &*record.principal,
             outcome = %record.outcome,
             took_us = record.took_us,
         );

@@ -147,7 +147,7 @@ mod tests {
             response_bytes: 0,
             era: None,
             origin: Origin::Http,
-            principal: String::new(),
+            principal: "".into(),
             role: None,
             error: None,
         }

@@ -8,7 +8,7 @@ use super::era;
 use super::outcome::Stop;
 use super::wire::{self, Change, Edit, Member, Shape, WireError};
 use crate::model::trace::Trace;
-use crate::model::{CallId, Era, Outcome};
+use crate::model::{CallId, Era, Outcome, Short};
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -34,11 +34,11 @@ pub struct Message {
     pub text: Bytes,
     pub kind: Kind,
     /// Empty where there is none.
-    pub method: String,
+    pub method: Short,
     /// Tool, prompt or resource name.
-    pub name: Option<String>,
+    pub name: Option<Short>,
     /// The caller's id, as JSON text; `null` if there is none.
-    pub id: String,
+    pub id: Short,
     /// What the caller says in `_meta`.
     pub meta: Meta,
     /// Where `params` stands in the text.
@@ -196,9 +196,9 @@ impl Message {
         Ok(Box::new(Self {
             text,
             kind: Kind::Malformed,
-            method: String::new(),
+            method: Short::default(),
             name: None,
-            id: "null".to_owned(),
+            id: "null".into(),
             meta: Meta::default(),
             params: None,
             shape: Shape::default(),
@@ -208,7 +208,7 @@ impl Message {
 
     fn of_members<'t>(text: &'t str, members: Vec<Member<'t>>, inside: Vec<Member<'t>>) -> Result<Box<Self>, Stop> {
         let find = |key: &str| members.iter().find(|m| m.key == key).map(|m| m.text(text));
-        let method = find("method").and_then(wire::unquote).map(Cow::into_owned);
+        let method = find("method").and_then(wire::unquote).map(Short::from);
         let id = find("id");
         let kind = match (&method, id) {
             (None, _) => Kind::Response,
@@ -234,13 +234,13 @@ impl Message {
             Some(method) if method.starts_with("resources/") => of_params("uri"),
             _ => of_params("name").or_else(|| of_params("uri")),
         };
-        let name = name.and_then(wire::unquote).map(Cow::into_owned);
+        let name = name.and_then(wire::unquote).map(Short::from);
         Ok(Box::new(Self {
             text: Bytes::new(),
             kind,
             method: method.unwrap_or_default(),
             name,
-            id: id.unwrap_or("null").to_owned(),
+            id: id.unwrap_or("null").into(),
             meta: of_params("_meta").map(Meta::read).unwrap_or_default(),
             params: place,
             positional,

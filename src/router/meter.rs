@@ -259,7 +259,7 @@ mod tests {
             response_bytes: 0,
             era: None,
             origin: Origin::Cli,
-            principal: String::new(),
+            principal: "".into(),
             role: None,
             error: None,
         }

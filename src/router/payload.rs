@@ -134,7 +134,7 @@ mod tests {
             tenant: "t".into(),
             server: "s".into(),
             instance: None,
-            method: String::new(),
+            method: "".into(),
             tool: None,
             outcome: Outcome::Ok,
             took_us: 0,
@@ -144,7 +144,7 @@ mod tests {
             response_bytes: 0,
             era: None,
             origin: Origin::Cli,
-            principal: String::new(),
+            principal: "".into(),
             role: None,
             error: error.map(Into::into),
         });

@@ -84,7 +84,7 @@ async fn refused(world: &World, many: usize) -> Vec<(String, String, String)> {
             };
             let refused = calls.iter().filter(|call| call.outcome == Outcome::Refused);
             let told = |call: &std::sync::Arc<mcpdeck::model::CallRecord>| {
-                (call.server.to_string(), call.method.clone(), call.error.clone().unwrap_or_default())
+                (call.server.to_string(), call.method.to_string(), call.error.clone().unwrap_or_default())
             };
             let refused: Vec<_> = refused.map(told).collect();
             if refused.len() >= many {

@@ -16,7 +16,7 @@ fn request(who: &str, message: &Value) -> CallRequest {
         era: None,
         timeout: None,
         origin: Origin::Http,
-        principal: "test".to_owned(),
+        principal: "test".into(),
         role: None,
         session: None,
         events: None,

@@ -32,7 +32,7 @@ fn begin(platform: &Platform, tenant: &str, server: &str) -> Arc<Session> {
 fn asking(session: &Arc<Session>, method: &str, params: Value, outbox: &Arc<Outbox>) -> ClientRequest {
     ClientRequest {
         tenant: session.owner.tenant.clone(),
-        principal: "p".to_owned(),
+        principal: "p".into(),
         role: Role::Tenant,
         endpoint: session.owner.endpoint.clone(),
         client: Client::Legacy(session.clone()),

@@ -117,7 +117,7 @@ fn request(tenant: &str, server: &str, body: CallBody) -> CallRequest {
         era: None,
         timeout: None,
         origin: Origin::Cli,
-        principal: "test".to_owned(),
+        principal: "test".into(),
         role: None,
         session: None,
         events: None,

@@ -106,7 +106,7 @@ fn asking(query: &str, what: RoutedWhat) -> RoutedRequest {
         what,
         timeout: None,
         origin: Origin::Cli,
-        principal: "test".to_owned(),
+        principal: "test".into(),
         role: None,
         events: None,
     }
@@ -255,7 +255,7 @@ async fn a_plain_query_calls_the_tool_that_its_server_names() {
         what: RoutedWhat::Query { context: String::new() },
         timeout: None,
         origin: Origin::Http,
-        principal: "test".to_owned(),
+        principal: "test".into(),
         role: None,
         events: None,
     };

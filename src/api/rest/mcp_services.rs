@@ -228,7 +228,7 @@ pub async fn query(
         what: RoutedWhat::Query { context: context.to_string() },
         timeout: None,
         origin: Origin::Http,
-        principal: caller.principal.name.clone(),
+        principal: caller.principal.name.as_str().into(),
         role: Some(caller.principal.role),
         events: None,
     };

@@ -109,8 +109,8 @@ impl Call {
             customer: row.tenant.to_string(),
             server: row.server.to_string(),
             instance: row.instance.as_ref().map(ToString::to_string),
-            method: row.method.clone(),
-            tool: row.tool.clone(),
+            method: row.method.to_string(),
+            tool: row.tool.as_ref().map(ToString::to_string),
             outcome: row.outcome.name(),
             took_us: row.took_us,
             wake_us: row.wake_us,
@@ -118,7 +118,7 @@ impl Call {
             request_bytes: row.request_bytes,
             response_bytes: row.response_bytes,
             origin: row.origin.name(),
-            principal: Some(row.principal.clone()).filter(|name| !name.is_empty()),
+            principal: Some(row.principal.to_string()).filter(|name| !name.is_empty()),
             error: row.error.clone(),
         }
     }

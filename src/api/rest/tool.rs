@@ -39,7 +39,7 @@ pub async fn call(caller: &Caller, server: &ServerId, tool: &str, arguments: Val
         era: None,
         timeout: None,
         origin: Origin::Http,
-        principal: caller.principal.name.clone(),
+        principal: caller.principal.name.as_str().into(),
         role: Some(caller.principal.role),
         session: None,
         events: None,

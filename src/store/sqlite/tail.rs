@@ -199,7 +199,7 @@ mod tests {
             response_bytes: 0,
             era: None,
             origin: Origin::Http,
-            principal: String::new(),
+            principal: "".into(),
             role: None,
             error: None,
         })
@@ -246,7 +246,7 @@ mod tests {
     fn sums_of_tools_that_callers_make_up_are_bounded() {
         let mut tail = Tail::new(1);
         let made_up = |id: u64| {
-            Arc::new(CallRecord { tool: Some(id.to_string()), ..CallRecord::clone(&call(id, "t", Outcome::Ok)) })
+            Arc::new(CallRecord { tool: Some(id.to_string().into()), ..CallRecord::clone(&call(id, "t", Outcome::Ok)) })
         };
         tail.add(&(0..MOST as u64).map(made_up).collect::<Vec<_>>());
         assert_eq!(tail.sums().count(), MOST);
