@@ -81,7 +81,7 @@ impl Gateway {
 
     /// Answers one request; whatever goes wrong becomes a response in the shape of its face.
     pub async fn answer(
-        self: Arc<Self>,
+        self: &Arc<Self>,
         peer: SocketAddr,
         request: Request<Incoming>,
         of_connection: UnderWay,
@@ -104,25 +104,25 @@ impl Gateway {
         })
     }
 
-    async fn respond(self: Arc<Self>, peer: SocketAddr, mut request: Request<Incoming>) -> Response<Body> {
+    async fn respond(self: &Arc<Self>, peer: SocketAddr, mut request: Request<Incoming>) -> Response<Body> {
         let path = request.uri().path();
         let is_mcp = path == "/mcp" || path.starts_with("/mcp/");
         let refused = match self.closing.is_cancelled() && !access::is_watching(path) {
             true => Err(Error::Unavailable("the platform is shutting down: ask another one, or again soon".to_owned())),
-            false => sender::check(&self, &request),
+            false => sender::check(self, &request),
         };
         if let Err(error) = refused {
             return if is_mcp { error.into_json_rpc() } else { error.into_rest() };
         }
-        let page = sender::page(&self, request.headers());
+        let page = sender::page(self, request.headers());
         if let Some(origin) = &page
             && let Some(response) = sender::preflight(&request)
         {
             return sender::readable(response, origin.clone());
         }
-        let who = auth::identify(&self, peer, &mut request);
+        let who = auth::identify(self, peer, &mut request);
         let response = match is_mcp {
-            true => mcp::answer(&self, &who, request).await.unwrap_or_else(Error::into_json_rpc),
+            true => mcp::answer(self, &who, request).await.unwrap_or_else(Error::into_json_rpc),
             false => {
                 auth::remember(who.clone(), &mut request);
                 Box::pin(self.answer_rest(peer, who.as_ref().ok(), request)).await

@@ -249,11 +249,10 @@ impl Door {
         // Small answers must not wait for more to send.
         let _ = stream.set_nodelay(true);
         let _open = self.gateway.connections.clone();
-        let gateway = self.gateway.clone();
+        let gateway = &self.gateway;
         let requests = Requests::new();
-        let begin = requests.clone();
-        let service = service_fn(move |request| {
-            let (gateway, under_way) = (gateway.clone(), begin.begin());
+        let service = service_fn(|request| {
+            let under_way = requests.begin();
             async move { Ok::<_, Infallible>(gateway.answer(peer, request, under_way).await) }
         });
         let timeout = self.gateway.inside.config.get().api.read_timeout;
@@ -268,7 +267,7 @@ impl Door {
         let hang_up = async {
             tokio::select! {
                 () = self.hang_up.cancelled() => {}
-                () = requests.overdue(timeout) => tracing::debug!("no request of {peer} for {timeout:?}"),
+                () = requests.clone().overdue(timeout) => tracing::debug!("no request of {peer} for {timeout:?}"),
             }
             Order::HangUp
         };

@@ -122,13 +122,13 @@ impl Slot {
 
     /// A real call began or ended.
     pub fn touch(&self, at: Stamp) {
-        self.last.fetch_max(at.0, Relaxed);
+        raise(&self.last, at);
     }
 
     /// The upstream answered a real call.
     pub fn touch_finished(&self, at: Stamp) {
         self.touch(at);
-        self.finished.fetch_max(at.0, Relaxed);
+        raise(&self.finished, at);
     }
 
     pub fn activity(&self, flights: &Flights) -> Activity {
@@ -142,6 +142,13 @@ impl Slot {
             last: if self.hub.holds() { Some(Stamp::now()) } else { stamp(&self.last) },
             finished: stamp(&self.finished),
         }
+    }
+}
+
+/// Many calls come in one millisecond: they need not fight for what the first of them has noted.
+fn raise(stamp: &AtomicU64, to: Stamp) {
+    if stamp.load(Relaxed) < to.0 {
+        stamp.fetch_max(to.0, Relaxed);
     }
 }
 

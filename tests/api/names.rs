@@ -70,5 +70,8 @@ async fn a_name_of_64_characters_is_offered_and_what_is_longer_or_anothers_is_le
     assert_eq!(names(&legacy), offered);
     let called = old.ask(3, "tools/call", json!({ "name": format!("up_{fits}"), "arguments": {} })).await.json().await;
     assert_eq!(called["result"]["structuredContent"]["params"]["name"], fits, "{called}");
+    let too_long = json!({ "name": format!("up_{long}"), "arguments": {} });
+    let refused = old.ask(4, "tools/call", too_long).await.json().await;
+    assert_eq!(refused["error"]["message"], format!("unknown tool `up_{long}`"), "{refused}");
     deck.end().await;
 }

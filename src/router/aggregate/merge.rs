@@ -2,7 +2,7 @@
 
 use super::super::table::Route;
 use super::super::wire::{self, Edit};
-use super::names::{split_name, wrap_uri};
+use super::names::{is_short, split_name, wrap_uri};
 use crate::model::server::TOOL_NAME_MAX;
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -97,7 +97,7 @@ fn rename(kind: Kind, routes: &[&Arc<Route>], route: &Arc<Route>, item: &str) ->
     let ours = match kind {
         Kind::Tools | Kind::Prompts => {
             let ours = format!("{}{name}", route.prefix);
-            if ours.chars().count() > TOOL_NAME_MAX {
+            if !is_short(&ours) {
                 return Err(format!("`{ours}` has more than {TOOL_NAME_MAX} characters: give it a shorter prefix"));
             }
             if split_name(routes, &ours).is_none_or(|(meant, _)| meant.server.id != route.server.id) {

@@ -4,6 +4,7 @@
 use super::super::table::Route;
 use super::super::wire::{self, Change, Edit, WireError};
 use crate::model::ServerId;
+use crate::model::server::TOOL_NAME_MAX;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -18,6 +19,11 @@ pub fn split_name<'r, 'n>(routes: &[&'r Arc<Route>], name: &'n str) -> Option<(&
     let fits = routes.iter().filter(|route| name.len() > route.prefix.len() && name.starts_with(&*route.prefix));
     let route = fits.max_by_key(|route| route.prefix.len())?;
     Some((route, &name[route.prefix.len()..]))
+}
+
+/// True for a name that clients take.
+pub fn is_short(name: &str) -> bool {
+    name.chars().count() <= TOOL_NAME_MAX
 }
 
 /// The address of a server's resource among those of all servers.
@@ -77,8 +83,9 @@ pub fn split<'r>(routes: &[&'r Arc<Route>], method: &str, params: &str) -> Resul
         other => format!("params: {other}"),
     })?;
     let text = |key: &str| members.iter().find(|m| m.key == key).and_then(|m| wire::unquote(m.text(params)));
+    // What is left out of the lists for its length is not to be had by it either.
     let by_name = |name: &str| {
-        let (route, own) = split_name(routes, name)?;
+        let (route, own) = split_name(routes, name).filter(|_| is_short(name))?;
         Some((route, own.to_owned()))
     };
     let by_uri = |uri: &str| {
