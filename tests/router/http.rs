@@ -107,8 +107,12 @@ async fn a_connection_that_was_hung_up_on_while_it_rested_costs_no_call() {
     let (url, log) = made_up().await;
     open(&platform, &url, EraChoice::Legacy).await.unwrap();
     for n in 1..=20 {
-        let reply = platform.call(tool_call("eaton", "etim", "leaves", json!({}))).await;
-        assert_eq!(reply.record.outcome, Outcome::Ok, "{n}: {reply:?}");
+        let how = ["leaves at once", "leaves"][n % 2];
+        let reply = platform.call(tool_call("eaton", "etim", how, json!({}))).await;
+        assert_eq!(reply.record.outcome, Outcome::Ok, "{n}: {how}: {reply:?}");
+        if how == "leaves" {
+            log.leave();
+        }
         log.leaves(n).await;
     }
 }

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 /// rmcp's server, in one era.
 #[derive(Clone)]
@@ -78,6 +79,8 @@ pub struct Log {
     sessions: AtomicUsize,
     /// Connections that are closed.
     left: AtomicUsize,
+    /// Closes one that waits for it.
+    leave: Notify,
 }
 
 impl Log {
@@ -92,6 +95,11 @@ impl Log {
 
     pub async fn hears(&self, http: &str, method: &str) {
         until(&format!("{http} {method}"), || self.count(http, method) > 0).await;
+    }
+
+    /// Closes the connection on which `leaves` was called, after its answer was read.
+    pub fn leave(&self) {
+        self.leave.notify_one();
     }
 
     /// Returns once so many connections are closed.
@@ -156,6 +164,10 @@ async fn talk(stream: TcpStream, log: Arc<Log>) -> Option<()> {
         match then {
             Then::GoOn => {}
             Then::Close => return None,
+            Then::Leave => {
+                log.leave.notified().await;
+                return None;
+            }
             // Until the client hangs up.
             Then::Hang => drop(stream.read_u8().await),
         }
@@ -165,6 +177,8 @@ async fn talk(stream: TcpStream, log: Arc<Log>) -> Option<()> {
 enum Then {
     GoOn,
     Close,
+    /// Closes once it is told to.
+    Leave,
     Hang,
 }
 
@@ -200,7 +214,8 @@ fn answer(message: &Value, session: &str, log: &Log) -> (Vec<u8>, Then) {
         ("", _) | (_, "") if id.is_null() => (full("202 Accepted", "", ""), Then::GoOn),
         (_, "plain") => (full("200 OK", JSON, &echo()), Then::GoOn),
         // It does not say that it will.
-        (_, "leaves") => (full("200 OK", JSON, &echo()), Then::Close),
+        (_, "leaves at once") => (full("200 OK", JSON, &echo()), Then::Close),
+        (_, "leaves") => (full("200 OK", JSON, &echo()), Then::Leave),
         (_, "stream") => {
             let token = &params["_meta"]["progressToken"];
             let body = [

@@ -53,7 +53,8 @@ impl<T: Read + Write + Send + Unpin> Stream for T {}
 struct Line {
     home: Option<runtime::Id>,
     sender: SendRequest<Full<Bytes>>,
-    connection: Connection<Box<dyn Stream>, Full<Bytes>>,
+    /// `None` once it is over: what still waits in it learns of that only when it is dropped.
+    connection: Option<Connection<Box<dyn Stream>, Full<Bytes>>>,
 }
 
 /// Connections that rest, the one that rested shortest at the end.
@@ -131,7 +132,7 @@ impl Client {
         let mut builder = http1::Builder::new();
         builder.max_headers(MAX_HEADERS).max_buf_size(MAX_HEAD_BYTES);
         let (sender, connection) = builder.handshake(stream).await?;
-        Ok(Box::new(Line { home: here(), sender, connection }))
+        Ok(Box::new(Line { home: here(), sender, connection: Some(connection) }))
     }
 }
 
@@ -152,12 +153,10 @@ type Unanswered = (hyper::Error, Option<Request<Full<Bytes>>>);
 
 impl Line {
     async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Unanswered> {
-        let Self { sender, connection, .. } = self;
-        let mut answer = pin!(sender.try_send_request(request));
-        let mut over = false;
+        let mut answer = pin!(self.sender.try_send_request(request));
         let answer = poll_fn(|cx| {
             // Its end, good or bad, is told to the answer as well.
-            over = over || Pin::new(&mut *connection).poll(cx).is_ready();
+            drive(&mut self.connection, cx);
             answer.as_mut().poll(cx)
         });
         answer.await.map_err(|mut error| {
@@ -169,8 +168,17 @@ impl Line {
     /// True if another request can be made on it now. From here on nobody is woken for it: not who asked last, and not who
     /// asks next for its own request.
     fn is_free(&mut self) -> bool {
-        let cx = &mut Context::from_waker(Waker::noop());
-        Pin::new(&mut self.connection).poll(cx).is_pending() && self.sender.is_ready()
+        drive(&mut self.connection, &mut Context::from_waker(Waker::noop()));
+        self.connection.is_some() && self.sender.is_ready()
+    }
+}
+
+/// Lets a connection go on, and drops it at its end.
+fn drive<C: Future + Unpin>(connection: &mut Option<C>, cx: &mut Context<'_>) {
+    if let Some(going) = connection
+        && Pin::new(going).poll(cx).is_ready()
+    {
+        *connection = None;
     }
 }
 
@@ -244,10 +252,8 @@ impl Body {
     }
 
     fn drive(&mut self, cx: &mut Context<'_>) {
-        if let Some(line) = &mut self.line
-            && Pin::new(&mut line.connection).poll(cx).is_ready()
-        {
-            self.line = None;
+        if let Some(line) = &mut self.line {
+            drive(&mut line.connection, cx);
         }
     }
 }
