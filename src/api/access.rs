@@ -1,7 +1,7 @@
 //! One line a request in the log, at level debug of `mcpdeck::access` (errors of ours at info), tied to the caller's trace.
 
 use super::Body;
-use crate::model::trace::Trace;
+use crate::model::trace::{self, Trace};
 use crate::router::Ambient;
 use hyper::body::Incoming;
 use hyper::header::HeaderName;
@@ -14,7 +14,7 @@ use tracing::Level;
 const TARGET: &str = "mcpdeck::access";
 /// A path that is longer is cut in the log.
 const PATH_MAX: usize = 200;
-const TRACE: HeaderName = HeaderName::from_static("traceparent");
+const TRACE: HeaderName = HeaderName::from_static(trace::KEY);
 
 /// A request under way, as the log will tell it. Nothing of its query, headers or body.
 pub struct Line {

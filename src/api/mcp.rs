@@ -188,7 +188,8 @@ fn accepts(headers: &HeaderMap, id: &str) -> Result<Accepts, Box<Response<Body>>
 }
 
 /// Lets the task begin anew. hyper wakes it for each part of a body that is taken, whether or not more is to come: the
-/// look that follows costs least from here, before there is a call to look through.
+/// look that follows costs least from here, before there is a call to look through. tokio's `yield_now` would come back
+/// only after that look, and wake the task once more.
 async fn come_back() {
     let mut gone = false;
     poll_fn(|cx| {

@@ -2,6 +2,9 @@
 
 use std::ops::{Deref, Range};
 
+/// The header that says it, and the key that does in `_meta` (SEP-414).
+pub const KEY: &str = "traceparent";
+
 /// A position in a trace: the caller's, or ours below it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trace {

@@ -7,7 +7,7 @@ use super::context::{ArgumentType, Injection};
 use super::era;
 use super::outcome::Stop;
 use super::wire::{self, Change, Edit, Member, Shape, WireError};
-use crate::model::trace::Trace;
+use crate::model::trace::{self, Trace};
 use crate::model::{CallId, Era, Outcome, Short};
 use bytes::Bytes;
 use serde_json::value::RawValue;
@@ -20,8 +20,6 @@ const MAX_DEPTH: u32 = 128;
 /// JSON-RPC 2.0, section 5.1.
 const PARSE_ERROR: i64 = -32700;
 const INVALID_REQUEST: i64 = -32600;
-/// The `_meta` key of a trace (SEP-414).
-const TRACE_KEY: &str = "traceparent";
 /// So many edits at most are made in `_meta`, and in `params`.
 const META_EDITS: usize = 7;
 const PARAMS_EDITS: usize = 4;
@@ -291,7 +289,7 @@ impl Message {
             meta.push(Edit::set("progressToken", with.id.to_string()));
         }
         meta.extend(Cell { client: with.client, era: with.era }.meta_edits());
-        meta.extend(with.trace.map(|trace| Edit::set(TRACE_KEY, wire::quote(&trace.text()))));
+        meta.extend(with.trace.map(|trace| Edit::set(trace::KEY, wire::quote(&trace.text()))));
         let mut params = Vec::with_capacity(PARAMS_EDITS);
         params.push(Edit::new("name", Change::Keep));
         params.push(Edit::new("uri", Change::Keep));
@@ -312,7 +310,7 @@ impl Meta {
             has_capabilities: find(era::CAPABILITIES_KEY).is_some_and(|text| text.starts_with('{')),
             level: find(era::LEVEL_KEY).and_then(wire::unquote).and_then(|level| Level::parse(&level)),
             token: find("progressToken").map(Into::into),
-            trace: find(TRACE_KEY).and_then(wire::unquote).and_then(|text| Trace::parse(&text)),
+            trace: find(trace::KEY).and_then(wire::unquote).and_then(|text| Trace::parse(&text)),
         }
     }
 }

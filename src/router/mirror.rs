@@ -1,14 +1,14 @@
 //! What modern HTTP repeats of a message in its headers (SEP-2243): values, and the arguments that a tool's schema
 //! names with `x-mcp-header`. Pure.
 
-use crate::model::trace::Trace;
+use crate::model::trace::{self, Trace};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::header::{HeaderName, HeaderValue};
 use serde_json::Value;
 
 const PREFIX: &str = "mcp-param-";
-const TRACE: HeaderName = HeaderName::from_static("traceparent");
+const TRACE: HeaderName = HeaderName::from_static(trace::KEY);
 /// Deepest schema that is looked into.
 const MAX_DEPTH: usize = 16;
 
